@@ -1,0 +1,121 @@
+# Where the Padding Goes. `make help` lists the targets. Needed: Python 3.11 or newer (with venv) and make.
+#
+# Everything is installed into .venv, in two steps, so that a reader who only wants the book waits for less:
+#   .stamp-book  what builds the site from the stored outputs: Jupyter Book, no torch
+#   .stamp-full  torch, groot_teach, Jupyter, the tests
+# A stamp is remade when the file that lists its packages changes. All versions come from constraints.txt.
+
+SHELL := bash -o pipefail
+PYTHON ?= python3
+
+# TORCH=2.6.0 or TORCH=latest tries another torch, in an environment of its own, as the weekly workflow does.
+TORCH ?=
+# Where to build from: a LeRobot dataset folder for `make book`.
+DATA ?=
+
+VENV := .venv$(if $(TORCH),-torch-$(TORCH))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+CONSTRAINTS := $(if $(TORCH),$(VENV)/constraints.txt,constraints.txt)
+
+# Jupyter's own notices about where it keeps its files and about its debugger are of no use here.
+export JUPYTER_PLATFORM_DIRS := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+# pip says much: here, one dot for each package that it finds. Errors go to stderr and pass as they are.
+DOTS := awk '/^(Collecting|Processing) / { printf "."; fflush() } /^Installing/ { printf " unpacking ..."; fflush() } END { print " done" }'
+# Exercises solved by the reader must show neither in a stored output nor in a test: a fresh progress file.
+FRESH := fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && export GROOT_TEACH_PROGRESS="$$fresh/progress.json" &&
+# Nor must the reader's robot; `make book DATA=...` is the way to it.
+unexport GROOT_TEACH_DATA
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup book test unit nbval notebooks serve lab lint format lock clean
+
+help:  ## this list
+	@echo "Where the Padding Goes"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make book DATA=<LeRobot dataset folder>   chapter 1 on your own robot, beside the default book"
+	@echo "  make PYTHON=python3.12 ...                another Python, 3.11 or newer"
+	@echo "  make TORCH=2.6.0 ... or TORCH=latest      another torch, in an environment of its own"
+
+setup: $(VENV)/.stamp-full  ## install everything: torch, groot_teach, Jupyter, the tests
+
+# The default book needs no torch; an edition runs chapter 1 and does.
+book: $(VENV)/$(if $(DATA),.stamp-full,.stamp-book)  ## build the site to _build/html
+	@$(BIN)/python tools/build_book.py $(if $(DATA),--data "$(DATA)")
+
+test: book unit nbval  ## everything: site, unit and page tests, every stored output
+
+# `make test` builds the book first, since the page tests open it; alone, `make unit` tests the book that is there.
+unit: $(VENV)/.stamp-full  ## only the tests in tests/
+	@$(FRESH) $(BIN)/python -m pytest tests
+
+# Strict: every stored output is compared with what the code gives now.
+nbval: $(VENV)/.stamp-full  ## only the stored outputs of the notebooks
+	@$(FRESH) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+notebooks: $(VENV)/.stamp-full  ## run all notebooks in place and normalise them
+	@$(BIN)/python tools/run_notebooks.py
+
+serve: book  ## build, then serve the site on http://127.0.0.1:8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+lab: $(VENV)/.stamp-full  ## open the notebooks in JupyterLab
+	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
+
+CODE := groot_teach notebooks tests tools book/_ext
+lint: $(VENV)/.stamp-full  ## style of the code and the notebooks, schemas of the configuration
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+
+format: $(VENV)/.stamp-full  ## let ruff tidy the code and the notebooks
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+# For maintainers: pins what pyproject.toml newly asks for and leaves the other pins alone
+# (to renew them, delete constraints.txt first). A local CPU build's "+cpu" can be installed nowhere else.
+lock: $(VENV)/.stamp-full  ## renew constraints.txt after a change in pyproject.toml
+	$(PIP) install --quiet -c constraints.txt pip-tools
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --all-extras --strip-extras \
+	  --no-emit-index-url --no-emit-find-links --output-file constraints.txt pyproject.toml
+	sed -i.bak -E 's/^(torch==[0-9.]+)\+cpu/\1/' constraints.txt && rm constraints.txt.bak
+
+clean:  ## remove the environments and everything built
+	rm -rf .venv .venv-torch-* _build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Making the environment says why it cannot, where Python would only show a traceback.
+$(VENV)/.stamp-venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed. Name one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# The list is read out of pyproject.toml, since pip installs an extra only together with the package and its torch.
+BOOK_EXTRA := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["book"], sep="\n")
+$(VENV)/.stamp-book: $(VENV)/.stamp-venv pyproject.toml constraints.txt
+	@$(BIN)/python -c '$(BOOK_EXTRA)' > $(VENV)/book.txt
+	@echo "Installing what builds the book (about a minute, once): a dot is a package"
+	@$(PIP) install -c constraints.txt -r $(VENV)/book.txt | $(DOTS)
+	@touch $@
+
+# torch first and alone: asked for through other packages, pip may pick another build of it.
+$(VENV)/.stamp-full: $(if $(TORCH),,$(VENV)/.stamp-book) $(VENV)/.stamp-venv $(CONSTRAINTS) pyproject.toml
+	@echo "Installing torch (a few minutes, once)"
+	@$(PIP) install -c $(CONSTRAINTS) torch
+	@echo "Installing groot_teach, Jupyter and the tests (about a minute, once): a dot is a package"
+	@$(PIP) install -c $(CONSTRAINTS) -e '.[book,data,notebooks,test,lint]' | $(DOTS)
+	@touch $@
+
+# Another torch brings its own dependencies: their pins go with torch's.
+$(VENV)/constraints.txt: constraints.txt $(VENV)/.stamp-venv
+	sed -E '/^(torch|sympy|mpmath|networkx|setuptools|filelock|fsspec|typing-extensions)==/d' constraints.txt > $@
+	$(if $(filter-out latest,$(TORCH)),echo 'torch==$(TORCH)' >> $@)

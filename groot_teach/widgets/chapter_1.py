@@ -1,0 +1,109 @@
+"""What the widgets of chapter 1 compute: pure functions from a state to panels."""
+
+import torch
+
+from groot_teach.embodiments import DUAL_ARM, GR1, SO101
+from groot_teach.padding import (
+    ActionBatch,
+    VLTokens,
+    action_mask_dims_and_steps,
+    action_mask_dims_only,
+    collate_chunks,
+    join_tokens,
+    pad_steps_with_copies,
+    pad_tokens_left,
+    pad_tokens_right,
+)
+from groot_teach.widgets.panels import Bars, KindMap, Number, Panel, Table
+
+ACTION_HORIZON, PADDED_DIM, KEY_LEN = 16, 32, 20
+ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
+PROMPTS = {
+    "dual-arm": "fold the towel",
+    "GR1": "pick the pear from the counter and place it in the plate",
+    "SO-101": "put the cube in the box",
+}
+TOKENS_PER_CAMERA = 3
+
+MASK_LEGEND = {
+    "r": ("real", "recorded, counts"),
+    "c": ("leak", "copied, counts all the same"),
+    "h": ("hidden", "copied, does not count"),
+    "p": ("padding", "padded dim, does not count"),
+}
+
+
+def build_the_mask(robot: str, real_steps: int, which_mask: str) -> dict[str, Panel]:
+    """Which of the 16 x 32 entries of a chunk does its action_mask count?"""
+    recorded = torch.zeros(real_steps, ROBOTS[robot].action_dim, dtype=torch.float64)
+    return chunk_panels(collate_chunks([pad_steps_with_copies(recorded, ACTION_HORIZON)], PADDED_DIM), which_mask)
+
+
+def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
+    """What the first chunk of a batch holds and which entries count, under `dims` (N1.5) or `dims_and_steps` (N1.7)."""
+    if which_mask == "dims":
+        action_mask = action_mask_dims_only(batch.dim_mask, batch.actions.shape[1])[0]
+    else:
+        action_mask = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)[0]
+    recorded = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)[0]
+    copied = action_mask_dims_only(batch.dim_mask, batch.actions.shape[1])[0] & ~recorded
+    kinds = {
+        "r": recorded & action_mask,
+        "c": copied & action_mask,
+        "h": copied & ~action_mask,
+        "p": ~recorded & ~copied,
+    }
+    cells = [["p"] * action_mask.shape[1] for _ in range(action_mask.shape[0])]
+    for letter, where in kinds.items():
+        for step, dim in where.nonzero().tolist():
+            cells[step][dim] = letter
+    return {
+        "entries that count": Number(action_mask.sum(), digits=0),
+        "of these, copies": Number((copied & action_mask).sum(), digits=0),
+        "the chunk": KindMap(["".join(row) for row in cells], MASK_LEGEND, rows="step", columns="dim"),
+        "how many entries are what": Bars(
+            labels=[words for _, words in MASK_LEGEND.values()],
+            values=[where.sum().item() for where in kinds.values()],
+            kinds=[kind for kind, _ in MASK_LEGEND.values()],
+            maximum=action_mask.numel(),
+            digits=0,
+        ),
+    }
+
+
+def prompt_tokens(words: int, second_camera: bool) -> VLTokens:
+    """Toy tokens, all ones: two cameras, of which the second may be absent, then one token a word."""
+    camera = torch.ones(TOKENS_PER_CAMERA, 1, dtype=torch.float64)
+    return join_tokens([camera, camera if second_camera else None], torch.ones(words, 1, dtype=torch.float64))
+
+
+def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Panel]:
+    """Three prompts in one batch, one of them yours: which tokens are real, and where does each begin and end?"""
+    samples = {robot: prompt_tokens(len(PROMPTS[robot].split()), second_camera=True) for robot in ("dual-arm", "GR1")}
+    samples["SO-101 (yours)"] = prompt_tokens(words, second_camera)
+    batch = (pad_tokens_left if side == "left" else pad_tokens_right)(list(samples.values()), KEY_LEN)
+    real, image = batch.backbone_attention_mask, batch.image_mask
+    legend = {
+        "i": ("real", "camera token"),
+        "t": ("real-too", "text token"),
+        "a": ("hidden", "seat of an absent camera"),
+        "p": ("padding", "padding"),
+    }
+    letters = {(True, True): "i", (True, False): "t", (False, True): "a", (False, False): "p"}
+    rows = zip(real.tolist(), image.tolist(), strict=True)
+    places = [row.nonzero().flatten() for row in real]
+    return {
+        "real tokens": Number(real.sum(), digits=0),
+        "part of the batch that is not real": Number((~real).double().mean(), digits=3),
+        "the batch": KindMap(
+            ["".join(letters[pair] for pair in zip(*row, strict=True)) for row in rows],
+            legend,
+            rows="sample",
+            columns="token",
+        ),
+        "where the real tokens are": Table(
+            ["robot", "real tokens", "first at", "last at"],
+            [[robot, len(at), at[0], at[-1]] for robot, at in zip(samples, places, strict=True)],
+            digits=0,
+        ),
+    }

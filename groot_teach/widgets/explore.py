@@ -1,0 +1,240 @@
+"""`explore`: `ipywidgets.interact` that survives publishing.
+
+`interact` calls Python whenever a control moves, so on a static page it is dead. `explore` calls `compute` once for
+every state the controls can reach, and writes all the results into its output. With a kernel that output is a live
+widget; without one the same `explore.js` moves the same elements over the same numbers. The browser only looks up and
+draws.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from html import escape
+from itertools import product
+from math import prod
+from pathlib import Path
+
+import anywidget
+import traitlets
+from tqdm.auto import tqdm
+
+from groot_teach.widgets.controls import Control, make_control
+from groot_teach.widgets.panels import Number, Panel
+
+MAX_STATES = 2_000
+MAX_BYTES = 200_000
+"""The limits of one widget: how many states, and how many bytes of numbers it may put into a page."""
+
+
+class ExploreError(ValueError):
+    """`explore` cannot show this: the message says which control, state or panel is at fault."""
+
+
+def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) -> "Explorer":
+    """Shows `compute` under controls that move, with a kernel and without one.
+
+    Args:
+        compute: a pure function. It takes one argument for each control and returns panels by title; a plain number
+            counts as `Number`. The first line of its docstring becomes the caption.
+        controls: for each argument of `compute` an abbreviation of `ipywidgets.interact` or an ipywidgets object, with
+            finitely many values. A default in the signature of `compute` says where it starts.
+
+    Raises:
+        ExploreError: a control that is infinite or that `compute` does not take, more than `MAX_STATES` states, a
+            `compute` that raises or returns something not finite, or panels that change their form between states.
+
+    Example:
+        >>> def share(real, padded=4):
+        ...     return {"share of padding": padded / (real + padded)}
+        >>> explore(share, real=(1, 8), padded=(0, 8))
+    """
+    try:
+        inspect.signature(compute).bind(**controls)
+        made = [
+            make_control(name, given, inspect.signature(compute).parameters[name].default)
+            for name, given in controls.items()
+        ]
+    except KeyError as error:
+        raise ExploreError(
+            f"controls: {compute.__name__} takes its arguments as **kwargs, expected named ones"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise ExploreError(f"controls of {compute.__name__}: {error}") from error
+    count = prod(len(control.values) for control in made)
+    if count > MAX_STATES:
+        sizes = " x ".join(f"{len(control.values)} {control.name}" for control in made)
+        raise ExploreError(f"controls: got {count} states ({sizes}), expected at most {MAX_STATES}; use larger steps")
+    return Explorer(compute, made)
+
+
+class Explorer(anywidget.AnyWidget):
+    """What `explore` returns: a widget that composes, links and observes like any other of ipywidgets.
+
+    Attributes:
+        state: the present value of each control, by name. Set it, observe it, link it.
+        controls: the ipywidgets object behind each control, by name. Its `value` moves with the picture.
+        panels: what `compute` gave for the present state.
+    """
+
+    _esm = Path(__file__).with_name("explore.js")
+    _css = Path(__file__).with_name("explore.css")
+    _html = traitlets.Unicode().tag(sync=True)
+    _positions = traitlets.List(traitlets.Int()).tag(sync=True)
+    state = traitlets.Dict()
+
+    def __init__(self, compute: Callable, controls: list[Control]) -> None:
+        self._compute_name = compute.__name__
+        self._controls = controls
+        grid = list(product(*(control.values for control in controls)))
+        names = [control.name for control in controls]
+        states = [dict(zip(names, values, strict=True)) for values in grid]
+        waiting = tqdm(states, desc=self._compute_name, unit="state", delay=3, leave=False)
+        self._results = [_panels(compute, state) for state in waiting]
+        _same_form(states, self._results)
+        start = [control.position for control in controls]
+        panels = self._results[self._index(start)]
+        html = _page(compute, controls, self._results, panels, self._said(start, panels))
+        super().__init__(_html=html, _positions=start, state=self._state_at(start))
+        for place, control in enumerate(controls):
+            control.widget.observe(lambda _, place=place: self._control_moved(place), "value")
+
+    @property
+    def controls(self) -> dict:
+        return {control.name: control.widget for control in self._controls}
+
+    @property
+    def panels(self) -> dict[str, Panel]:
+        return self._results[self._index(self._positions)]
+
+    @traitlets.validate("_positions")
+    def _known_positions(self, proposal):
+        positions = proposal["value"]
+        sizes = [len(control.values) for control in self._controls]
+        if len(positions) != len(sizes) or not all(0 <= p < size for p, size in zip(positions, sizes, strict=True)):
+            raise traitlets.TraitError(f"positions: got {positions}, expected one below each of {sizes}")
+        return positions
+
+    @traitlets.validate("state")
+    def _known_state(self, proposal):
+        state, names = proposal["value"], [control.name for control in self._controls]
+        if sorted(state) != sorted(names):
+            raise traitlets.TraitError(f"state: got {sorted(state)}, expected a value for each of {names}")
+        for control in self._controls:
+            if state[control.name] not in control.values:
+                raise traitlets.TraitError(
+                    f"state[{control.name!r}]: got {state[control.name]!r}, expected one of {', '.join(control.shown)}"
+                )
+        return state
+
+    @traitlets.observe("_positions")
+    def _positions_moved(self, _) -> None:
+        self.state = self._state_at(self._positions)
+
+    @traitlets.observe("state")
+    def _state_moved(self, _) -> None:
+        self._positions = [control.values.index(self.state[control.name]) for control in self._controls]
+        for control in self._controls:
+            control.widget.value = self.state[control.name]
+
+    def _control_moved(self, place: int) -> None:
+        positions = list(self._positions)
+        positions[place] = self._controls[place].position
+        self._positions = positions
+
+    def _state_at(self, positions: list[int]) -> dict:
+        return {control.name: control.values[p] for control, p in zip(self._controls, positions, strict=True)}
+
+    def _index(self, positions: list[int]) -> int:
+        index = 0
+        for control, position in zip(self._controls, positions, strict=True):
+            index = index * len(control.values) + position
+        return index
+
+    def _said(self, positions: list[int], panels: dict[str, Panel]) -> str:
+        """The state in words, for readers without the picture."""
+        where = ", ".join(f"{c.label}: {c.shown[p]}" for c, p in zip(self._controls, positions, strict=True))
+        what = ", ".join(f"{title} {panel.text()}" for title, panel in panels.items() if isinstance(panel, Number))
+        return f"{where}. {what}." if what else f"{where}."
+
+    def __repr__(self) -> str:
+        lines = [f"{title}: {panel.text()}" for title, panel in self.panels.items()]
+        head = f"explore({self._compute_name}), {len(self._results)} states; here {self.state}"
+        return "\n".join([head, *lines])
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        return data | {"text/plain": repr(self), "text/html": self._html}, metadata
+
+
+def _panels(compute: Callable, state: dict) -> dict[str, Panel]:
+    try:
+        given = compute(**state)
+    except Exception as error:
+        raise ExploreError(f"{compute.__name__} raised {type(error).__name__} at {state}: {error}") from error
+    if not isinstance(given, Mapping) or not given:
+        raise ExploreError(f"{compute.__name__} at {state}: got {given!r}, expected panels by title")
+    panels = {}
+    for title, panel in given.items():
+        try:
+            panels[title] = panel if isinstance(panel, Panel) else Number(panel)
+        except (TypeError, ValueError) as error:
+            raise ExploreError(f"{compute.__name__} at {state}, panel {title!r}: {error}") from error
+    return panels
+
+
+def _same_form(states: list[dict], results: list[dict[str, Panel]]) -> None:
+    """A state may change numbers, not the form: the browser moves elements, it makes none."""
+    first = [{"panel title": title, **panel.fixed()} for title, panel in results[0].items()]
+    for state, panels in zip(states, results, strict=True):
+        forms = [{"panel title": title, **panel.fixed()} for title, panel in panels.items()]
+        if len(forms) != len(first):
+            raise ExploreError(f"panels at {state}: got {len(forms)}, expected {len(first)} as at {states[0]}")
+        for form, expected in zip(forms, first, strict=True):
+            for key in [*expected, *form]:
+                if form.get(key) != expected.get(key):
+                    raise ExploreError(
+                        f"panel {expected['panel title']!r} at {state}: got {key} {form.get(key)!r}, expected "
+                        f"{expected.get(key)!r} as at {states[0]}; a control moves numbers, not labels or shapes"
+                    )
+
+
+def _page(compute: Callable, controls: list[Control], results: list[dict], panels: dict[str, Panel], said: str) -> str:
+    """The output: the data of all states, and the present state drawn in HTML that needs no script."""
+    data = _data(controls, results, [control.position for control in controls])
+    if len(data) > MAX_BYTES:
+        raise ExploreError(f"{compute.__name__}: got {len(data):,} bytes of numbers, expected at most {MAX_BYTES:,}")
+    caption = escape((inspect.getdoc(compute) or compute.__name__).splitlines()[0])
+    inputs = "\n".join(control.html() for control in controls)
+    drawn = "\n".join(
+        f'<figure class="explore-panel"><figcaption>{escape(title)}</figcaption>\n{panel.html()}\n</figure>'
+        for title, panel in panels.items()
+    )
+    return f"""<div class="explore" role="group" aria-label="{caption}">
+<p class="explore-caption">{caption}</p>
+<fieldset class="explore-controls" disabled>
+{inputs}
+</fieldset>
+<p class="explore-said" role="status">{escape(said)}</p>
+<div class="explore-panels">
+{drawn}
+</div>
+<p class="explore-point" aria-hidden="true"></p>
+<script type="application/json">
+{data}
+</script>
+</div>"""
+
+
+def _data(controls: list[Control], results: list[dict[str, Panel]], start: list[int]) -> str:
+    """All states as JSON, one state a line, in the order of `itertools.product` over the controls."""
+
+    def line(value) -> str:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+
+    fixed = [{"title": title, **panel.fixed()} for title, panel in results[0].items()]
+    states = ",\n".join(line([panel.moving() for panel in panels.values()]) for panels in results)
+    return (
+        f'{{"start":{line(start)},\n"controls":{line([control.fixed() for control in controls])},\n'
+        f'"panels":{line(fixed)},\n"states":[\n{states}\n]}}'
+    )

@@ -1,0 +1,352 @@
+"""What a widget can show: a number, bars, a map of kinds, a heat map, lines, a table.
+
+A `compute` for `explore` returns panels by title: `{"entries that count": Number(80), "action_mask": KindMap(...)}`.
+Each panel checks its own numbers and then says three things about itself:
+
+    fixed()   what is the same in every state: labels, scales, legends
+    moving()  what a state changes, as plain JSON; `explore.js` looks it up and puts it in place
+    html()    the panel drawn in this state, complete without JavaScript; the same elements that `explore.js` then moves
+
+Maps and bars are HTML tables under a coat of CSS: whoever cannot see the picture can still read the table.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from itertools import groupby
+from math import isfinite
+
+KINDS = ("real", "real-too", "padding", "leak", "hidden")
+"""How an entry is drawn: blue, striped blue, grey, orange, hatched. `explore.css` and `figures` use the same five."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One big number, such as a loss. `digits` is how many decimals are shown, and compared by the tests."""
+
+    value: float
+    digits: int = 4
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "value", _number("value", self.value, self.digits))
+
+    def fixed(self) -> dict:
+        return {"panel": "number", "digits": self.digits}
+
+    def moving(self) -> float:
+        return self.value
+
+    def html(self) -> str:
+        return f"<output>{_show(self.value, self.digits)}</output>"
+
+    def text(self) -> str:
+        return _show(self.value, self.digits)
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Labelled bars from 0 to `maximum`, each drawn as one of `KINDS`.
+
+    Raises:
+        ValueError: labels, values and kinds that differ in number, an unknown kind, or a value outside 0 to `maximum`.
+    """
+
+    labels: Sequence[str]
+    values: Sequence[float]
+    kinds: Sequence[str]
+    maximum: float
+    digits: int = 4
+
+    def __post_init__(self) -> None:
+        values = [_number("values", value, self.digits) for value in _plain(self.values)]
+        if not len(self.labels) == len(values) == len(self.kinds):
+            raise ValueError(
+                f"Bars: got {len(self.labels)} labels, {len(values)} values and {len(self.kinds)} kinds, "
+                "expected the same number of each"
+            )
+        _known_kinds(self.kinds)
+        outside = [value for value in values if not 0 <= value <= self.maximum]
+        if outside:
+            raise ValueError(f"values: got {outside[0]}, expected 0 to maximum={self.maximum}")
+        object.__setattr__(self, "values", values)
+
+    def fixed(self) -> dict:
+        scale = {"maximum": self.maximum, "digits": self.digits}
+        return {"panel": "bars", "labels": list(self.labels), "kinds": list(self.kinds), **scale}
+
+    def moving(self) -> list[float]:
+        return self.values
+
+    def html(self) -> str:
+        rows = "\n".join(
+            f'<tr><th scope="row">{escape(label)}</th><td class="explore-bar"><span class="{kind}" '
+            f'style="width:{100 * value / self.maximum:.4g}%"></span></td><td>{_show(value, self.digits)}</td></tr>'
+            for label, value, kind in zip(self.labels, self.values, self.kinds, strict=True)
+        )
+        return f"<table><tbody>\n{rows}\n</tbody></table>"
+
+    def text(self) -> str:
+        shown = (_show(value, self.digits) for value in self.values)
+        return ", ".join(f"{label} {value}" for label, value in zip(self.labels, shown, strict=True))
+
+
+@dataclass(frozen=True)
+class KindMap:
+    """A grid of cells that says *what* each entry is, such as a mask.
+
+    Attributes:
+        cells: one string a row, one letter a cell.
+        legend: letter (no digit) -> (one of `KINDS`, what such a cell is in words).
+        rows, columns: what a row and a column are, such as `step` and `dim`.
+
+    Raises:
+        ValueError: no cell, rows of different lengths, a letter that the legend lacks, or an unknown kind.
+    """
+
+    cells: Sequence[str]
+    legend: Mapping[str, tuple[str, str]]
+    rows: str
+    columns: str
+
+    def __post_init__(self) -> None:
+        _grid_shape("cells", self.cells)
+        _known_kinds([kind for kind, _ in self.legend.values()])
+        for letter in self.legend:
+            if len(letter) != 1 or letter.isdigit():
+                raise ValueError(f"legend: got the letter {letter!r}, expected a single one that is no digit")
+        unknown = sorted(set("".join(self.cells)) - set(self.legend))
+        if unknown:
+            raise ValueError(
+                f"cells: got the letter {unknown[0]!r}, expected one of the legend's: {sorted(self.legend)}"
+            )
+
+    def fixed(self) -> dict:
+        shape = [len(self.cells), len(self.cells[0])]
+        legend = {letter: list(meaning) for letter, meaning in self.legend.items()}
+        return {"panel": "kinds", "rows": self.rows, "columns": self.columns, "shape": shape, "legend": legend}
+
+    def moving(self) -> list[str]:
+        """Each row as its runs of the same letter: `rrrp` is sent as `r3p1`, a fifth of the bytes of a typical mask."""
+        return ["".join(f"{letter}{len(list(run))}" for letter, run in groupby(row)) for row in self.cells]
+
+    def html(self) -> str:
+        keys = "\n".join(f'<li><i class="{kind}"></i> {escape(words)}</li>' for kind, words in self.legend.values())
+        cells = [[(self.legend[letter][0], self.legend[letter][1]) for letter in row] for row in self.cells]
+        body = "\n".join(
+            "<tr>" + "".join(f'<td class="{kind}">{escape(words)}</td>' for kind, words in row) + "</tr>"
+            for row in cells
+        )
+        return f'{_axes(self.rows, self.columns)}{_grid(body)}<ul class="explore-legend">\n{keys}\n</ul>'
+
+    def text(self) -> str:
+        letters = "".join(self.cells)
+        counts = ", ".join(f"{letters.count(letter)} {words}" for letter, (_, words) in self.legend.items())
+        return f"{len(self.cells)} x {len(self.cells[0])} cells: {counts}"
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A grid of cells that says *how much*, such as attention weights, on a fixed scale from `low` to `high`.
+
+    Raises:
+        ValueError: no cell, rows of different lengths, or a value outside the scale.
+    """
+
+    values: Sequence[Sequence[float]]
+    rows: str
+    columns: str
+    low: float = 0.0
+    high: float = 1.0
+    digits: int = 3
+
+    def __post_init__(self) -> None:
+        values = [[_number("values", value, self.digits) for value in row] for row in _plain(self.values)]
+        _grid_shape("values", values)
+        outside = [value for row in values for value in row if not self.low <= value <= self.high]
+        if outside:
+            raise ValueError(f"values: got {outside[0]}, expected low={self.low} to high={self.high}")
+        object.__setattr__(self, "values", values)
+
+    def fixed(self) -> dict:
+        scale = {"low": self.low, "high": self.high, "digits": self.digits}
+        shape = [len(self.values), len(self.values[0])]
+        return {"panel": "heat", "rows": self.rows, "columns": self.columns, "shape": shape, **scale}
+
+    def moving(self) -> list[list[float]]:
+        return self.values
+
+    def html(self) -> str:
+        def cell(value: float) -> str:
+            part = (value - self.low) / (self.high - self.low)
+            return f'<td class="heat" style="--part:{part:.4g}">{_show(value, self.digits)}</td>'
+
+        body = "\n".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in self.values)
+        return f"{_axes(self.rows, self.columns)}{_grid(body)}"
+
+    def text(self) -> str:
+        biggest = max(value for row in self.values for value in row)
+        return f"{len(self.values)} x {len(self.values[0])} cells, largest {_show(biggest, self.digits)}"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Curves over the same `x`, on a fixed scale from `low` to `high`. `x_name` says what runs along the bottom.
+
+    Raises:
+        ValueError: a curve with more or fewer points than `x`, fewer than two points, or a value outside the scale.
+    """
+
+    x: Sequence[float]
+    curves: Mapping[str, Sequence[float]]
+    x_name: str
+    low: float
+    high: float
+    digits: int = 4
+    kinds: Sequence[str] = field(default=("real", "leak", "padding", "hidden"))
+
+    def __post_init__(self) -> None:
+        x = [_number("x", value, self.digits) for value in _plain(self.x)]
+        curves = {
+            name: [_number(name, value, self.digits) for value in _plain(values)]
+            for name, values in self.curves.items()
+        }
+        if len(x) < 2 or sorted(set(x)) != x:
+            raise ValueError(f"x: got {x}, expected two or more values that grow")
+        if not 1 <= len(curves) <= len(self.kinds):
+            raise ValueError(f"curves: got {len(curves)}, expected 1 to {len(self.kinds)}")
+        for name, values in curves.items():
+            if len(values) != len(x):
+                raise ValueError(f"{name}: got {len(values)} points, expected {len(x)} as in x")
+            outside = [value for value in values if not self.low <= value <= self.high]
+            if outside:
+                raise ValueError(f"{name}: got {outside[0]}, expected low={self.low} to high={self.high}")
+        _known_kinds(self.kinds)
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "curves", curves)
+
+    def fixed(self) -> dict:
+        scale = {"low": self.low, "high": self.high, "digits": self.digits}
+        names = {"x_name": self.x_name, "names": list(self.curves), "kinds": list(self.kinds)}
+        return {"panel": "lines", "x": self.x, **names, **scale}
+
+    def moving(self) -> list[list[float]]:
+        return list(self.curves.values())
+
+    def html(self) -> str:
+        keys = "\n".join(
+            f'<li><i class="{kind}"></i> {escape(name)}</li>'
+            for kind, name in zip(self.kinds, self.curves, strict=False)
+        )
+        drawn = "\n".join(
+            f'<polyline class="{kind}" points="{self._points(values)}"/>'
+            for kind, values in zip(self.kinds, self.curves.values(), strict=False)
+        )
+        picture = f'<svg viewBox="0 0 100 50" preserveAspectRatio="none" aria-hidden="true">\n{drawn}\n</svg>'
+        table = Table([self.x_name, *self.curves], list(zip(self.x, *self.curves.values(), strict=True)), self.digits)
+        ends = f"<span>{_show(self.x[0], self.digits)}</span><span>{escape(self.x_name)}</span>"
+        ends += f"<span>{_show(self.x[-1], self.digits)}</span>"
+        return (
+            f'<p class="explore-axes">from {self.low:g} (bottom) to {self.high:g} (top)</p>\n{picture}\n'
+            f'<p class="explore-ends">{ends}</p><ul class="explore-legend">\n{keys}\n</ul>\n'
+            f"<details><summary>The same as a table</summary>{table.html()}</details>"
+        )
+
+    def text(self) -> str:
+        return ", ".join(f"{name} ends at {_show(values[-1], self.digits)}" for name, values in self.curves.items())
+
+    def _points(self, values: Sequence[float]) -> str:
+        width, height = self.x[-1] - self.x[0], self.high - self.low
+        return " ".join(
+            f"{100 * (x - self.x[0]) / width:.5g},{50 - 50 * (value - self.low) / height:.5g}"
+            for x, value in zip(self.x, values, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of words and numbers under column headings. The first column heads its row.
+
+    Raises:
+        ValueError: a row with more or fewer cells than there are columns.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str | float]]
+    digits: int = 4
+
+    def __post_init__(self) -> None:
+        rows = [
+            [cell if isinstance(cell, str) else _number("rows", cell, self.digits) for cell in _plain(row)]
+            for row in self.rows
+        ]
+        for row in rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"rows: got {len(row)} cells, expected {len(self.columns)}: {list(self.columns)}")
+        object.__setattr__(self, "rows", rows)
+
+    def fixed(self) -> dict:
+        return {"panel": "table", "columns": list(self.columns), "length": len(self.rows), "digits": self.digits}
+
+    def moving(self) -> list[list[str | float]]:
+        return self.rows
+
+    def html(self) -> str:
+        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
+        body = "\n".join(
+            "<tr>"
+            + "".join(
+                f'<th scope="row">{shown}</th>' if first else f"<td>{shown}</td>"
+                for first, shown in zip([True] + [False] * len(row), map(self._cell, row), strict=False)
+            )
+            + "</tr>"
+            for row in self.rows
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
+
+    def text(self) -> str:
+        return "; ".join(" ".join(map(self._cell, row)) for row in self.rows)
+
+    def _cell(self, cell: str | float) -> str:
+        return escape(cell) if isinstance(cell, str) else _show(cell, self.digits)
+
+
+Panel = Number | Bars | KindMap | HeatMap | Lines | Table
+
+
+def _plain(values):
+    """Tensors and arrays as nested lists; lists and tuples as they are."""
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _number(name: str, value, digits: int) -> float:
+    """`value` rounded to `digits`. Zero has no sign, so that -0.00001 is not shown as -0."""
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}: got {value!r}, expected a number")
+    if not isfinite(value):
+        raise ValueError(f"{name}: got {value}, expected a finite number")
+    return round(value, digits) + 0.0 if digits else round(value)
+
+
+def _show(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}"
+
+
+def _known_kinds(kinds: Sequence[str]) -> None:
+    for kind in kinds:
+        if kind not in KINDS:
+            raise ValueError(f"kinds: got {kind!r}, expected one of {', '.join(KINDS)}")
+
+
+def _grid_shape(name: str, rows: Sequence[Sequence]) -> None:
+    lengths = [len(row) for row in rows]
+    if not lengths or not lengths[0] or len(set(lengths)) > 1:
+        raise ValueError(f"{name}: got rows of lengths {lengths}, expected one or more rows, all of the same length")
+
+
+def _axes(rows: str, columns: str) -> str:
+    return f'<p class="explore-axes">a row is a {escape(rows)}, a column is a {escape(columns)}</p>\n'
+
+
+def _grid(body: str) -> str:
+    return f'<table class="explore-grid"><tbody>\n{body}\n</tbody></table>\n'

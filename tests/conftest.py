@@ -1,0 +1,22 @@
+"""In CI (CI=true) a skipped test is a failed run: what did not run has proved nothing."""
+
+import os
+
+import pytest
+
+
+def skipped_in_ci(config) -> int:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return len(reporter.stats.get("skipped", [])) if reporter and os.environ.get("CI") == "true" else 0
+
+
+# First of all: the reporter's own hook reads the exit status that this one sets.
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session, exitstatus):
+    if exitstatus == pytest.ExitCode.OK and skipped_in_ci(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if number := skipped_in_ci(config):
+        terminalreporter.write_line(f"CI=true: {number} skipped, so this run fails. In CI nothing may skip.", red=True)

@@ -1,0 +1,124 @@
+"""A real JupyterLab with a real kernel: the same front end, now in step with Python."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+pytestmark = [pytest.mark.pages, pytest.mark.lab]
+
+CELLS = [
+    """import ipywidgets
+
+from groot_teach.widgets import explore
+from groot_teach.widgets.chapter_1 import ROBOTS, build_the_mask
+
+mine = ipywidgets.IntSlider(value=5, min=1, max=16, description="my slider")
+masks = {"dims": "dims", "both": "dims_and_steps"}
+explorer = explore(build_the_mask, robot=list(ROBOTS), real_steps=mine, which_mask=masks)
+python = ipywidgets.Label()
+
+
+def follow(_=None):
+    python.value = f"python: {explorer.state} {explorer.panels['entries that count'].value}"
+
+
+explorer.observe(follow, "state")
+follow()
+ipywidgets.VBox([mine, explorer, python])""",
+]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """The address of a running JupyterLab that holds one notebook, not run yet."""
+    folder = tmp_path_factory.mktemp("lab")
+    notebook = new_notebook(cells=[new_code_cell(source) for source in CELLS])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, folder / "live.ipynb")
+    # Its own settings and data folders: a reader's workspace neither helps nor hinders.
+    private = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "work",
+    }
+    environment = os.environ | {name: str(folder / below) for name, below in private.items()}
+    command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--port=0"]
+    command += ["--IdentityProvider.token=", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
+    runtime = folder / "runtime"
+    with open(folder / "log", "w", encoding="utf-8") as log:
+        server = subprocess.Popen(
+            command, env=environment | {"JUPYTER_RUNTIME_DIR": str(runtime)}, stdout=log, stderr=log
+        )
+        try:
+            yield wait_for_address(runtime, server, folder / "log")
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def wait_for_address(runtime, server, log) -> str:
+    for _ in range(240):
+        assert server.poll() is None, log.read_text(encoding="utf-8")
+        for file in runtime.glob("jpserver-*.json"):
+            url = json.loads(file.read_text(encoding="utf-8"))["url"]
+            try:
+                with urllib.request.urlopen(f"{url}api", timeout=5):
+                    return url
+            except OSError:
+                continue
+        time.sleep(0.5)
+    pytest.fail("JupyterLab did not start within two minutes: " + log.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def live(browser, lab):
+    """The notebook, opened and run, with the widget on the screen."""
+    context = browser.new_context(viewport={"width": 1300, "height": 1400})
+    tab = context.new_page()
+    outside = []
+    inside = (lab, lab.replace("http", "ws"), "data:", "blob:")
+    tab.on("request", lambda request: None if request.url.startswith(inside) else outside.append(request.url))
+    tab.goto(f"{lab}lab/tree/live.ipynb")
+    tab.locator(".jp-Notebook .jp-CodeCell").first.wait_for(timeout=120_000)
+    tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=120_000)  # a cell run before that is lost
+    tab.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    tab.locator(".explore-live").wait_for(timeout=120_000)
+    yield tab
+    context.close()
+    assert outside == []
+
+
+def says(tab, text: str) -> None:
+    tab.get_by_text(text, exact=True).wait_for(timeout=30_000)
+
+
+def test_the_widget_starts_where_the_readers_own_slider_stands(live):
+    says(live, "python: {'robot': 'dual-arm', 'real_steps': 5, 'which_mask': 'dims'} 256")
+    assert live.locator(".explore input[type=range]").input_value() == "4"
+
+
+def test_a_control_moved_in_the_browser_moves_python_and_the_linked_slider(live):
+    live.locator(".explore input[type=radio]").nth(1).check()
+    says(live, "python: {'robot': 'GR1', 'real_steps': 5, 'which_mask': 'dims'} 416")
+    live.locator(".explore input[type=range]").focus()
+    live.keyboard.press("ArrowRight")
+    says(live, "python: {'robot': 'GR1', 'real_steps': 6, 'which_mask': 'dims'} 416")
+    live.locator(".widget-slider .widget-readout", has_text="6").wait_for()
+
+
+def test_the_readers_own_slider_moves_the_picture(live):
+    live.locator(".explore input[type=radio]").nth(4).check()
+    live.locator(".widget-slider .noUi-handle").focus()
+    live.keyboard.press("ArrowRight")
+    says(live, "python: {'robot': 'GR1', 'real_steps': 7, 'which_mask': 'dims_and_steps'} 182")
+    assert live.locator(".explore-panel > output").first.inner_text() == "182"
+    assert live.locator(".explore-controls output").inner_text() == "7"
+    assert live.locator(".explore td.real").count() == 7 * 26

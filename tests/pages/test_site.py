@@ -1,0 +1,175 @@
+"""The built site as readers meet it: from file://, with the network cut, in Chromium, on every page."""
+
+import gzip
+import json
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from reading import assert_shows_what_torch_computed
+
+import groot_teach.widgets
+
+pytestmark = pytest.mark.pages
+
+ROOT = Path(__file__).parents[2]
+SITE = ROOT / "_build" / "html"
+PAGES = sorted(path.stem for folder in ("book", "notebooks") for path in (ROOT / folder).glob("*.[mi][dp]*"))
+NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+PAGE_BUDGET = 300_000
+"""Bytes on the wire for one page, gzip, everything it loads."""
+
+
+def address(site: Path, page: str) -> str:
+    return (site / ("notebooks" if page in NOTEBOOKS else "book") / f"{page}.html").as_uri()
+
+
+@pytest.fixture
+def visit(browser, site):
+    """Opens a page with the network cut. When the test ends: nothing asked of the network, no error in the console."""
+    contexts, requests, complaints = [], [], []
+
+    def open_page(page: str, **options):
+        context = browser.new_context(offline=True, **options)
+        contexts.append(context)
+        tab = context.new_page()
+        tab.on("request", lambda request: requests.append(request.url))
+        if options.get("java_script_enabled", True):  # else the scripts are refused, as they should be
+            tab.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        tab.goto(address(site, page))
+        tab.wait_for_load_state("load")
+        tab.requests = requests
+        return tab
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [url for url in requests if urlparse(url).scheme not in ("file", "data", "blob")] == []
+    assert complaints == []
+
+
+def torch_runs(notebook: str, monkeypatch) -> list:
+    """Runs the notebook's cells here and now, and returns its explorers, in the order of the page."""
+    made = []
+
+    def explore(*arguments, **controls):
+        made.append(original(*arguments, **controls))
+        return made[-1]
+
+    original = groot_teach.widgets.explore
+    monkeypatch.setattr(groot_teach.widgets, "explore", explore)
+    monkeypatch.delenv("GROOT_TEACH_DATA", raising=False)
+    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
+    names = {}
+    for cell in cells:
+        if cell["cell_type"] == "code":
+            exec(compile("".join(cell["source"]), notebook, "exec"), names)
+    return made
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_opens_offline_and_asks_nobody_for_anything(visit, page):
+    tab = visit(page)
+    assert tab.locator("article h1").count() == 1
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_state_of_every_widget_shows_what_torch_computes_now(visit, notebook, monkeypatch, capsys):
+    explorers = torch_runs(notebook, monkeypatch)
+    widgets = visit(notebook).locator(".explore")
+    assert widgets.count() == len(explorers) > 0
+    seen = [assert_shows_what_torch_computed(widgets.nth(place), explorer) for place, explorer in enumerate(explorers)]
+    assert sum(seen) >= 100
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_every_control_on_the_page_is_reached_and_moved_by_keyboard_alone(visit, notebook):
+    tab = visit(notebook)
+    tab.locator(".explore").first.evaluate("(el) => { el.tabIndex = -1; el.focus(); }")
+    # A group of radio buttons is one stop, at the button that is checked.
+    stops = tab.locator(".explore-controls > :not(fieldset), .explore-controls > fieldset").count()
+    moved = 0
+    for _ in range(40 * stops):
+        tab.keyboard.press("Tab")
+        kind = tab.evaluate("document.activeElement.closest('.explore-controls') && document.activeElement.type")
+        if kind:
+            widget = tab.locator(".explore:has(:focus)")
+            before = widget.locator(".explore-said").inner_text()
+            tab.keyboard.press({"checkbox": "Space", "range": "ArrowRight"}.get(kind, "ArrowDown"))
+            assert widget.locator(".explore-said").inner_text() != before
+            moved += 1
+        if moved == stops:
+            return
+    pytest.fail(f"reached {moved} of {stops} controls")
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_without_javascript_a_widget_shows_its_start_as_figure_and_text(visit, page):
+    tab = visit(page, java_script_enabled=False)
+    for widget in tab.locator(".explore").all():
+        data = json.loads(widget.locator("script").text_content())
+        assert widget.locator(".explore-panel").count() == len(data["panels"])
+        for control, position in zip(data["controls"], data["start"], strict=True):
+            assert f"{control['label']}: {control['shown'][position]}" in widget.locator(".explore-said").inner_text()
+        assert widget.locator(".explore-said").bounding_box()["height"] > 10
+        assert widget.locator(".explore-grid td, .explore-panel > output").first.is_visible()
+        assert widget.locator("input").first.is_disabled()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_axe_finds_no_fault_in_the_article(visit, page, scheme):
+    tab = visit(page, color_scheme=scheme)
+    assert tab.evaluate("document.documentElement.dataset.theme") == scheme
+    # preload fetches stylesheets by XHR, which file:// forbids.
+    faults = Axe().run(tab, context="article", options={"preload": False}).response["violations"]
+    assert [(fault["id"], fault["nodes"][0]["html"], fault["nodes"][0]["failureSummary"]) for fault in faults] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_narrow_screen_scrolls_down_and_never_sideways(visit, page):
+    tab = visit(page, viewport={"width": 360, "height": 740})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    for widget in tab.locator(".explore").all():
+        assert widget.evaluate("(el) => el.scrollWidth <= el.clientWidth")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_weighs_less_than_its_budget(visit, page):
+    assert weight(visit(page)) <= PAGE_BUDGET
+
+
+def weight(tab) -> int:
+    """Bytes on the wire with gzip, of everything the open page has asked for so far."""
+    files = {Path(unquote(urlparse(url).path)) for url in tab.requests if url.startswith("file:")}
+    packed = {".woff2", ".png"}
+    return sum(len(f.read_bytes() if f.suffix in packed else gzip.compress(f.read_bytes())) for f in files)
+
+
+def test_search_finds_a_word_of_chapter_1_from_a_file(visit, site):
+    tab = visit("intro")
+    tab.goto(f"{(site / 'search.html').as_uri()}?q=polarity")
+    tab.locator("#search-results li a").first.wait_for()
+    assert tab.locator("#search-results li a", has_text="Which numbers in this batch are real?").count() >= 1
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_each_notebook_can_be_downloaded_from_its_page(visit, site, notebook):
+    href = visit(notebook).locator("a[href$='.ipynb']").first.get_attribute("href")
+    downloaded = (site / "notebooks" / href).resolve()
+    assert json.loads(downloaded.read_text(encoding="utf-8"))["nbformat"] == 4
+
+
+def test_a_widget_still_works_after_the_theme_was_switched(visit):
+    tab = visit(NOTEBOOKS[0])
+    background = "(el) => getComputedStyle(el).backgroundColor"
+    cell = tab.locator(".explore td.real").first
+    before = cell.evaluate(background)
+    for _ in ("auto", "light", "dark"):
+        if tab.evaluate("document.documentElement.dataset.theme") != "dark":
+            tab.locator("button.theme-switch-button:visible").first.click()
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert cell.evaluate(background) != before

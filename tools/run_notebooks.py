@@ -1,0 +1,103 @@
+"""Run notebooks from top to bottom in a fresh kernel and store them in one normal form.
+
+Running twice leaves every file as it was, byte for byte: what is stored depends on the code alone, not on the
+clock, the machine, the order in which a front end wrote its keys, or the reader's own data and solved exercises.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from tqdm.auto import tqdm
+
+ROOT = Path(__file__).resolve().parents[1]
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Takes away, in place, what says when, where and by which program the notebook was run; twice is as once."""
+    notebook.metadata.pop("widgets", None)  # a live kernel's widget state: useless later, and named at random
+    notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    taken = set()
+    for number, cell in enumerate(notebook.cells, start=1):
+        if cell.get("id") in taken or not cell.get("id"):
+            cell.id = f"cell-{number}"
+        taken.add(cell.id)
+        for key in ("execution", "ExecuteTime", "collapsed", "scrolled", "trusted"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in map(normal_output, cell.outputs) if output]
+    return notebook
+
+
+def normal_output(output: nbformat.NotebookNode) -> nbformat.NotebookNode | None:
+    if output.output_type == "error":
+        # The frames above the message are folders of this machine; what the reader should learn from is the message.
+        output.traceback = [f"{output.ename}: {output.evalue}"]
+    elif "data" in output:
+        output.data.pop(WIDGET_VIEW, None)  # a random id, of use only while the kernel lives
+        if not output.data:
+            return None
+    return output
+
+
+def run(notebook: nbformat.NotebookNode, folder: Path, timeout: int, progress=lambda: None) -> None:
+    """Runs all cells in place; stops at the first exception, unless the cell's tag `raises-exception` announces it."""
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",  # of the environment that runs this script
+        timeout=timeout,
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # ipykernel warns of how every kernel on this machine talks
+        coalesce_streams=True,  # how the prints of one cell are chopped up depends on the clock
+        resources={"metadata": {"path": str(folder)}},
+        on_cell_complete=lambda **_: progress(),
+    )
+    client.execute()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="default: all in notebooks/")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="store the results there, not in place")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="let chapters read this LeRobot dataset folder")
+    parser.add_argument("--timeout", type=int, default=300, metavar="SECONDS", help="limit for one cell (300)")
+    options = parser.parse_args(arguments)
+    paths = options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    if missing := [str(path) for path in paths if not path.is_file()]:
+        parser.error(f"no such notebook: {', '.join(missing)}")
+    if not paths:
+        parser.error(f"no notebooks in {ROOT / 'notebooks'}")
+
+    os.environ.pop("GROOT_TEACH_DATA", None)
+    if options.data:
+        os.environ["GROOT_TEACH_DATA"] = str(options.data.resolve())
+
+    notebooks = [nbformat.read(path, as_version=4) for path in paths]
+    cells = sum(cell.cell_type == "code" and bool(cell.source.strip()) for one in notebooks for cell in one.cells)
+    with tempfile.TemporaryDirectory() as fresh, tqdm(total=cells, unit="cell") as bar:
+        for path, notebook in zip(paths, notebooks, strict=True):
+            bar.set_description(path.stem)
+            # Exercises solved by whoever runs this must not show in an output.
+            os.environ["GROOT_TEACH_PROGRESS"] = str(Path(fresh, f"{path.stem}.json"))
+            try:
+                run(notebook, path.resolve().parent, options.timeout, bar.update)
+            except (CellExecutionError, TimeoutError) as error:
+                bar.close()
+                print(f"{path}: stopped, nothing stored.\n{error}", file=sys.stderr)
+                return 1
+            target = (options.output / path.name) if options.output else path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            nbformat.write(normalise(notebook), target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
