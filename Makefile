@@ -32,7 +32,7 @@ unexport GROOT_TEACH_DATA
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup book test unit nbval notebooks serve lab lint format lock clean
+.PHONY: help setup book test unit nbval notebooks bench serve lab lint format lock clean
 
 help:  ## this list
 	@echo "Where the Padding Goes"
@@ -59,8 +59,13 @@ unit: $(VENV)/.stamp-full  ## only the tests in tests/
 nbval: $(VENV)/.stamp-full  ## only the stored outputs of the notebooks
 	@$(FRESH) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
 
-notebooks: $(VENV)/.stamp-full  ## run all notebooks in place and normalise them
+notebooks: $(VENV)/.stamp-full  ## run all notebooks in place, normalise them, redraw the pictures of prose pages
 	@$(BIN)/python tools/run_notebooks.py
+	@$(BIN)/python tools/draw_figures.py
+
+bench: book $(VENV)/.stamp-full  ## measure page weight, widget latency, and ten runs of the stored outputs
+	@$(BIN)/python benchmarks/pages.py
+	@$(BIN)/python benchmarks/stored_outputs.py
 
 serve: book  ## build, then serve the site on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
@@ -68,7 +73,7 @@ serve: book  ## build, then serve the site on http://127.0.0.1:8000
 lab: $(VENV)/.stamp-full  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
 
-CODE := groot_teach notebooks tests tools book/_ext
+CODE := groot_teach notebooks tests tools benchmarks book/_ext
 lint: $(VENV)/.stamp-full  ## style of the code and the notebooks, schemas of the configuration
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)

@@ -319,6 +319,22 @@ def test_what_is_no_list_of_chunks_is_refused_by_name(chunks):
         collate_chunks(chunks, 5)
 
 
+def test_one_wrong_entry_in_a_long_list_is_refused_every_time_and_its_place_named():
+    """beartype looks at one entry, drawn at random: where it misses, our own check names the place."""
+    chunks = [pad_steps_with_zeros(numbered(2, 3), 5)] * 20 + [torch.zeros(5, 3)]
+    for _ in range(20):
+        with pytest.raises(
+            TypeError, match=r"padding\.collate_chunks\.|chunks\[20\]: got a Tensor, expected A"
+        ):
+            collate_chunks(chunks, 5)
+    samples = [two_samples()[0]] * 20 + [torch.zeros(5, 3)]
+    for _ in range(20):
+        with pytest.raises(
+            TypeError, match=r"padding\.pad_tokens_left\.|samples\[20\]: got a Tensor, expected VLT"
+        ):
+            pad_tokens_left(samples, 5)
+
+
 # ------------------------------------------------------------------------------------------------ action_mask
 
 

@@ -54,6 +54,21 @@ class TestPanels:
         with pytest.raises(ValueError, match=r"got -0.5, expected 0 to maximum=1"):
             Bars(["arm"], [-0.5], ["real"], maximum=1)
 
+    @pytest.mark.parametrize("digits", [-1, 1.0, True, 16])
+    def test_digits_are_a_small_whole_number(self, digits):
+        with pytest.raises(ValueError, match=r"digits: got .*, expected an int from 0 to 15"):
+            Number(1.0, digits=digits)
+
+    def test_a_scale_has_an_extent(self):
+        for draw in (
+            lambda: Bars(["arm"], [0.0], ["real"], maximum=0),
+            lambda: HeatMap([[1.0]], "query", "key", low=1, high=1),
+            lambda: Lines([0, 1], {"loss": [1.0, 1.0]}, "step", low=2, high=1),
+            lambda: HeatMap([[1.0]], "query", "key", low=0, high=float("inf")),
+        ):
+            with pytest.raises(ValueError, match=r"scale: got .*, expected two finite numbers that grow"):
+                draw()
+
     def test_an_unknown_kind_is_refused(self):
         with pytest.raises(ValueError, match="got 'blue', expected one of real, real-too, padding, leak, hidden"):
             Bars(["arm"], [1.0], ["blue"], maximum=1)
@@ -126,6 +141,11 @@ class TestControls:
     )
     def test_a_control_without_an_end_is_refused(self, given):
         with pytest.raises(ExploreError, match=r"x: got .*, expected a control with a finite list of values"):
+            explore(lambda x: {"n": 1}, x=given)
+
+    @pytest.mark.parametrize("given", [[1, True], [1, 1.0], ["a", "a"], {"one": 1, "uno": 1}])
+    def test_values_that_python_cannot_tell_apart_are_refused(self, given):
+        with pytest.raises(ExploreError, match=r"x: got the values .*, expected each of them once"):
             explore(lambda x: {"n": 1}, x=given)
 
     def test_a_selection_without_a_selected_value_is_refused(self):

@@ -65,12 +65,15 @@ def run(notebook: nbformat.NotebookNode, folder: Path, timeout: int, progress=la
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="default: all in notebooks/")
+    parser.add_argument(
+        "notebooks", nargs="*", type=Path, metavar="NOTEBOOK", help="default: every chapter, and the template"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="store the results there, not in place")
     parser.add_argument("--data", type=Path, metavar="DIR", help="let chapters read this LeRobot dataset folder")
     parser.add_argument("--timeout", type=int, default=300, metavar="SECONDS", help="limit for one cell (300)")
     options = parser.parse_args(arguments)
-    paths = options.notebooks or sorted((ROOT / "notebooks").glob("*.ipynb"))
+    everything = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book" / "_template").glob("*.ipynb")]
+    paths = options.notebooks or sorted(everything)
     if missing := [str(path) for path in paths if not path.is_file()]:
         parser.error(f"no such notebook: {', '.join(missing)}")
     if not paths:

@@ -107,4 +107,7 @@ def make_control(name: str, abbreviation: Any, default: Any) -> Control:
         )
     if widget.value is None or not values:
         raise ValueError(f"{name}: got {abbreviation!r}, expected a control that starts with a value")
+    # A state is known by its values, and to Python 1, 1.0 and True are the same one.
+    if any(values[i] == values[j] for i in range(len(values)) for j in range(i)):
+        raise ValueError(f"{name}: got the values {values}, expected each of them once")
     return Control(name, label, widget, tuple(values), tuple(map(str, shown)))

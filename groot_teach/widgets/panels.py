@@ -28,6 +28,7 @@ class Number:
     digits: int = 4
 
     def __post_init__(self) -> None:
+        _known_digits(self.digits)
         object.__setattr__(self, "value", _number("value", self.value, self.digits))
 
     def fixed(self) -> dict:
@@ -48,7 +49,8 @@ class Bars:
     """Labelled bars from 0 to `maximum`, each drawn as one of `KINDS`.
 
     Raises:
-        ValueError: labels, values and kinds that differ in number, an unknown kind, or a value outside 0 to `maximum`.
+        ValueError: labels, values and kinds that differ in number, an unknown kind, a value outside 0 to `maximum`, or
+            a `maximum` that is not above 0.
     """
 
     labels: Sequence[str]
@@ -58,6 +60,8 @@ class Bars:
     digits: int = 4
 
     def __post_init__(self) -> None:
+        _known_digits(self.digits)
+        _known_scale(0, self.maximum)
         values = [_number("values", value, self.digits) for value in _plain(self.values)]
         if not len(self.labels) == len(values) == len(self.kinds):
             raise ValueError(
@@ -149,7 +153,7 @@ class HeatMap:
     """A grid of cells that says *how much*, such as attention weights, on a fixed scale from `low` to `high`.
 
     Raises:
-        ValueError: no cell, rows of different lengths, or a value outside the scale.
+        ValueError: no cell, rows of different lengths, a value outside the scale, or a scale without extent.
     """
 
     values: Sequence[Sequence[float]]
@@ -160,6 +164,8 @@ class HeatMap:
     digits: int = 3
 
     def __post_init__(self) -> None:
+        _known_digits(self.digits)
+        _known_scale(self.low, self.high)
         values = [[_number("values", value, self.digits) for value in row] for row in _plain(self.values)]
         _grid_shape("values", values)
         outside = [value for row in values for value in row if not self.low <= value <= self.high]
@@ -205,6 +211,8 @@ class Lines:
     kinds: Sequence[str] = field(default=("real", "leak", "padding", "hidden"))
 
     def __post_init__(self) -> None:
+        _known_digits(self.digits)
+        _known_scale(self.low, self.high)
         x = [_number("x", value, self.digits) for value in _plain(self.x)]
         curves = {
             name: [_number(name, value, self.digits) for value in _plain(values)]
@@ -267,7 +275,7 @@ class Table:
     """Rows of words and numbers under column headings. The first column heads its row.
 
     Raises:
-        ValueError: a row with more or fewer cells than there are columns.
+        ValueError: no row, or one with more or fewer cells than there are columns.
     """
 
     columns: Sequence[str]
@@ -275,10 +283,13 @@ class Table:
     digits: int = 4
 
     def __post_init__(self) -> None:
+        _known_digits(self.digits)
         rows = [
             [cell if isinstance(cell, str) else _number("rows", cell, self.digits) for cell in _plain(row)]
             for row in self.rows
         ]
+        if not rows:
+            raise ValueError("rows: got none, expected at least one")
         for row in rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"rows: got {len(row)} cells, expected {len(self.columns)}: {list(self.columns)}")
@@ -330,6 +341,16 @@ def _number(name: str, value, digits: int) -> float:
 
 def _show(value: float, digits: int) -> str:
     return f"{value:.{digits}f}"
+
+
+def _known_digits(digits: int) -> None:
+    if type(digits) is not int or not 0 <= digits <= 15:
+        raise ValueError(f"digits: got {digits!r}, expected an int from 0 to 15")
+
+
+def _known_scale(low: float, high: float) -> None:
+    if not (isfinite(low) and isfinite(high) and low < high):
+        raise ValueError(f"scale: got {low} to {high}, expected two finite numbers that grow")
 
 
 def _known_kinds(kinds: Sequence[str]) -> None:

@@ -1,0 +1,85 @@
+"""What a reader of the built site waits for: the bytes of each page, and the time from a moved control to its frame.
+
+Run it after `make book`, as `make bench` does. Bytes are those on the wire with gzip, everything the page loads.
+Times are of this machine's headless Chromium; nothing asserts them.
+"""
+
+import argparse
+import gzip
+import shutil
+import statistics
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from playwright.sync_api import sync_playwright
+from tqdm.auto import tqdm
+
+SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
+
+# From the event's own time stamp to the first task after the frame that shows it has been handed to the compositor.
+WATCH = """() => {
+  window.waits = [];
+  addEventListener("input", (event) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = () => waits.push(performance.now() - event.timeStamp);
+    requestAnimationFrame(() => channel.port2.postMessage(0));
+  }, {capture: true});
+}"""
+
+
+def weight(urls: set[str]) -> int:
+    """Bytes on the wire of these files; fonts and pictures are compressed already."""
+    files = [Path(unquote(urlparse(url).path)) for url in urls if url.startswith("file:")]
+    packed = {".woff2", ".png"}
+    return sum(len(f.read_bytes() if f.suffix in packed else gzip.compress(f.read_bytes())) for f in files)
+
+
+def moved_to_painted(tab, widget, changes: int) -> list[float]:
+    """Milliseconds for each of `changes` key presses on the widget's first slider, back and forth."""
+    slider = widget.locator("input[type=range]").first
+    slider.focus()
+    tab.evaluate(WATCH)
+    steps = int(slider.get_attribute("max"))
+    for change in tqdm(range(changes), desc="changes", leave=False):
+        tab.keyboard.press("ArrowRight" if change // steps % 2 == 0 else "ArrowLeft")
+        tab.wait_for_timeout(20 + change % 17)  # at any moment of a frame, as readers do
+    return tab.evaluate("waits")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--changes", type=int, default=200, help="key presses for each widget (200)")
+    options = parser.parse_args(arguments)
+    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser_path is None or not (SITE / "index.html").is_file():
+        parser.error("this needs Chromium or Chrome, and a built site: run `make book` first")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        print(f"{'page':28} {'bytes, gzip':>12} {'other hosts':>12}")
+        pages = sorted([*SITE.glob("book/*.html"), *SITE.glob("notebooks/*.html")])
+        for page in pages:
+            tab, urls = browser.new_page(), set()
+            tab.on("request", lambda request, urls=urls: urls.add(request.url))
+            tab.goto(page.as_uri())
+            tab.wait_for_load_state("networkidle")
+            others = sum(urlparse(url).scheme in ("http", "https", "ws", "wss") for url in urls)
+            print(f"{page.stem:28} {weight(urls):12,} {others:12}")
+            tab.close()
+        print(f"\n{'widget':52} {'changes':>7} {'median':>7} {'95 %':>7} {'worst':>7}   ms, moved to painted")
+        for page in pages:
+            tab = browser.new_page()
+            tab.goto(page.as_uri())
+            for widget in tab.locator(".explore").all():
+                tab.reload()
+                waits = sorted(moved_to_painted(tab, widget, options.changes))
+                name = widget.locator(".explore-caption").inner_text()
+                middle, late = statistics.median(waits), waits[int(0.95 * len(waits))]
+                print(f"{name[:52]:52} {len(waits):7} {middle:7.1f} {late:7.1f} {waits[-1]:7.1f}")
+            tab.close()
+        browser.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
