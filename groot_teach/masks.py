@@ -5,10 +5,10 @@ foreign mask comes in through a function that says from what it converts. A valu
 know is an error, never a guess.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, get_args, get_type_hints
 
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Integer
 from torch import Tensor
 
 from groot_teach.shapes import checked
@@ -46,7 +46,7 @@ def from_float_mask(values: Float[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
 
 
 @checked
-def from_int_mask(values: Int[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
+def from_int_mask(values: Integer[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
     """From an integer mask of ones (real) and zeros (padding), such as a tokenizer's int64 `attention_mask`.
 
     Raises:
@@ -85,7 +85,7 @@ def _from_zeros_and_ones(values: Tensor) -> Tensor:
 Door = Literal["open", "closed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Masking:
     """Which stages of a policy obey the masks: one switch for each leak.
 
@@ -157,6 +157,24 @@ def open_leaks(masking: Masking) -> tuple[str, ...]:
     """The names of the leaks that `masking` leaves open. A loss that masks dims and not steps keeps its target leak."""
     still_open = {"loss": ("open", "dims"), "loss_denominator": ("all",), "sampler": ("free",)}
     return tuple(leak.name for leak in LEAKS if getattr(masking, leak.switch) in still_open.get(leak.switch, ("open",)))
+
+
+SWITCHES = tuple(f.name for f in fields(Masking) if f.name not in ("name", "source"))
+
+
+def with_switches(masking: Masking, **positions: str) -> Masking:
+    """A copy with some switches moved: `with_switches(STRICT, cross_attention="open")`. Its name says which.
+
+    `dataclasses.replace` would keep the name and the source of a version that does not do this.
+
+    Raises:
+        ValueError: a switch that does not exist, or a position that it does not have.
+    """
+    unknown = [name for name in positions if name not in SWITCHES]
+    if unknown:
+        raise ValueError(f"{unknown[0]}: no such switch, expected one of {', '.join(SWITCHES)}")
+    moved = ", ".join(f"{name}={position}" for name, position in positions.items())
+    return replace(masking, **positions, name=f"{masking.name} with {moved}", source="") if moved else masking
 
 
 GROOT_N1_5 = Masking(
@@ -237,4 +255,3 @@ OCTO_RENOISE = Masking(
 )
 
 PRESETS = (GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, OCTO_RENOISE)
-SWITCHES = tuple(f.name for f in fields(Masking) if f.name not in ("name", "source"))

@@ -14,6 +14,7 @@ Nothing here cuts: what does not fit is an error that says by how much.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,7 +24,7 @@ from groot_teach.shapes import checked
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ActionChunk:
     """A piece of one robot's episode, filled up to `action_horizon` steps.
 
@@ -39,7 +40,7 @@ class ActionChunk:
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ActionBatch:
     """Chunks of several robots in one tensor, and what is real in it.
 
@@ -55,7 +56,7 @@ class ActionBatch:
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VLTokens:
     """The vision-language tokens of one sample, before padding: cameras first, then text.
 
@@ -71,7 +72,7 @@ class VLTokens:
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VLBatch:
     """Vision-language tokens of several samples in one tensor, and what is real in it.
 
@@ -92,17 +93,13 @@ def pad_dims(actions: Float[Tensor, "*batch action_dim"], padded_dim: int) -> Fl
     """Appends zeros to the last axis until it is `padded_dim` wide.
 
     Raises:
-        ValueError: `actions` is wider than `padded_dim`.
+        ValueError: `actions` has no dim, or more than `padded_dim`.
 
     Source: huggingface/lerobot v0.4.4, `src/lerobot/policies/groot/processor_groot.py` 350-352. We differ: upstream
     cuts wider actions down to `max_action_dim` without a word, so a 40-dim robot loses 8 joints; we raise.
     """
     action_dim = actions.shape[-1]
-    if action_dim > padded_dim:
-        raise ValueError(
-            f"actions: got {action_dim} dims, expected at most padded_dim={padded_dim}; "
-            f"padding them would cut off {action_dim - padded_dim} real dims"
-        )
+    _fits("actions", action_dim, padded_dim)
     return torch.nn.functional.pad(actions, (0, padded_dim - action_dim))
 
 
@@ -136,18 +133,21 @@ def pad_steps_with_zeros(actions: Float[Tensor, "step action_dim"], action_horiz
 
 
 @checked
-def collate_chunks(chunks: Sequence[ActionChunk], padded_dim: int) -> ActionBatch:
+def collate_chunks(chunks: Sequence, padded_dim: int) -> ActionBatch:
     """Stacks the chunks of several robots, each padded to `padded_dim`, and remembers what is real.
 
-    Every chunk must already have the same number of steps and the same dtype; dims may differ from chunk to chunk.
+    Args:
+        chunks: one `ActionChunk` a robot, all with the same number of steps and the same dtype. Dims may differ.
+        padded_dim: how many dims the batch has.
 
     Raises:
         TypeError: an entry of `chunks` that is no `ActionChunk`.
-        ValueError: no chunk, chunks of different lengths or dtypes, or a chunk wider than `padded_dim`.
+        ValueError: no chunk, chunks of different lengths, dtypes or devices, or a chunk that has no dim or too many.
     """
-    _all_alike(
-        "chunks", chunks, ActionChunk, {"steps": lambda c: c.actions.shape[0], "dtype": lambda c: c.actions.dtype}
-    )
+    _all_of_kind("chunks", chunks, ActionChunk)
+    _all_alike("chunks", [chunk.actions for chunk in chunks], {"steps": lambda actions: actions.shape[0]})
+    for index, chunk in enumerate(chunks):
+        _fits(f"chunks[{index}]", chunk.actions.shape[1], padded_dim)
     widths = torch.tensor([chunk.actions.shape[1] for chunk in chunks])
     dim_mask = torch.arange(padded_dim) < widths[:, None]
     return ActionBatch(
@@ -186,29 +186,30 @@ def action_mask_dims_and_steps(
 
 
 @checked
-def join_tokens(
-    cameras: Sequence[Float[Tensor, "tokens_per_camera width"] | None], text: Float[Tensor, "words width"]
-) -> VLTokens:
+def join_tokens(cameras: Sequence, text: Float[Tensor, "words width"]) -> VLTokens:
     """Puts camera tokens and text tokens in a row. `None` is a camera that this robot does not have.
 
     An absent camera keeps its seats, filled with zeros and marked as not real, so that the other cameras stand at the
     same places for every robot. That is what openpi and LeRobot's pi0 do.
 
+    Args:
+        cameras: for each camera its tokens, `tokens_per_camera, width`, or None.
+        text: the tokens of the instruction.
+
     Raises:
-        TypeError: cameras of different shapes.
-        ValueError: every camera is `None`, so nothing says how many seats one needs; or tokens of different dtypes.
+        TypeError: a camera that is neither a tensor nor None.
+        ValueError: every camera is None, so nothing says how many seats one needs; or cameras that differ in shape; or
+            cameras and text that differ in width, dtype or device.
 
     Source: Physical-Intelligence/openpi at 15a9616a, `src/openpi/models/pi0.py` 117-131.
     """
     present = [camera for camera in cameras if camera is not None]
     if not present:
         raise ValueError("cameras: got none that is present, expected at least one to tell how many tokens one has")
-    shapes = [tuple(camera.shape) for camera in present]
-    if len(set(shapes)) > 1:
-        raise TypeError(f"cameras: got shapes {shapes}, expected the same of every camera")
-    dtypes = [camera.dtype for camera in [*present, text]]
-    if len(set(dtypes)) > 1:
-        raise ValueError(f"cameras and text: got dtype {dtypes}, expected the same of all")
+    _all_of_kind("cameras", present, Tensor)
+    _all_alike("cameras", present, {"shape": lambda camera: tuple(camera.shape)})
+    axes_and_width = {"number of axes": lambda tokens: tokens.ndim, "width": lambda tokens: tokens.shape[-1]}
+    _all_alike("cameras and text", [present[0], text], axes_and_width)
     images = torch.cat([torch.zeros_like(present[0]) if camera is None else camera for camera in cameras])
     is_real = torch.tensor([camera is not None for camera in cameras], device=text.device)
     is_real = is_real.repeat_interleave(present[0].shape[0])
@@ -221,32 +222,40 @@ def join_tokens(
 
 
 @checked
-def pad_tokens_right(samples: Sequence[VLTokens], key_len: int) -> VLBatch:
+def pad_tokens_right(samples: Sequence, key_len: int) -> VLBatch:
     """Puts the padding **after** the tokens, as pi0 does. Every sample starts at position 0.
+
+    Args:
+        samples: one `VLTokens` a sample, all of the same width and dtype. Lengths may differ.
+        key_len: how many tokens a row of the batch has.
 
     Raises:
         TypeError: an entry of `samples` that is no `VLTokens`.
-        ValueError: no sample, samples of different widths or dtypes, or one longer than `key_len`.
+        ValueError: no sample, samples of different widths, dtypes or devices, or one longer than `key_len`.
     """
     return _pad_tokens(samples, key_len, lambda missing: (0, missing))
 
 
 @checked
-def pad_tokens_left(samples: Sequence[VLTokens], key_len: int) -> VLBatch:
+def pad_tokens_left(samples: Sequence, key_len: int) -> VLBatch:
     """Puts the padding **before** the tokens, as GR00T does. Every sample ends at the last position.
+
+    Args:
+        samples: one `VLTokens` a sample, all of the same width and dtype. Lengths may differ.
+        key_len: how many tokens a row of the batch has.
 
     Raises:
         TypeError: an entry of `samples` that is no `VLTokens`.
-        ValueError: no sample, samples of different widths or dtypes, or one longer than `key_len`.
+        ValueError: no sample, samples of different widths, dtypes or devices, or one longer than `key_len`.
 
     Source: huggingface/lerobot v0.4.4, `processor_groot.py` 211 (`padding_side = "left"`).
     """
     return _pad_tokens(samples, key_len, lambda missing: (missing, 0))
 
 
-def _pad_tokens(samples: Sequence[VLTokens], key_len: int, sides: Callable[[int], tuple[int, int]]) -> VLBatch:
-    traits = {"token widths": lambda sample: sample.tokens.shape[1], "dtype": lambda sample: sample.tokens.dtype}
-    _all_alike("samples", samples, VLTokens, traits)
+def _pad_tokens(samples: Sequence, key_len: int, sides: Callable[[int], tuple[int, int]]) -> VLBatch:
+    _all_of_kind("samples", samples, VLTokens)
+    _all_alike("samples", [sample.tokens for sample in samples], {"token widths": lambda tokens: tokens.shape[1]})
     tokens, real, image = [], [], []
     for index, sample in enumerate(samples):
         length = sample.tokens.shape[0]
@@ -272,14 +281,31 @@ def _is_pad(actions: Tensor, missing: int) -> Tensor:
     return torch.arange(actions.shape[0] + missing, device=actions.device) >= actions.shape[0]
 
 
-def _all_alike(name: str, records: Sequence, kind: type, traits: dict[str, Callable]) -> None:
-    """What a stack of records needs, said before torch says it less clearly, or promotes a dtype without a word."""
-    if not records:
+def _fits(name: str, action_dim: int, padded_dim: int) -> None:
+    if padded_dim < 1:
+        raise ValueError(f"padded_dim: got {padded_dim}, expected 1 or more")
+    if action_dim < 1:
+        raise ValueError(f"{name}: got no dims, expected 1 to padded_dim={padded_dim}")
+    if action_dim > padded_dim:
+        raise ValueError(
+            f"{name}: got {action_dim} dims, expected at most padded_dim={padded_dim}; "
+            f"padding them would cut off {action_dim - padded_dim} real dims"
+        )
+
+
+def _all_of_kind(name: str, items: Sequence, kind: type) -> None:
+    """Looks at every item. The annotation `Sequence[ActionChunk]` would look at one of them, drawn at random."""
+    if not items:
         raise ValueError(f"{name}: got none, expected at least one")
-    for index, record in enumerate(records):
-        if not isinstance(record, kind):  # beartype looks at one entry of a list, not at all of them
-            raise TypeError(f"{name}[{index}]: got a {type(record).__name__}, expected {kind.__name__}")
-    for trait, of in traits.items():
-        values = [of(record) for record in records]
+    for index, item in enumerate(items):
+        if not isinstance(item, kind):
+            raise TypeError(f"{name}[{index}]: got a {type(item).__name__}, expected {kind.__name__}")
+
+
+def _all_alike(name: str, tensors: Sequence[Tensor], traits: dict[str, Callable[[Tensor], Any]]) -> None:
+    """What a stack needs, said before torch says it less clearly, or promotes a dtype without a word."""
+    everywhere = {"dtype": lambda tensor: tensor.dtype, "device": lambda tensor: tensor.device}
+    for trait, of in (traits | everywhere).items():
+        values = [of(tensor) for tensor in tensors]
         if len(set(values)) > 1:
             raise ValueError(f"{name}: got {trait} {values}, expected the same in every one")

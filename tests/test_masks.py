@@ -28,6 +28,7 @@ from groot_teach.masks import (
     from_int_mask,
     from_key_padding_mask,
     open_leaks,
+    with_switches,
 )
 
 T, F = True, False
@@ -64,7 +65,7 @@ def test_a_float_one_is_real_and_a_float_zero_is_padding(dtype):
     assert from_float_mask(tensor([[1.0, 0.0], [1.0, 1.0]], dtype=dtype)).tolist() == [[T, F], [T, T]]
 
 
-@pytest.mark.parametrize("dtype", [torch.int8, torch.int16, torch.int32, torch.int64])
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
 def test_an_int_one_is_real_and_an_int_zero_is_padding(dtype):
     assert from_int_mask(tensor([[0, 1], [1, 1]], dtype=dtype)).tolist() == [[F, T], [T, T]]
 
@@ -216,7 +217,7 @@ def test_the_mildest_constant_survives_a_detour_through_bfloat16():
     ],
 )
 def test_a_conversion_refuses_masks_of_another_kind(convert, name, foreign):
-    kinds = r"(Bool|Float|Int)\[Tensor, "
+    kinds = r"(Bool|Float|Integer)\[Tensor, "
     with pytest.raises(TypeCheckError, match=rf"(?s)parameter '{name}'.*Actual value: .*Expected type: .*{kinds}"):
         convert(foreign)
 
@@ -232,7 +233,7 @@ TABLE = {
     "strict": ("closed", "closed", "closed", "closed", "dims_and_steps", "valid", "zero"),
     "Octo's re-noising": ("open", "open", "open", "closed", "dims_and_steps", "valid", "renoise"),
 }
-EVERYTHING_OPEN = Masking("open", "open", "open", "open", "open", "all", "free")
+EVERYTHING_OPEN = Masking(**dict(zip(SWITCHES, ("open", "open", "open", "open", "open", "all", "free"), strict=True)))
 # For each switch: its leak, and its positions, the ones that leave the leak open first.
 POSITIONS = {
     "encoder_input": ("input leak", ["open"], ["closed"]),
@@ -248,7 +249,7 @@ each_switch = pytest.mark.parametrize("switch", list(POSITIONS))
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda preset: preset.name)
 def test_each_preset_is_its_row_of_the_books_table(preset):
-    assert preset == Masking(*TABLE[preset.name])
+    assert preset == Masking(**dict(zip(SWITCHES, TABLE[preset.name], strict=True)))
     assert tuple(getattr(preset, switch) for switch in SWITCHES) == TABLE[preset.name]
 
 
@@ -323,10 +324,32 @@ def test_only_the_vl_self_attention_can_be_absent(switch):
 
 
 def test_maskings_are_equal_when_their_switches_are():
-    assert Masking(*TABLE["strict"], name="mine") == STRICT
-    assert hash(Masking(*TABLE["strict"])) == hash(STRICT)
+    strict = dict(zip(SWITCHES, TABLE["strict"], strict=True))
+    assert Masking(**strict, name="mine") == STRICT
+    assert hash(Masking(**strict)) == hash(STRICT)
     assert replace(STRICT, sampler="free") != STRICT
-    assert Masking(*TABLE["strict"]).name == "custom"
+    assert Masking(**strict).name == "custom"
+
+
+def test_a_masking_with_a_switch_moved_does_not_carry_the_name_of_the_version():
+    opened = with_switches(GROOT_N1_7, cross_attention="open", sampler="zero")
+    assert (opened.cross_attention, opened.sampler) == ("open", "zero")
+    assert opened == replace(GROOT_N1_7, cross_attention="open", sampler="zero")
+    assert opened.name == "GR00T N1.7 with cross_attention=open, sampler=zero"
+    assert opened.source == ""
+    assert with_switches(GROOT_N1_7) is GROOT_N1_7
+
+
+def test_only_switches_that_exist_can_be_moved_and_only_to_their_positions():
+    with pytest.raises(ValueError, match="name: no such switch, expected one of encoder_input, "):
+        with_switches(STRICT, name="mine")
+    with pytest.raises(ValueError, match="sampler: got 'open', expected one of 'free', 'zero', 'renoise'"):
+        with_switches(STRICT, sampler="open")
+
+
+def test_switches_are_set_by_name_only():
+    with pytest.raises(TypeError, match="positional"):
+        Masking("open", "open", "open", "open", "open", "all", "free")
 
 
 def test_a_masking_cannot_be_changed_in_place():
