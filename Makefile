@@ -25,9 +25,9 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 # pip says much: here, one dot for each package that it finds. Errors go to stderr and pass as they are.
 DOTS := awk '/^(Collecting|Processing) / { printf "."; fflush() } /^Installing/ { printf " unpacking ..."; fflush() } END { print " done" }'
 # Exercises solved by the reader must show neither in a stored output nor in a test: a fresh progress file.
-FRESH := fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && export GROOT_TEACH_PROGRESS="$$fresh/progress.json" &&
-# Nor must the reader's robot; `make book DATA=...` is the way to it.
-unexport GROOT_TEACH_DATA
+# Nor must the reader's robot: `make book DATA=...` and `make lab` are the ways to it.
+FRESH := unset GROOT_TEACH_DATA && fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+  export GROOT_TEACH_PROGRESS="$$fresh/progress.json" &&
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,7 +40,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make book DATA=<LeRobot dataset folder>   chapter 1 on your own robot, beside the default book"
-	@echo "  make PYTHON=python3.12 ...                another Python, 3.11 or newer"
+	@echo "  make PYTHON=python3.12 ...                another Python, 3.11 or newer (after make clean)"
 	@echo "  make TORCH=2.6.0 ... or TORCH=latest      another torch, in an environment of its own"
 
 setup: $(VENV)/.stamp-full  ## install everything: torch, groot_teach, Jupyter, the tests

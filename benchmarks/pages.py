@@ -9,10 +9,11 @@ import gzip
 import shutil
 import statistics
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 from tqdm.auto import tqdm
 
 SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
@@ -28,11 +29,23 @@ WATCH = """() => {
 }"""
 
 
-def weight(urls: set[str]) -> int:
-    """Bytes on the wire of these files; fonts and pictures are compressed already."""
-    files = [Path(unquote(urlparse(url).path)) for url in urls if url.startswith("file:")]
+def weight(urls: Iterable[str]) -> int:
+    """Bytes on the wire of these files, with gzip; fonts and pictures are compressed already."""
+    files = {Path(unquote(urlparse(url).path)) for url in urls if url.startswith("file:")}
     packed = {".woff2", ".png"}
     return sum(len(f.read_bytes() if f.suffix in packed else gzip.compress(f.read_bytes())) for f in files)
+
+
+def launch(playwright: Playwright) -> Browser:
+    """A headless Chromium: the system's, or else Chrome where its installer puts it.
+
+    Raises:
+        playwright.sync_api.Error: there is neither.
+    """
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    # CI runs as root; and there Chromium's own errands to the network are refused, many at a time.
+    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    return playwright.chromium.launch(executable_path=path, channel=None if path else "chrome", args=quiet)
 
 
 def moved_to_painted(tab, widget, changes: int) -> list[float]:
@@ -51,11 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--changes", type=int, default=200, help="key presses for each widget (200)")
     options = parser.parse_args(arguments)
-    browser_path = shutil.which("chromium") or shutil.which("google-chrome")
-    if browser_path is None or not (SITE / "index.html").is_file():
-        parser.error("this needs Chromium or Chrome, and a built site: run `make book` first")
+    if not (SITE / "index.html").is_file():
+        parser.error("no site in _build/html: run `make book` first")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
+        browser = launch(playwright)
         print(f"{'page':28} {'bytes, gzip':>12} {'other hosts':>12}")
         pages = sorted([*SITE.glob("book/*.html"), *SITE.glob("notebooks/*.html")])
         for page in pages:

@@ -3,7 +3,7 @@
 A `Picture` shows itself as SVG, byte for byte the same on every run, so that nbval compares it like any other output.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from io import StringIO
 from textwrap import fill
 
@@ -15,7 +15,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from torch import Tensor
 
 from groot_teach.masks import LEAKS, Leak, Masking, open_leaks
-from groot_teach.padding import ActionBatch, VLBatch
+from groot_teach.padding import ActionBatch
 from groot_teach.shapes import checked
 
 FILLS = {"real": "#0072B2", "real-too": "#56B4E9", "padding": "#D9D9D9", "leak": "#D55E00", "hidden": "#EEEEEE"}
@@ -44,6 +44,7 @@ def picture(width: float, height: float) -> Picture:
         return Picture(figsize=(width, height))
 
 
+@checked
 def action_batch(batch: ActionBatch, names: Sequence[str]) -> Picture:
     """What is real in a batch: one map a robot, a row for each step and a column for each dim.
 
@@ -54,36 +55,31 @@ def action_batch(batch: ActionBatch, names: Sequence[str]) -> Picture:
     Raises:
         ValueError: more or fewer names than robots.
     """
-    _one_name_each(names, batch.actions.shape[0])
-    legend = {"r": ("real", "recorded"), "c": ("hidden", "step filled in"), "p": ("padding", "padded dim")}
-    maps = [
-        ["".join(_letter(step, dim) for dim in dims.tolist()) for step in steps.tolist()]
-        for dims, steps in zip(batch.dim_mask, batch.step_mask, strict=True)
+    robots, action_horizon, padded_dim = batch.actions.shape
+    if len(names) != robots:
+        raise ValueError(f"names: got {len(names)}, expected {robots}, one for each robot of the batch")
+    legend = {"r": ("real", "recorded"), "c": ("leak", "step filled in"), "p": ("padding", "padded dim")}
+    drawn = picture(7.4, 0.9 + 0.11 * action_horizon)
+    for place, axes in enumerate(drawn.subplots(1, robots, squeeze=False, sharey=True)[0]):
+        dims = batch.dim_mask[place].tolist()
+        rows = [
+            "".join(("r" if step else "c") if dim else "p" for dim in dims) for step in batch.step_mask[place].tolist()
+        ]
+        for top, bottom in _runs(rows):
+            for left, right in _runs(rows[top]):
+                kind = legend[rows[top][left]][0]
+                style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0.6}
+                axes.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
+        axes.set(xlim=(0, padded_dim), ylim=(action_horizon, 0), title=names[place], xlabel="dim")
+        axes.set(xticks=range(0, padded_dim + 1, 8), yticks=range(0, action_horizon + 1, 4))
+    drawn.axes[0].set(ylabel="step")
+    keys = [
+        Patch(facecolor=FILLS[kind], hatch=HATCHES[kind], edgecolor="#777777", label=words)
+        for kind, words in legend.values()
     ]
-    return _maps(maps, names, legend, rows="step", columns="dim")
-
-
-def vl_batch(batch: VLBatch, names: Sequence[str]) -> Picture:
-    """What is real in a batch of vision-language tokens: a row for each sample, a column for each token.
-
-    Raises:
-        ValueError: more or fewer names than samples.
-    """
-    _one_name_each(names, batch.tokens.shape[0])
-    legend = {
-        "i": ("real", "camera"),
-        "t": ("real-too", "text"),
-        "a": ("hidden", "absent camera's seat"),
-        "p": ("padding", "padding"),
-    }
-    rows = [
-        "".join(
-            ("i" if image else "t") if real else ("a" if image else "p")
-            for real, image in zip(reals.tolist(), images.tolist(), strict=True)
-        )
-        for reals, images in zip(batch.backbone_attention_mask, batch.image_mask, strict=True)
-    ]
-    return _maps([rows], [""], legend, rows="sample", columns="token", row_names=names)
+    below = (0.5, 0.1 - 0.5 / drawn.get_figheight())
+    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=below, ncols=len(keys), frameon=False)
+    return drawn
 
 
 @checked
@@ -127,104 +123,50 @@ def episode_end(
     return drawn
 
 
+@checked
 def six_stages(masking: Masking) -> Picture:
     """The path of a batch through the policy: six stages, and for each whether padding gets through under `masking`.
 
     A dashed orange box and a hollow mark: this leaks. A solid blue box and a full mark: the padding stops here.
     """
-    drawn = picture(8.2, 4.6)
+    drawn = picture(8.2, 4.3)
     axes = drawn.add_subplot()
-    axes.set(xlim=(0, 100), ylim=(0, 60))
+    axes.set(xlim=(0, 101), ylim=(0, 60))
     axes.axis("off")
-    axes.add_patch(FancyBboxPatch((42.5, 3), 25, 53, boxstyle="round,pad=0.5", fill=False, edgecolor="#999999"))
-    axes.text(55, 57.6, "diffusion transformer (DiT)", ha="center")
+    axes.add_patch(FancyBboxPatch((41.5, 3), 25, 53, boxstyle="round,pad=0.5", fill=False, edgecolor="#999999"))
+    axes.text(54, 57.8, "diffusion transformer (DiT)", ha="center")
     places = {
-        "action encoder": (14, 34),
-        "DiT self-attention": (43.5, 34),
-        "VL self-attention": (14, 5),
-        "DiT cross-attention": (43.5, 5),
-        "loss": (75, 34),
-        "sampler": (75, 5),
+        "action encoder": (13, 33),
+        "DiT self-attention": (42, 33),
+        "VL self-attention": (13, 5),
+        "DiT cross-attention": (42, 5),
+        "loss": (76, 33),
+        "sampler": (76, 5),
     }
     for number, (stage, (x, y)) in enumerate(places.items(), start=1):
         _stage_box(axes, x, y, f"{number}  {stage}", [leak for leak in LEAKS if leak.stage == stage], masking)
-    for y, text in ((44, "actions\nand noise"), (15, "vision-\nlanguage\ntokens")):
-        axes.text(5.5, y, text, ha="center", va="center")
-    arrows = [
-        "11 44 14 44",
-        "37 44 43.5 44",
-        "11 15 14 15",
-        "37 15 43.5 15",
-        "55 25 55 34",
-        "66.5 44 75 44",
-        "66.5 34 75 25",
-    ]
+    for y, text in ((44, "actions\nand noise"), (16, "vision-\nlanguage\ntokens")):
+        axes.text(5, y, text, ha="center", va="center")
+    arrows = ["10 44 13 44", "37 44 42 44", "10 16 13 16", "37 16 42 16", "54 27 54 33", "66 44 76 44", "66 36 76 24"]
     for x0, y0, x1, y1 in (map(float, arrow.split()) for arrow in arrows):
         axes.add_patch(FancyArrowPatch((x0, y0), (x1, y1), arrowstyle="-|>", mutation_scale=9, color="#555555"))
-    axes.text(71, 46, "training", ha="center", fontsize=7)
-    axes.text(71.5, 24, "inference", ha="center", fontsize=7)
+    axes.text(71.5, 45.5, "training", ha="center", fontsize=7.5)
+    axes.text(73, 29.3, "inference", fontsize=7.5)
     axes.set_title(masking.name, loc="left")
     return drawn
 
 
 def _stage_box(axes: Axes, x: float, y: float, title: str, leaks: Sequence[Leak], masking: Masking) -> None:
-    """One stage: its leaks, whether each is open under `masking`, and what padding does where it is."""
+    """One stage: its leaks, whether each is open under `masking`, and what happens to the padding."""
     leaking = [leak.name in open_leaks(masking) for leak in leaks]
     edge, line = (FILLS["leak"], "--") if any(leaking) else (FILLS["real"], "-")
-    axes.add_patch(Rectangle((x, y), 23, 20, facecolor="white", edgecolor=edge, linestyle=line, linewidth=1.8))
-    axes.text(x + 1, y + 17, title, va="center", fontweight="bold", fontsize=8)
-    for leak, is_open, top in zip(leaks, leaking, (y + 12.5, y + 5), strict=False):
+    axes.add_patch(Rectangle((x, y), 24, 22, facecolor="white", edgecolor=edge, linestyle=line, linewidth=1.8))
+    axes.text(x + 1, y + 19, title, va="center", fontweight="bold", fontsize=8.5)
+    for leak, is_open, top in zip(leaks, leaking, (y + 14, y + 5.5), strict=False):
         mark = "\N{WHITE CIRCLE}" if is_open else "\N{BLACK CIRCLE}"
-        switch = getattr(masking, leak.switch).replace("_", " ")
-        axes.text(x + 1, top, f"{mark} {leak.name}: {switch}", va="center", fontsize=7)
-        axes.text(x + 1, top - 1.6, fill(leak.what, 28), va="top", fontsize=6.3, color="#555555", linespacing=1.05)
-
-
-def _one_name_each(names: Sequence[str], count: int) -> None:
-    if len(names) != count:
-        raise ValueError(f"names: got {len(names)}, expected {count}, one for each entry of the batch")
-
-
-def _letter(real_step: bool, real_dim: bool) -> str:
-    return ("r" if real_step else "c") if real_dim else "p"
-
-
-def _maps(
-    maps: Sequence[Sequence[str]],
-    titles: Sequence[str],
-    legend: Mapping[str, tuple[str, str]],
-    rows: str,
-    columns: str,
-    row_names: Sequence[str] = (),
-) -> Picture:
-    """Maps of letters side by side, each letter drawn as its kind, with one legend below."""
-    height = max(len(cells) for cells in maps)
-    drawn = picture(7.4, 0.9 + 0.11 * height + 0.15 * len(row_names))
-    all_axes = drawn.subplots(1, len(maps), squeeze=False, sharey=True)[0]
-    for axes, title, cells in zip(all_axes, titles, maps, strict=True):
-        for top, bottom in _runs(cells):
-            for left, right in _runs(cells[top]):
-                kind = legend[cells[top][left]][0]
-                style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0.6}
-                axes.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
-        ticks = range(0, len(cells[0]) + 1, 8 if len(cells[0]) > 24 else 4)
-        axes.set(xlim=(0, len(cells[0])), ylim=(len(cells), 0), title=title, xlabel=columns, xticks=ticks)
-        axes.set_yticks(range(0, len(cells) + 1, 4))
-    all_axes[0].set(ylabel=rows)
-    if row_names:
-        all_axes[0].set_yticks([row + 0.5 for row in range(len(row_names))], row_names)
-    keys = [
-        Patch(facecolor=FILLS[kind], hatch=HATCHES[kind], edgecolor="#777777", label=words)
-        for kind, words in legend.values()
-    ]
-    drawn.legend(
-        handles=keys,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.5 / drawn.get_figheight() + 0.1),
-        ncols=len(keys),
-        frameon=False,
-    )
-    return drawn
+        happens = (leak.leaks | leak.holds)[getattr(masking, leak.switch)]
+        axes.text(x + 1, top, f"{mark} {leak.name}", va="center", fontsize=8)
+        axes.text(x + 1, top - 1.8, fill(happens, 27), va="top", fontsize=7.2, color="#333333", linespacing=1.05)
 
 
 def _runs(items: Sequence[str]) -> list[tuple[int, int]]:

@@ -302,6 +302,8 @@ def _episodes_v3(folder: Path, info: dict) -> dict[int, EpisodeEntry]:
 
 def _data_path(info: dict, **numbers: int) -> str:
     template = field_of("meta/info.json", info, "data_path", str)
+    if Path(template).is_absolute() or ".." in Path(template).parts:
+        raise wrong("meta/info.json", "data_path", repr(template), "a path inside the folder")
     try:
         return template.format(**numbers)
     except (LookupError, ValueError, AttributeError) as error:

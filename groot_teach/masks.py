@@ -6,7 +6,7 @@ know is an error, never a guess.
 """
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal, get_args, get_type_hints
+from typing import Literal
 
 from jaxtyping import Bool, Float, Integer
 from torch import Tensor
@@ -82,7 +82,87 @@ def _from_zeros_and_ones(values: Tensor) -> Tensor:
 
 # ------------------------------------------------------------------------------------------------ who obeys them
 
-Door = Literal["open", "closed"]
+
+@dataclass(frozen=True)
+class Leak:
+    """One way for padding to reach the result, and the switch that stops it.
+
+    Attributes:
+        name: the leak's name in this book.
+        stage: the stage of the policy at which it happens; there are six.
+        switch: the field of `Masking` that decides.
+        axis: along which axis the padding lies.
+        leaks: the positions of the switch at which padding gets through -> what it does then.
+        holds: the positions at which it does not -> what happens instead.
+    """
+
+    name: str
+    stage: str
+    switch: str
+    axis: Literal["dims", "steps", "tokens", "dims and steps"]
+    leaks: dict[str, str]
+    holds: dict[str, str]
+
+
+LEAKS = (
+    Leak(
+        name="input leak",
+        stage="action encoder",
+        switch="encoder_input",
+        axis="dims and steps",
+        leaks={"open": "padded entries arrive as noise"},
+        holds={"closed": "padded entries are set to 0"},
+    ),
+    Leak(
+        name="step leak",
+        stage="DiT self-attention",
+        switch="self_attention",
+        axis="steps",
+        leaks={"open": "padded steps are read like real ones"},
+        holds={"closed": "padded steps are not read"},
+    ),
+    Leak(
+        name="mixing leak",
+        stage="VL self-attention",
+        switch="vl_self_attention",
+        axis="tokens",
+        leaks={"open": "padded tokens mix into real ones"},
+        holds={"closed": "padded tokens are not read", "absent": "there is no such layer"},
+    ),
+    Leak(
+        name="context leak",
+        stage="DiT cross-attention",
+        switch="cross_attention",
+        axis="tokens",
+        leaks={"open": "padded tokens are read by the actions"},
+        holds={"closed": "padded tokens are not read"},
+    ),
+    Leak(
+        name="target leak",
+        stage="loss",
+        switch="loss",
+        axis="dims and steps",
+        leaks={"open": "every entry counts", "dims": "copied steps count"},
+        holds={"dims_and_steps": "only real entries count"},
+    ),
+    Leak(
+        name="denominator leak",
+        stage="loss",
+        switch="loss_denominator",
+        axis="dims and steps",
+        leaks={"all": "divided by all entries"},
+        holds={"valid": "divided by those that count", "valid_plus_eps": "by those that count + 1e-6"},
+    ),
+    Leak(
+        name="rollout leak",
+        stage="sampler",
+        switch="sampler",
+        axis="dims",
+        leaks={"free": "padded dims drift freely"},
+        holds={"zero": "padded dims stay 0", "renoise": "padded dims get training's noise"},
+    ),
+)
+"""The seven leaks at the six stages. The loss has two: what it sums, and what it divides by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +175,8 @@ class Masking:
         vl_self_attention: `closed` = padded tokens are not read by other tokens; `absent` = the head has no such layer.
         cross_attention: `closed` = padded tokens are not read by the DiT.
         loss: which entries are summed: `open` = all, `dims` = those of real dims, `dims_and_steps` = the real ones.
-        loss_denominator: what the sum is divided by: `all` entries, the `valid` ones, or `valid_plus_eps`: 1e-6 more.
+        loss_denominator: what the sum is divided by: `all` entries, the `valid` ones (those that are summed), or
+            `valid_plus_eps`: 1e-6 more.
         sampler: what padded dims hold at inference: `free` = what the network integrates, `zero`, or `renoise` = the
             noise level that training showed.
         name: what the preset is called.
@@ -105,10 +186,10 @@ class Masking:
         ValueError: a switch in a position that it does not have.
     """
 
-    encoder_input: Door
-    self_attention: Door
+    encoder_input: Literal["open", "closed"]
+    self_attention: Literal["open", "closed"]
     vl_self_attention: Literal["open", "closed", "absent"]
-    cross_attention: Door
+    cross_attention: Literal["open", "closed"]
     loss: Literal["open", "dims", "dims_and_steps"]
     loss_denominator: Literal["all", "valid", "valid_plus_eps"]
     sampler: Literal["free", "zero", "renoise"]
@@ -117,46 +198,14 @@ class Masking:
 
     def __post_init__(self) -> None:
         for leak in LEAKS:
-            position, known = getattr(self, leak.switch), get_args(get_type_hints(Masking)[leak.switch])
+            position, known = getattr(self, leak.switch), [*leak.leaks, *leak.holds]
             if position not in known:
                 raise ValueError(f"{leak.switch}: got {position!r}, expected one of {', '.join(map(repr, known))}")
 
 
-@dataclass(frozen=True)
-class Leak:
-    """One way for padding to reach the result.
-
-    Attributes:
-        name: the leak's name in this book.
-        stage: the stage of the policy at which it happens; there are six.
-        switch: the field of `Masking` that closes it.
-        axis: along which axis the padding lies.
-        what: what padding does there when nothing stops it.
-    """
-
-    name: str
-    stage: str
-    switch: str
-    axis: Literal["dims", "steps", "tokens", "dims and steps"]
-    what: str
-
-
-LEAKS = (
-    Leak("input leak", "action encoder", "encoder_input", "dims and steps", "padded dims hold (1-t)*noise, not 0"),
-    Leak("step leak", "DiT self-attention", "self_attention", "steps", "padded steps are read like real ones"),
-    Leak("mixing leak", "VL self-attention", "vl_self_attention", "tokens", "padded tokens mix into real ones"),
-    Leak("context leak", "DiT cross-attention", "cross_attention", "tokens", "padded tokens are read by the actions"),
-    Leak("target leak", "loss", "loss", "dims and steps", "the network is asked to predict padding"),
-    Leak("denominator leak", "loss", "loss_denominator", "dims and steps", "the sum is divided by the wrong number"),
-    Leak("rollout leak", "sampler", "sampler", "dims", "padded dims drift freely at inference"),
-)
-"""The seven leaks at the six stages. The loss has two: what it sums, and what it divides by."""
-
-
 def open_leaks(masking: Masking) -> tuple[str, ...]:
     """The names of the leaks that `masking` leaves open. A loss that masks dims and not steps keeps its target leak."""
-    still_open = {"loss": ("open", "dims"), "loss_denominator": ("all",), "sampler": ("free",)}
-    return tuple(leak.name for leak in LEAKS if getattr(masking, leak.switch) in still_open.get(leak.switch, ("open",)))
+    return tuple(leak.name for leak in LEAKS if getattr(masking, leak.switch) in leak.leaks)
 
 
 SWITCHES = tuple(f.name for f in fields(Masking) if f.name not in ("name", "source"))

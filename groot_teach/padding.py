@@ -189,8 +189,9 @@ def action_mask_dims_and_steps(
 def join_tokens(cameras: Sequence, text: Float[Tensor, "words width"]) -> VLTokens:
     """Puts camera tokens and text tokens in a row. `None` is a camera that this robot does not have.
 
-    An absent camera keeps its seats, filled with zeros and marked as not real, so that the other cameras stand at the
-    same places for every robot. That is what openpi and LeRobot's pi0 do.
+    An absent camera keeps its seats, marked as not real, so that the other cameras stand at the same places for every
+    robot. That is what openpi and LeRobot's pi0 do. We differ: our seats hold zeros, openpi's the encoding of a blank
+    picture.
 
     Args:
         cameras: for each camera its tokens, `tokens_per_camera, width`, or None.

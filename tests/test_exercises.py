@@ -4,6 +4,7 @@ Most tests run over all exercises of all chapters, so a new chapter is tested wh
 """
 
 import copy
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from groot_teach import exercises
-from groot_teach.exercises import CHAPTERS, chapter_1, check, hint, progress, progress_file, solution
+from groot_teach.exercises import CHAPTERS, chapter_1, check, hint, hints, progress, progress_file, solution
 from groot_teach.exercises.cards import Card
 from groot_teach.exercises.engine import Exercise, Misconception, difference, grade
 from groot_teach.padding import (
@@ -104,9 +105,117 @@ def test_every_known_mistake_is_refused_with_its_own_message(exercise, known):
 def test_known_mistakes_differ_from_each_other_and_from_the_reference_on_the_cases(exercise):
     answers = [exercise.reference, *(known.answer for known in exercise.misconceptions)]
     outcomes = [results(answer, exercise) for answer in answers]
-    for i, one in enumerate(outcomes):
-        for other in outcomes[:i]:
-            assert any(difference(a, b) for a, b in zip(one, other, strict=True))
+    for one, other in itertools.permutations(outcomes, 2):
+        assert any(difference(a, b) for a, b in zip(one, other, strict=True))
+
+
+def rebuilt_from_counts(dim_mask, action_is_pad):
+    dims = torch.arange(dim_mask.shape[1]) < dim_mask.sum(1, keepdim=True)
+    steps = torch.arange(action_is_pad.shape[1]) < (~action_is_pad).sum(1, keepdim=True)
+    return torch.einsum("bt,bd->btd", steps.int(), dims.int()).bool()
+
+
+def padded_to_the_longest(prompt_len, key_len):
+    prompts = [torch.ones(length, dtype=torch.bool) for length in prompt_len.tolist()]
+    return torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True, padding_side="left")
+
+
+def image_seats(camera_is_present, tokens_per_camera):
+    return camera_is_present[:, :, None].expand(-1, -1, tokens_per_camera).flatten(1)
+
+
+def repeats_the_step_before(episode, start, action_horizon):
+    actions = chapter_1.chunk_at(episode, start, action_horizon)[0]
+    is_pad = torch.zeros(action_horizon, dtype=torch.bool)
+    is_pad[1:] = (actions[1:] == actions[:-1]).all(1)
+    return actions, is_pad
+
+
+def cut_short_and_marked(episode, start, action_horizon):
+    return episode[start:][:action_horizon], torch.arange(start, start + action_horizon) >= len(episode)
+
+
+def shifted_to_a_negative_start(episode, start, action_horizon):
+    start = min(start, len(episode) - action_horizon)
+    return episode[start : start + action_horizon], torch.zeros(action_horizon, dtype=torch.bool)
+
+
+def shifted_no_further_than_the_start(episode, start, action_horizon):
+    actions = episode[max(0, min(start, len(episode) - action_horizon)) :][:action_horizon]
+    return actions, torch.zeros(len(actions), dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "name", "answer"),
+    [
+        ("1.2", "the first n taken for the real ones", rebuilt_from_counts),
+        ("1.3", "padded to the longest prompt only", padded_to_the_longest),
+        ("1.4", "padded words may be read", lambda c, n, t: torch.cat([image_seats(c, n), (~t).bool()], 1)),
+        ("1.4", "padded words may be read", lambda c, n, t: torch.cat([image_seats(c, n), ~t], 1).bool()),
+        ("1.4", "an integer mask turned round with ~", lambda c, n, t: torch.hstack([image_seats(c, n), ~t])),
+        ("1.4", "the words are upside down", lambda c, n, t: torch.hstack([image_seats(c, n), t == 0])),
+        ("1.4", "the words are upside down", lambda c, n, t: torch.hstack([image_seats(c, n), ~t.bool()])),
+        ("1.4", "the words before the cameras", lambda c, n, t: torch.hstack([t == 1, image_seats(c, n)])),
+        ("1.5", "padding guessed by value", repeats_the_step_before),
+        ("1.5", "the chunk is cut short", cut_short_and_marked),
+        ("1.5", "the window is shifted back, nothing is marked", shifted_to_a_negative_start),
+        ("1.5", "the window is shifted back, nothing is marked", shifted_no_further_than_the_start),
+    ],
+)
+def test_a_mistake_is_called_by_name_however_it_is_written(exercise_id, name, answer):
+    verdict = check(exercise_id, answer)
+    assert (verdict.status, verdict.misconception) == ("wrong", name)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda dim_mask, pad: chapter_1.action_mask(rebuilt_from_counts(dim_mask, pad).any(1), pad),
+        lambda dim_mask, pad: chapter_1.action_mask(dim_mask, ~rebuilt_from_counts(dim_mask, pad).any(2)),
+    ],
+    ids=["dims", "steps"],
+)
+def test_neither_real_dims_nor_real_steps_come_first_in_the_cases(answer):
+    assert check("1.2", answer).status == "wrong"
+
+
+def marks_the_tail_that_repeats(episode, start, action_horizon):
+    actions, is_pad = repeats_the_step_before(episode, start, action_horizon)
+    return actions, is_pad.flip(0).int().cumprod(0).flip(0).bool()
+
+
+def marks_repeats_near_the_end_only(episode, start, action_horizon):
+    actions, is_pad = repeats_the_step_before(episode, start, action_horizon)
+    return actions, is_pad & (start + action_horizon > len(episode))
+
+
+@pytest.mark.parametrize("answer", [marks_the_tail_that_repeats, marks_repeats_near_the_end_only])
+def test_no_value_tells_a_copy_from_a_recorded_step(answer):
+    """What chapter 1 warns of: each of these is right until the robot stands still."""
+    assert check("1.5", answer).status == "wrong"
+
+
+def test_a_robot_that_stands_still_does_so_in_the_middle_and_at_the_end_and_is_followed_by_copies():
+    ((episode, start, action_horizon),) = [
+        case for case in chapter_1.CHUNK_AT.cases() if (case[0][1:] == case[0][:-1]).all(1).any()
+    ]
+    actions, action_is_pad = chapter_1.chunk_at(episode, start, action_horizon)
+    assert actions[:, 0].tolist() == [21, 21, 31, 31, 31, 31]
+    assert action_is_pad.tolist() == [False] * 4 + [True] * 2
+
+
+def test_a_known_mistake_may_leave_open_what_those_who_make_it_do_differently():
+    halves = Misconception("halves", lambda parts: (parts[0] / 2, ...) if parts else ..., "No half.", "our own")
+    cases = (([torch.tensor([4.0])],), ([],))
+    exercise = toy_exercise(cases=lambda: cases, reference=lambda parts: (parts[:1], 1), misconceptions=(halves,))
+
+    def named(first, second):
+        return grade(exercise, lambda parts: first if parts else second).misconception
+
+    half, third = torch.tensor([2.0]), torch.tensor([3.0])
+    assert named((half, 1), "anything") == named((half, "else"), 7) == named((half, ...), ...) == "halves"
+    assert named((third, 1), "anything") is named((half, 1, 1), "anything") is named(half, "anything") is None
+    assert grade(exercise, lambda parts: (parts[:1], ...)).status == "wrong"  # only a mistake may leave things open
 
 
 @every_exercise
@@ -181,6 +290,11 @@ def test_a_blank_answer_is_not_attempted(exercise, answer):
     assert "wrong" not in repr(verdict)
 
 
+def test_a_stub_is_told_what_it_still_gives():
+    assert check("1.1", returns_dots).message.startswith("Your function still gives the dots. A nudge:")
+    assert check("1.1", body_is_dots).message.startswith("Your function gives nothing yet. Is a `return` missing?")
+
+
 @every_exercise
 def test_an_answer_that_is_blank_on_some_cases_only_was_attempted(exercise):
     answer = answer_of_calls(exercise, lambda i, right: right if i == 0 else None)
@@ -218,6 +332,25 @@ def test_an_error_deep_in_a_library_is_told_with_the_line_of_the_reader():
         return torch.nn.functional.softmax("no tensor", dim=-1)
 
     assert 'in the line `return torch.nn.functional.softmax("no tensor", dim=-1)`' in check("1.2", answer).message
+
+
+@pytest.mark.parametrize("stop", [SystemExit, GeneratorExit], ids=lambda error: error.__name__)
+def test_an_answer_that_wants_to_end_the_program_does_not(stop):
+    def answer(dim_mask, action_is_pad):
+        raise stop("bye")
+
+    verdict = check("1.2", answer)
+    assert verdict.status == "raised"
+    assert f'stopped with `{stop.__name__}: bye` in the line `raise stop("bye")`' in verdict.message
+    assert check("1.2", lambda dim_mask, action_is_pad: sys.exit()).status == "raised"
+
+
+def test_an_interrupt_gets_through():
+    def answer(dim_mask, action_is_pad):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check("1.2", answer)
 
 
 @every_exercise
@@ -320,7 +453,8 @@ def test_what_the_messages_say_about_pytorch_is_so():
     assert added == pytest.approx(1 / (1 + torch.e))  # on paper: softmax of the logits (1, 0)
     with pytest.raises(RuntimeError, match="dtype"):
         attend(query, key, value, attn_mask=keep.long())
-    assert (~torch.tensor(1)).item() == -2
+    assert (~torch.tensor([0, 1])).tolist() == [-1, -2]
+    assert (~torch.tensor([0, 1])).bool().tolist() == [True, True]
     assert torch.cat([keep, keep.long()]).dtype == torch.int64
     assert torch.tensor([0.0, -torch.inf]).bool().tolist() == [False, True]
 
@@ -428,10 +562,51 @@ def test_the_first_case_that_differs_is_shown_with_what_was_expected():
     )
 
 
-def test_large_tensors_are_described_and_not_printed():
+def test_of_large_tensors_the_first_slice_that_differs_is_shown():
+    def flip(case, *places):
+        def change(i, right):
+            for place in places if i == case else ():
+                right[place] ^= True
+            return right
+
+        return check("1.2", answer_of_calls(chapter_1.ACTION_MASK, change))
+
+    right = chapter_1.action_mask(*chapter_1.ACTION_MASK.cases()[1])
+    wrong = right[1].clone()
+    wrong[3, 1] ^= True
+    wrong[4, 0] ^= True
+    verdict = flip(1, (1, 3, 1), (1, 4, 0), (2, 0, 0))
+    assert verdict.message.startswith("3 of 105 entries differ; at [1, 3, 1], yours is ")
+    assert words(verdict.code).endswith(words(f"expected at [1] {right[1]} yours at [1] {wrong}"))
+
+    right = chapter_1.action_mask(*chapter_1.ACTION_MASK.cases()[3])
+    verdict = flip(3, (1, 5, 8))
+    wrong = right[1, 5].clone()
+    wrong[8] ^= True
+    assert words(verdict.code).endswith(words(f"expected at [1, 5] {right[1, 5]} yours at [1, 5] {wrong}"))
+
+
+def test_large_tensors_of_another_shape_or_dtype_are_described():
+    for change in (lambda x: x[:, :, :1], lambda x: x.long()):
+        verdict = check("1.2", answer_of_calls(chapter_1.ACTION_MASK, lambda i, r, c=change: c(r) if i == 1 else r))
+        assert "expected\n  a bool tensor of shape (3, 5, 7)\n\nyours\n" in verdict.code
+
+
+@every_exercise
+def test_what_differs_is_shown_in_every_case(exercise):
+    """No case is so large that its first slice could not be printed."""
+    for case in range(len(exercise.cases())):
+        answer = answer_of_calls(exercise, lambda i, right, case=case: spoilt(right) if i == case else right)
+        shown = check(exercise.id, answer).code.split("\n\nexpected")[1]
+        assert shown.count("tensor(") >= 2
+        assert "a bool tensor" not in shown
+
+
+def test_large_inputs_are_described_and_not_printed():
     verdict = check("1.2", answer_of_calls(chapter_1.ACTION_MASK, lambda i, right: ~right if i == 3 else right))
     assert "dim_mask: a bool tensor of shape (5, 32)" in verdict.code
-    assert len(verdict.code) < 600
+    assert "action_is_pad: a bool tensor of shape (5, 16)" in verdict.code
+    assert len(verdict.code) < 800
 
 
 # ----------------------------------------------------------------------------------------------- difference, in general
@@ -510,7 +685,7 @@ def verdicts(exercise):
 
 
 def cards(exercise):
-    return [*verdicts(exercise), hint(exercise.id), solution(exercise.id), progress()]
+    return [*verdicts(exercise), hint(exercise.id), hints(exercise.id), solution(exercise.id), progress()]
 
 
 @every_exercise
@@ -528,7 +703,7 @@ def test_html_says_the_same_words_as_the_text_and_names_the_status(exercise):
 @every_exercise
 def test_html_has_no_ids_scripts_or_addresses_and_is_the_same_each_time(exercise):
     before, after = cards(exercise), cards(exercise)
-    for card, again in zip(before[:-3] + before[-2:], after[:-3] + after[-2:], strict=True):  # hints move on
+    for card, again in zip(before[:-4] + before[-3:], after[:-4] + after[-3:], strict=True):  # hints move on
         html = card._repr_html_()
         assert html == again._repr_html_()
         assert repr(card) == repr(again)
@@ -590,9 +765,27 @@ def test_a_hint_asked_for_by_number_does_not_move_the_others_on():
     assert "hint 1 of 3" in repr(hint("1.2"))
     assert "hint 1 of 3" in repr(hint("1.1"))
     assert "hint 2 of 3" in repr(hint("1.2"))
-    for step in (0, 4, -1):
-        with pytest.raises(ValueError, match=f"step: got {step}, expected 1 to 3"):
-            hint("1.2", step=step)
+
+
+@pytest.mark.parametrize(
+    ("step", "got"),
+    [(0, "0"), (4, "4"), (-1, "-1"), (True, "True"), (1.5, "1.5"), (2.0, "2.0"), ("1", "'1'"), ([], "a list")],
+)
+def test_a_step_that_is_no_hint_is_an_error_that_says_what_is(step, got):
+    with pytest.raises(ValueError, match=re.escape(f"step: got {got}, expected a whole number from 1 to 3")):
+        hint("1.2", step)
+
+
+@every_exercise
+def test_all_hints_stand_on_one_card_in_order_and_leave_the_single_ones_alone(exercise):
+    card = hints(exercise.id)
+    count = len(exercise.hints)
+    assert card.headline == f"{exercise.heading}: all {count} hints"
+    assert card.message.split("\n\n") == [f"{i + 1}. {exercise.hints[i]}" for i in range(count)]
+    assert "hint(" not in repr(card)
+    assert "hint 1 of" in repr(hint(exercise.id))
+    hints(exercise.id)
+    assert "hint 2 of" in repr(hint(exercise.id))
 
 
 @every_exercise
@@ -604,7 +797,9 @@ def test_the_shown_solution_runs_on_its_own_and_is_right(exercise):
     assert card.code in repr(card)
 
 
-@pytest.mark.parametrize("call", [lambda e: check(e, body_is_dots), hint, solution], ids=["check", "hint", "solution"])
+@pytest.mark.parametrize(
+    "call", [lambda e: check(e, body_is_dots), hint, hints, solution], ids=["check", "hint", "hints", "solution"]
+)
 @pytest.mark.parametrize(
     ("exercise_id", "got"), [("1.9", "'1.9'"), (1.2, "1.2"), ("", "''"), (body_is_dots, "a function")]
 )

@@ -8,9 +8,9 @@ import torch
 from draw_figures import FOLDER, PICTURES
 
 from groot_teach.embodiments import DUAL_ARM, SO101
-from groot_teach.figures import FILLS, action_batch, episode_end, six_stages, vl_batch
+from groot_teach.figures import FILLS, action_batch, episode_end, six_stages
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, LEAKS, PR_741, PRESETS, STRICT, open_leaks
-from groot_teach.padding import collate_chunks, join_tokens, pad_steps_with_copies, pad_tokens_left
+from groot_teach.padding import collate_chunks, pad_steps_with_copies
 from groot_teach.widgets.panels import KINDS
 
 ROOT = Path(__file__).parents[1]
@@ -22,11 +22,9 @@ def a_batch():
 
 
 def every_picture():
-    tokens = pad_tokens_left([join_tokens([torch.ones(2, 1), None], torch.ones(5, 1))], key_len=11)
     chunk = pad_steps_with_copies(torch.arange(6.0).reshape(3, 2), 7)
     return {
         "action_batch": lambda: action_batch(a_batch(), ["dual-arm", "SO-101"]),
-        "vl_batch": lambda: vl_batch(tokens, ["SO-101"]),
         "episode_end": lambda: episode_end(chunk.actions, chunk.action_is_pad, {"joint": 0, "claw": 1}),
         "six_stages": lambda: six_stages(GROOT_N1_5),
     }
@@ -47,7 +45,7 @@ def test_a_picture_is_the_same_bytes_each_time_and_valid_xml(name):
 
 
 def test_the_batch_map_colours_what_is_recorded_filled_in_and_padded():
-    assert colours(action_batch(a_batch(), ["a", "b"])) == [FILLS["real"], FILLS["padding"], FILLS["hidden"]]
+    assert colours(action_batch(a_batch(), ["a", "b"])) == [FILLS["real"], FILLS["padding"], FILLS["leak"]]
     full = collate_chunks([pad_steps_with_copies(torch.zeros(7, 19), 7)], padded_dim=19)
     path = action_batch(full, ["a"])._repr_svg_().split('id="legend_1"')[0]
     assert FILLS["padding"].lower() not in path
@@ -93,7 +91,8 @@ def test_the_table_of_the_intro_is_what_the_presets_say():
     for leak in LEAKS:
         cells = []
         for masking in versions:
-            position = getattr(masking, leak.switch).replace("_", " ")
-            cells.append(f"**{position}**" if leak.name in open_leaks(masking) else position)
+            position = getattr(masking, leak.switch)
+            doors = {"dims": "**open for steps**", "absent": "no such layer"}
+            cells.append(doors.get(position, "**open**" if leak.name in open_leaks(masking) else "closed"))
         row = f"| {leak.stage} | {leak.name} | {' | '.join(cells)} |"
         assert row in (ROOT / "book" / "intro.md").read_text(encoding="utf-8")

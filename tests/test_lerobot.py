@@ -345,6 +345,14 @@ def test_v2_needs_the_chunks_size_and_v3_does_not(tmp_path):
         ({"total_frames": 13}, "total_frames: got 13, expected 12"),
         ({"data_path": "data/{nobody}.parquet"}, "data_path: got .*nobody.*, expected a template"),
         ({"data_path": "data/{.parquet"}, "data_path: got .*expected a template"),
+        (
+            {"data_path": "../../secret/{episode_index}.parquet"},
+            "data_path: got .*secret.*, expected a path inside the folder",
+        ),
+        (
+            {"data_path": "/secret/{episode_index}.parquet"},
+            "data_path: got .*secret.*, expected a path inside the folder",
+        ),
     ],
 )
 def test_a_wrong_info_value_is_named(v2, changes, match):

@@ -34,9 +34,9 @@ def build(source: Path) -> Path:
 
 
 def forget_old_machine(source: Path, built: Path) -> None:
-    """Sphinx rewrites a page when its text has changed, but not when an extension of ours has: then we start anew."""
+    """Sphinx rewrites a page when its text changes, not when an extension or a style sheet does: then we start anew."""
     parts = [source / "_config.yml", source / "book" / "_toc.yml", ROOT / "constraints.txt"]
-    parts += sorted((source / "book" / "_ext").glob("*.py"))
+    parts += sorted([*(source / "book" / "_ext").glob("*.py"), *(source / "book" / "_static").rglob("*.*")])
     machine, stamp = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest(), built / ".machine"
     if not stamp.is_file() or stamp.read_text() != machine:
         for folder in (built / "html", built / ".doctrees"):

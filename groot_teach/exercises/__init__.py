@@ -2,6 +2,7 @@
 
     check("1.2", action_mask)   judges your function, and names the mistake where it is a known one
     hint("1.2")                 one hint more each time
+    hints("1.2")                all of them at once, for a page without a kernel
     solution("1.2")             our answer
     progress()                  what is done; kept on your machine, and only there
 
@@ -15,7 +16,7 @@ from groot_teach.exercises import chapter_1, progress_file
 from groot_teach.exercises.cards import BLUE, Card
 from groot_teach.exercises.engine import Exercise, Verdict, grade
 
-__all__ = ["CHAPTERS", "check", "hint", "progress", "solution"]
+__all__ = ["CHAPTERS", "check", "hint", "hints", "progress", "solution"]
 
 CHAPTERS = (chapter_1,)
 
@@ -27,7 +28,8 @@ def check(exercise_id: str, answer: Any) -> Verdict:
     """Judges `answer`, your function, and remembers a right one.
 
     Raises:
-        ValueError: there is no such exercise. Nothing that the answer does is raised.
+        ValueError: there is no such exercise. What the answer raises becomes part of the verdict, `SystemExit`
+            included; only an interrupt of yours gets through.
     """
     verdict = grade(_find(exercise_id), answer)
     if verdict.status == "right":
@@ -45,10 +47,21 @@ def hint(exercise_id: str, step: int | None = None) -> Card:
     count = len(exercise.hints)
     if step is None:
         step = _hints_shown[exercise_id] = min(_hints_shown.get(exercise_id, 0) + 1, count)
-    if not 1 <= step <= count:
-        raise ValueError(f"step: got {step}, expected 1 to {count}")
+    if isinstance(step, bool) or not isinstance(step, int) or not 1 <= step <= count:
+        raise ValueError(f"step: got {_got(step)}, expected a whole number from 1 to {count}")
     after = f'{"hint" if step < count else "solution"}("{exercise_id}")'
     return Card(f"{exercise.heading}: hint {step} of {count}", f"{exercise.hints[step - 1]}\n\nNext: `{after}`.")
+
+
+def hints(exercise_id: str) -> Card:
+    """All hints, from a nudge to nearly all of it. `hint` goes on where it was.
+
+    Raises:
+        ValueError: there is no such exercise.
+    """
+    exercise = _find(exercise_id)
+    numbered = (f"{step}. {words}" for step, words in enumerate(exercise.hints, start=1))
+    return Card(f"{exercise.heading}: all {len(exercise.hints)} hints", "\n\n".join(numbered))
 
 
 def solution(exercise_id: str) -> Card:
@@ -84,5 +97,8 @@ def progress() -> Card:
 def _find(exercise_id: str) -> Exercise:
     if isinstance(exercise_id, str) and exercise_id in _BY_ID:
         return _BY_ID[exercise_id]
-    got = repr(exercise_id) if isinstance(exercise_id, str | int | float) else f"a {type(exercise_id).__name__}"
-    raise ValueError(f"exercise_id: got {got}, expected one of {', '.join(map(repr, _BY_ID))}")
+    raise ValueError(f"exercise_id: got {_got(exercise_id)}, expected one of {', '.join(map(repr, _BY_ID))}")
+
+
+def _got(value: Any) -> str:
+    return repr(value) if isinstance(value, str | int | float) else f"a {type(value).__name__}"

@@ -43,7 +43,8 @@ COUNT_REAL = Exercise(
     task=(
         "Several robots share a batch. `action_is_pad` (batch, action_horizon; bool, LeRobot's polarity: True = "
         "padding) says which steps were filled in, `action_dim` (batch; int64) says how many dims each robot has. "
-        "Return how many real entries each robot has (batch; int64). An entry is one number: one dim of one step."
+        "Return how many real entries each robot has (batch; int64). An entry is one number: one dim of one step. "
+        "Real steps need not stand together."
     ),
     minutes=4,
     difficulty=1,
@@ -73,8 +74,8 @@ COUNT_REAL = Exercise(
             name="steps are counted, not entries",
             answer=lambda action_is_pad, action_dim: (~action_is_pad).sum(dim=1),
             message=(
-                "You counted the real steps. Each of them holds `action_dim` entries, so a loss divided by your "
-                "number is too large by that factor, and by another one for every robot."
+                "You counted the real steps, and each of them holds `action_dim` entries. Dividing a sum over entries "
+                "by a number of steps gives a loss `action_dim` times too large: a different factor for each robot."
             ),
             source="huggingface/lerobot, a fix whose `mask.sum()` counted steps while its loss summed steps and dims, "
             "https://github.com/huggingface/lerobot/pull/3377",
@@ -117,6 +118,11 @@ def _action_mask_cases():
         (_coins((5, 32), seed=15), _coins((5, 16), seed=16)),
         (_coins((4, 4), seed=17), _coins((4, 4), seed=18)),
     )
+
+
+def _as_prefix(mask):
+    """As many True in each row, all at the front."""
+    return torch.arange(mask.shape[1]) < mask.sum(dim=1)[:, None]
 
 
 ACTION_MASK = Exercise(
@@ -191,6 +197,17 @@ ACTION_MASK = Exercise(
             source="SmolVLA's slice `losses[:, :, :max_action_dim]` removed no dim, "
             "https://github.com/huggingface/lerobot/pull/3133",
         ),
+        Misconception(
+            name="the first n taken for the real ones",
+            answer=lambda dim_mask, action_is_pad: action_mask(_as_prefix(dim_mask), ~_as_prefix(~action_is_pad)),
+            message=(
+                "You counted the real dims and steps and made that many at the front True. That was enough in the "
+                "chapter, where the real ones came first; here each of them can stand anywhere, and only the masks "
+                "you were given know where."
+            ),
+            source="the recipe of this chapter, and of NVIDIA/Isaac-GR00T at 4e62473d, processing_gr00t_n1d6.py "
+            "334-337, where the padding stands behind",
+        ),
     ),
     hints=(
         "Bring both masks to one meaning first: in which of the two is True = real?",
@@ -216,7 +233,7 @@ def _backbone_attention_mask_cases():
         (torch.tensor([1, 4]), 7),
         (torch.tensor([3, 1, 3, 2]), 4),
         (torch.tensor([11, 2, 7, 13, 5]), 17),
-        (torch.tensor([40, 19, 61]), 61),
+        (torch.tensor([23, 7, 31]), 31),
     )
 
 
@@ -282,6 +299,16 @@ BACKBONE_ATTENTION_MASK = Exercise(
             source="huggingface/lerobot v0.4.4, processor_groot.py 290-298: `lang = lang[0]`, one prompt for the batch",
         ),
         Misconception(
+            name="padded to the longest prompt only",
+            answer=lambda prompt_len, key_len: backbone_attention_mask(prompt_len, int(prompt_len.max())),
+            message=(
+                "Your rows are as long as the longest prompt of the batch, not `key_len`. The tokens that this mask "
+                "is for come in rows of `key_len`: look at a batch whose longest prompt is shorter than that."
+            ),
+            source="the other convention, a tokenizer's `padding=True`, NVIDIA/Isaac-GR00T at 4af2b622, "
+            "transforms.py 70-72",
+        ),
+        Misconception(
             name="everything may be read",
             answer=lambda prompt_len, key_len: torch.ones(len(prompt_len), key_len, dtype=torch.bool),
             message=(
@@ -312,11 +339,15 @@ def may_be_read(camera_is_present, tokens_per_camera, token_mask):
 def _may_be_read_cases():
     camera_is_present = torch.tensor([[1, 0], [1, 1]]).bool()
     token_mask = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]])
+
+    def padded(prompt_len, words):
+        return backbone_attention_mask(torch.tensor(prompt_len), words).long()
+
     return (
         (camera_is_present, 3, token_mask),
-        (_coins((3, 2), seed=31), 5, _coins((3, 7), seed=32).long()),
-        (_coins((5, 3), seed=33), 2, _coins((5, 11), seed=34).long()),
-        (_coins((2, 4), seed=35), 4, _coins((2, 4), seed=36).long()),
+        (_coins((3, 2), seed=31), 5, padded([2, 7, 3], words=7)),
+        (_coins((5, 3), seed=33), 2, padded([5, 2, 11, 7, 3], words=11)),
+        (_coins((2, 4), seed=35), 4, padded([3, 1], words=4)),
     )
 
 
@@ -326,8 +357,10 @@ MAY_BE_READ = Exercise(
     task=(
         "A sample's row holds `tokens_per_camera` seats for each camera, camera by camera, then the words of its "
         "prompt. `camera_is_present` (batch, cameras; bool) says which robot has which camera; an absent one keeps "
-        "its seats. `token_mask` (batch, words) comes from a tokenizer: **int64**, 1 = a real word, 0 = padding. "
-        "Return one mask for the row (batch, cameras * tokens_per_camera + words; **bool**, True = may be read)."
+        "its seats. `token_mask` (batch, words) comes from a tokenizer: **int64**, 1 = a real word, 0 = padding. Here "
+        "only the words are padded, on the left: the padding stands between the cameras and the words, where the "
+        "chapter padded the whole row, before the cameras. Return one mask for the row (batch, cameras * "
+        "tokens_per_camera + words; **bool**, True = may be read)."
     ),
     minutes=7,
     difficulty=2,
@@ -388,11 +421,47 @@ MAY_BE_READ = Exercise(
                 camera_is_present, tokens_per_camera, torch.ones_like(token_mask)
             ),
             message=(
-                "You let every word be read, padding included. Look at the first word of the first prompt: the "
-                "tokenizer's mask is 0 there."
+                "In your mask every word may be read, padding included. Look at the first word of the first prompt: "
+                "the tokenizer's mask is 0 there. If you wrote `~token_mask`, that is the cause: of integers, `~1` is "
+                "-2 and `~0` is -1, and as a bool either is True."
             ),
-            source="LeRobot's X-VLA hands its transformer a mask of ones, huggingface/lerobot at 7427f318, "
-            "modeling_xvla.py 186-193",
+            source="the same mask without a `~`: LeRobot's X-VLA hands its transformer ones, huggingface/lerobot at "
+            "7427f318, modeling_xvla.py 186-193",
+        ),
+        Misconception(
+            name="an integer mask turned round with ~",
+            answer=lambda camera_is_present, tokens_per_camera, token_mask: torch.cat(
+                [may_be_read(camera_is_present, tokens_per_camera, token_mask[:, :0]), ~token_mask], dim=1
+            ),
+            message=(
+                "Your words are -1 and -2: of integers, `~` turns every bit round, so `~0` is -1 and `~1` is -2, and "
+                "as a bool either is True. There was nothing to turn round either: 1 is a real word, so `== 1` is all "
+                "it takes."
+            ),
+            source="our own",
+        ),
+        Misconception(
+            name="the words are upside down",
+            answer=lambda camera_is_present, tokens_per_camera, token_mask: may_be_read(
+                camera_is_present, tokens_per_camera, 1 - token_mask
+            ),
+            message=(
+                "The cameras are right, and of the words you let the padding be read. In `token_mask` 1 is a real "
+                "word and 0 is padding: `== 1`, not `== 0`."
+            ),
+            source="harvardnlp/annotated-transformer, a mask read upside down, "
+            "https://github.com/harvardnlp/annotated-transformer/issues/19",
+        ),
+        Misconception(
+            name="the words before the cameras",
+            answer=lambda camera_is_present, tokens_per_camera, token_mask: may_be_read(
+                camera_is_present, tokens_per_camera, token_mask
+            ).roll(token_mask.shape[1], dims=1),
+            message=(
+                "Both parts are right, and they stand in the wrong order: the row begins with the cameras. The shape "
+                "is the same either way, so nothing complains; look at the order of the list in `torch.cat`."
+            ),
+            source="our own",
         ),
         Misconception(
             name="cameras dealt out like cards",
@@ -427,6 +496,7 @@ def chunk_at(episode, start, action_horizon):
 def _chunk_at_cases():
     steps, dims = torch.arange(5)[:, None], torch.arange(2)
     toy = 10.0 * (steps + 1) + dims + 1  # 32 is step 3, dim 2
+    stands_still = toy[[0, 1, 1, 2, 2]]  # in the middle, and at the end
 
     def episode(seed, *shape):
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
@@ -435,6 +505,7 @@ def _chunk_at_cases():
         (toy, 3, 4),
         (toy, 0, 3),
         (toy, 4, 3),
+        (stands_still, 1, 6),
         (episode(41, 7, 3), 5, 11),
         (episode(42, 13, 5), 2, 11),
         (episode(43, 3, 2), 1, 17),
@@ -442,8 +513,19 @@ def _chunk_at_cases():
 
 
 def _cut_short(episode, start, action_horizon):
-    actions = episode[start : start + action_horizon]
-    return actions, torch.zeros(len(actions), dtype=torch.bool)
+    return episode[start : start + action_horizon], ...
+
+
+def _shifted_back(episode, start, action_horizon):
+    if len(episode) < action_horizon:
+        return ...  # it never fits, and everybody gets something else
+    return chunk_at(episode, min(start, len(episode) - action_horizon), action_horizon)
+
+
+def _guessed_by_value(episode, start, action_horizon):
+    actions, _ = chunk_at(episode, start, action_horizon)
+    repeats = (actions[1:] == actions[:-1]).all(dim=1)
+    return actions, torch.cat([torch.tensor([False]), repeats])
 
 
 def _filled_with_zeros(episode, start, action_horizon):
@@ -478,8 +560,8 @@ CHUNK_AT = Exercise(
     task=(
         "Write what LeRobot's dataset does near the end of an episode. From `episode` (step, action_dim; float), "
         "take the `action_horizon` steps that begin at `start` (a step of the episode, counted from 0). Steps after "
-        "the last one are **copies of the last one**. Return a pair: `actions` (action_horizon, action_dim) and "
-        "`action_is_pad` (action_horizon; bool, LeRobot's polarity: True = a copy)."
+        "the last one are **copies of the last one**. Return a tuple `(actions, action_is_pad)`: `actions` "
+        "(action_horizon, action_dim) and `action_is_pad` (action_horizon; bool, LeRobot's polarity: True = a copy)."
     ),
     minutes=8,
     difficulty=3,
@@ -540,6 +622,25 @@ CHUNK_AT = Exercise(
             message=(
                 "You marked one step too many: the last recorded step is real, and only what comes after it is a "
                 "copy. Look at the chunk that begins at the last step: its first flag should be False."
+            ),
+            source="our own",
+        ),
+        Misconception(
+            name="padding guessed by value",
+            answer=_guessed_by_value,
+            message=(
+                "You marked every step that equals the one before it. Look at an episode in which the robot stands "
+                "still: its steps are equal, and they were recorded. The number of a step says whether it is a copy; "
+                "its value cannot."
+            ),
+            source="our own",
+        ),
+        Misconception(
+            name="the window is shifted back, nothing is marked",
+            answer=_shifted_back,
+            message=(
+                "Near the end your chunk begins before `start`, so that it fits. What you return first is then not "
+                "what the robot did at `start`; begin there, and fill in and mark what the episode does not have."
             ),
             source="our own",
         ),

@@ -7,7 +7,8 @@ An answer is a function. It is called on every case of the exercise and compared
     wrong           a result differs, or an input was changed in place; known mistakes are called by their name
     right           every result equals the reference's, in value, shape and dtype
 
-A **known mistake** is a function too. An answer that gives what it gives, on all cases, has made that mistake.
+A **known mistake** is a function too. An answer that gives what it gives, on all cases, has made that mistake; where
+it gives `...`, any answer will do.
 """
 
 import copy
@@ -35,7 +36,8 @@ class Misconception:
 
     Attributes:
         name: what the mistake is called, in a few words.
-        answer: a function that makes it.
+        answer: a function that makes it. `...` as its result, or in its place, stands for anything: those who make
+            the mistake differ there.
         message: two sentences: what was thought, and where to look.
         source: the thread or file in which it was made, or "our own" where we know of none.
     """
@@ -105,7 +107,7 @@ class _Call:
 
     arguments: tuple[Any, ...]
     result: Any = None
-    error: Exception | None = None
+    error: BaseException | None = None
     raised_in: str = ""
     changed: tuple[int, ...] = ()
 
@@ -129,8 +131,9 @@ def grade(exercise: Exercise, answer: Any) -> Verdict:
 
     calls = [_call(answer, arguments) for arguments in exercise.cases()]
     if all(call.is_blank for call in calls):
-        message = f'Your function gives nothing yet. Is a `return` missing? A nudge: `hint("{exercise.id}")`.'
-        return _verdict(exercise, "not attempted", message)
+        dots = any(call.result is ... for call in calls)
+        found = "still gives the dots." if dots else "gives nothing yet. Is a `return` missing?"
+        return _verdict(exercise, "not attempted", f'Your function {found} A nudge: `hint("{exercise.id}")`.')
 
     for call in calls:
         if call.error is not None:
@@ -160,7 +163,8 @@ def grade(exercise: Exercise, answer: Any) -> Verdict:
             message = f"{known.message}\n\nSource: {known.source}."
             return _verdict(exercise, "wrong", message, misconception=known.name)
 
-    code = f"{_called_with(exercise, call.arguments)}\n\nexpected\n{show(right)}\n\nyours\n{show(call.result)}"
+    where, yours, right = _narrow(call.result, right)
+    code = f"{_called_with(exercise, call.arguments)}\n\nexpected{where}\n{show(right)}\n\nyours{where}\n{show(yours)}"
     return _verdict(exercise, "wrong", f"{words[0].upper()}{words[1:]}.", code=code)
 
 
@@ -168,7 +172,10 @@ def difference(got: Any, expected: Any, equal_nan: bool = False) -> str | None:
     """Says how `got` differs from `expected`; None if it does not. Nothing is cast.
 
     NaN differs from everything, so it is never right. `equal_nan` is for two answers that make the same mistake.
+    Nothing differs from an expected `...`.
     """
+    if expected is ...:
+        return None
     if isinstance(expected, tuple):
         if not isinstance(got, tuple) or len(got) != len(expected):
             return f"got {describe(got)}, expected {describe(expected)}"
@@ -186,11 +193,10 @@ def difference(got: Any, expected: Any, equal_nan: bool = False) -> str | None:
         return f"got {describe(got)}, expected {describe(expected)}"
     if got.dtype != expected.dtype:
         return f"got {describe(got)}, expected {_word(expected.dtype)}{_why_bool(got, expected)}"
-    if got.shape != expected.shape or got.device != expected.device or got.layout != expected.layout:
+    if describe(got) != describe(expected):  # shape, device and layout
         return f"got {describe(got)}, expected {describe(expected)}"
 
-    is_real = expected.is_floating_point() or expected.is_complex()
-    off = ~torch.isclose(got, expected, equal_nan=equal_nan) if is_real else got != expected
+    off = _off(got, expected, equal_nan)
     if not off.any():
         return None
     first = tuple(off.nonzero()[0].tolist())
@@ -198,6 +204,23 @@ def difference(got: Any, expected: Any, equal_nan: bool = False) -> str | None:
     if off.numel() == 1:
         return values
     return f"{int(off.sum())} of {off.numel()} entries differ; at {list(first)}, {values}"
+
+
+def _off(got: Tensor, expected: Tensor, equal_nan: bool = False) -> Tensor:
+    """True where two tensors of one dtype and shape differ."""
+    is_real = expected.is_floating_point() or expected.is_complex()
+    return ~torch.isclose(got, expected, equal_nan=equal_nan) if is_real else got != expected
+
+
+def _narrow(got: Any, expected: Any) -> tuple[str, Any, Any]:
+    """Cuts two large tensors that differ in some values down to the first slice that does, and says where it is."""
+    if not isinstance(expected, Tensor) or describe(got) != describe(expected):
+        return "", got, expected
+    where = []
+    while expected.numel() > SMALL and expected.ndim > 1:
+        where.append(int(_off(got, expected).nonzero()[0, 0]))
+        got, expected = got[where[-1]], expected[where[-1]]
+    return f" at {where}" if where else "", got, expected
 
 
 def describe(value: Any) -> str:
@@ -225,7 +248,9 @@ def _call(answer: Callable[..., Any], arguments: tuple[Any, ...]) -> _Call:
     handed_over = copy.deepcopy(arguments)
     try:
         result = answer(*handed_over)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # `exit()` too
         return _Call(arguments, error=error, raised_in=_raised_in(answer, error))
     changed = tuple(i for i, old in enumerate(arguments) if not _unchanged(old, handed_over[i]))
     return _Call(arguments, result, changed=changed)
@@ -241,14 +266,14 @@ def _unchanged(old: Any, new: Any) -> bool:
     return bool(((old == new) | ((old != old) & (new != new))).all())  # unlike an answer, an input may hold NaN
 
 
-def _raised_in(answer: Callable[..., Any], error: Exception) -> str:
+def _raised_in(answer: Callable[..., Any], error: BaseException) -> str:
     """The line of the reader's code that the error came through last, as they wrote it."""
     theirs = getattr(getattr(answer, "__code__", None), "co_filename", None)
     lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == theirs]
     return _one_line(lines[-1] or "") if lines else ""
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     words = str(error).strip().splitlines()
     return f"{type(error).__name__}: {_one_line(words[0])}" if words else type(error).__name__
 

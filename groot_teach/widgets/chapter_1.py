@@ -18,6 +18,8 @@ from groot_teach.widgets.panels import Bars, KindMap, Number, Panel, Table
 
 ACTION_HORIZON, PADDED_DIM, KEY_LEN = 16, 32, 20
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
+MASKS = {"dims only (N1.5)": "dims", "dims and steps (N1.7)": "dims_and_steps"}
+SIDES = {"left": pad_tokens_left, "right": pad_tokens_right}
 PROMPTS = {
     "dual-arm": "fold the towel",
     "GR1": "pick the pear from the counter and place it in the plate",
@@ -35,18 +37,24 @@ MASK_LEGEND = {
 
 def build_the_mask(robot: str, real_steps: int, which_mask: str) -> dict[str, Panel]:
     """Which of the 16 x 32 entries of a chunk does its action_mask count?"""
-    recorded = torch.zeros(real_steps, ROBOTS[robot].action_dim, dtype=torch.float64)
+    recorded = torch.zeros(real_steps, _one_of("robot", robot, ROBOTS).action_dim, dtype=torch.float64)
     return chunk_panels(collate_chunks([pad_steps_with_copies(recorded, ACTION_HORIZON)], PADDED_DIM), which_mask)
 
 
 def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
-    """What the first chunk of a batch holds and which entries count, under `dims` (N1.5) or `dims_and_steps` (N1.7)."""
-    if which_mask == "dims":
-        action_mask = action_mask_dims_only(batch.dim_mask, batch.actions.shape[1])[0]
-    else:
-        action_mask = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)[0]
+    """What the first chunk of a batch holds, and which of its entries count.
+
+    Args:
+        batch: padded chunks; the first is shown.
+        which_mask: `dims` (GR00T N1.5: copied steps count) or `dims_and_steps` (N1.7: they do not).
+
+    Raises:
+        ValueError: `which_mask` is neither.
+    """
+    every_step = action_mask_dims_only(batch.dim_mask, batch.actions.shape[1])[0]
     recorded = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)[0]
-    copied = action_mask_dims_only(batch.dim_mask, batch.actions.shape[1])[0] & ~recorded
+    copied = every_step & ~recorded
+    action_mask = _one_of("which_mask", which_mask, {"dims": every_step, "dims_and_steps": recorded})
     kinds = {
         "r": recorded & action_mask,
         "c": copied & action_mask,
@@ -81,7 +89,7 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
     """Three prompts in one batch, one of them yours: which tokens are real, and where does each begin and end?"""
     samples = {robot: prompt_tokens(len(PROMPTS[robot].split()), second_camera=True) for robot in ("dual-arm", "GR1")}
     samples["SO-101 (yours)"] = prompt_tokens(words, second_camera)
-    batch = (pad_tokens_left if side == "left" else pad_tokens_right)(list(samples.values()), KEY_LEN)
+    batch = _one_of("side", side, SIDES)(list(samples.values()), KEY_LEN)
     real, image = batch.backbone_attention_mask, batch.image_mask
     legend = {
         "i": ("real", "camera token"),
@@ -102,8 +110,17 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
             columns="token",
         ),
         "where the real tokens are": Table(
-            ["robot", "real tokens", "first at", "last at"],
-            [[robot, len(at), at[0], at[-1]] for robot, at in zip(samples, places, strict=True)],
+            ["row", "robot", "real tokens", "first at", "last at"],
+            [
+                [str(row), robot, len(at), at[0], at[-1]]
+                for row, (robot, at) in enumerate(zip(samples, places, strict=True))
+            ],
             digits=0,
         ),
     }
+
+
+def _one_of(name: str, given: str, known: dict):
+    if given not in known:
+        raise ValueError(f"{name}: got {given!r}, expected one of {', '.join(map(repr, known))}")
+    return known[given]

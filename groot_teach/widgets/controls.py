@@ -1,7 +1,9 @@
 """The controls of `explore`: ipywidgets' abbreviations or objects in, a finite list of values out."""
 
+import inspect
 from dataclasses import dataclass
 from html import escape
+from itertools import combinations
 from math import floor
 from typing import Any
 
@@ -9,8 +11,15 @@ import ipywidgets
 from ipywidgets.widgets.interaction import interactive
 from ipywidgets.widgets.widget_selection import _Selection
 
+MAX_STATES = 2_000
+"""How many states one widget may have."""
+
 FEW = 4
 """Up to so many options stand side by side as radio buttons; more go into a drop-down list."""
+
+BOXES = ipywidgets.Checkbox | ipywidgets.ToggleButton
+WHOLE = ipywidgets.IntSlider | ipywidgets.BoundedIntText
+REAL = ipywidgets.FloatSlider | ipywidgets.BoundedFloatText
 
 
 @dataclass(frozen=True)
@@ -31,34 +40,33 @@ class Control:
     values: tuple[Any, ...]
     shown: tuple[str, ...]
 
-    @property
-    def position(self) -> int:
-        """Where the widget's present value stands in `values`.
+    def position_of(self, value: Any) -> int:
+        """Where `value` stands in `values`; a float may be off by rounding, by no more.
 
         Raises:
             ValueError: the value is not one of them, such as 0.55 on a slider that moves in steps of 0.1.
         """
-        value = self.widget.value
         for position, known in enumerate(self.values):
-            same_number = isinstance(known, float) and abs(known - value) < 1e-9
-            if same_number or (type(known) is type(value) and known == value):
+            if type(known) is float and type(value) in (int, float):
+                if abs(known - value) <= 1e-6 * self.widget.step if isinstance(self.widget, REAL) else known == value:
+                    return position
+            elif type(known) is type(value) and known == value:
                 return position
         raise ValueError(f"{self.name}: got {value!r}, expected one of {', '.join(self.shown)}")
 
     def fixed(self) -> dict:
-        """What `explore.js` needs to know: the name and the values as text."""
-        return {"name": self.name, "label": self.label, "shown": list(self.shown)}
+        """What `explore.js` needs to know: the label and the values as text."""
+        return {"label": self.label, "shown": list(self.shown)}
 
-    def html(self) -> str:
+    def html(self, start: int) -> str:
         """A native input, complete and labelled. It is `disabled` with its field set until `explore.js` takes over."""
-        label, start = escape(self.label), self.position
-        if set(self.values) == {False, True} and isinstance(self.widget.value, bool):
-            checked = " checked" if self.widget.value else ""
-            return f'<label><input type="checkbox"{checked}> {label}</label>'
+        label = escape(self.label)
+        if isinstance(self.widget, BOXES):
+            return f'<label><input type="checkbox"{" checked" if start else ""}> {label}</label>'
         if not isinstance(self.widget, _Selection):
             return (
                 f'<label>{label} <input type="range" min="0" max="{len(self.values) - 1}" value="{start}" '
-                f'aria-valuetext="{escape(self.shown[start])}"> <output>{escape(self.shown[start])}</output></label>'
+                f'aria-valuetext="{escape(self.shown[start])}"> <span>{escape(self.shown[start])}</span></label>'
             )
         if len(self.values) <= FEW:
             buttons = "".join(
@@ -73,41 +81,59 @@ class Control:
         return f"<label>{label} <select>{options}</select></label>"
 
 
-def make_control(name: str, abbreviation: Any, default: Any) -> Control:
+def make_control(name: str, abbreviation: Any, default: Any = inspect.Parameter.empty) -> Control:
     """A control from what `ipywidgets.interact` takes: `True`, `(1, 12)`, `(0.0, 1.0, 0.1)`, a list, a dict, a widget.
 
     Args:
         name: the argument of `compute`.
         abbreviation: an abbreviation, or an ipywidgets object, which stays the reader's own.
-        default: where it starts, or `inspect.Parameter.empty`.
+        default: the default of that argument in the signature of `compute`: where an abbreviation starts.
 
     Raises:
-        ValueError: the control has no finite list of values, such as a text field, or is no control at all.
+        ValueError: the control has no finite list of values, such as a text field, or too many, or one of them twice,
+            or it cannot start at `default`.
     """
     if isinstance(abbreviation, ipywidgets.Widget):
         widget = abbreviation
     else:
         widget = interactive.widget_from_abbrev(abbreviation, default)
-    label = getattr(widget, "description", "") or name.replace("_", " ")
-    if isinstance(widget, ipywidgets.Checkbox | ipywidgets.ToggleButton):
-        values, shown = (False, True), ("off", "on")
-    elif isinstance(widget, _Selection):
-        shown, values = zip(*widget._options_full, strict=True) if widget._options_full else ((), ())
-    elif isinstance(widget, ipywidgets.IntSlider | ipywidgets.BoundedIntText):
-        values = tuple(range(widget.min, widget.max + 1, widget.step))
-        shown = tuple(str(value) for value in values)
-    elif isinstance(widget, ipywidgets.FloatSlider | ipywidgets.BoundedFloatText) and widget.step:
-        steps = floor((widget.max - widget.min) / widget.step + 1e-9)
-        values = tuple(round(widget.min + step * widget.step, 10) for step in range(steps + 1))
-        shown = tuple(f"{value:g}" for value in values)
-    else:
-        raise ValueError(
-            f"{name}: got {abbreviation!r}, expected a control with a finite list of values: True or False, (1, 12), "
-            "(0.0, 1.0, 0.1), a list or dict of options, or an ipywidgets check box, slider or selection"
-        )
-    if widget.value is None or not values:
+    values, shown = _values_of(name, abbreviation, widget)
+    # A state is known by its values and named by its labels; to Python 1, 1.0 and True are the same value.
+    for kind, items in (("values", values), ("labels", shown)):
+        if any(one == other for one, other in combinations(items, 2)):
+            raise ValueError(f"{name}: got the {kind} {items}, expected each of them once")
+    control = Control(name, getattr(widget, "description", "") or name.replace("_", " "), widget, values, shown)
+    if widget.value is None:
         raise ValueError(f"{name}: got {abbreviation!r}, expected a control that starts with a value")
-    # A state is known by its values, and to Python 1, 1.0 and True are the same one.
-    if any(values[i] == values[j] for i in range(len(values)) for j in range(i)):
-        raise ValueError(f"{name}: got the values {values}, expected each of them once")
-    return Control(name, label, widget, tuple(values), tuple(map(str, shown)))
+    start = control.position_of(widget.value)
+    is_sequence = isinstance(abbreviation, list | tuple | dict)  # the others carry a start of their own
+    if default is not inspect.Parameter.empty and is_sequence and control.position_of(default) != start:
+        raise ValueError(f"{name}: got the default {default!r}, but the control starts at {shown[start]}")
+    return control
+
+
+def _values_of(name: str, abbreviation: Any, widget: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """All values of a control and what they are called. They are counted before they are written down."""
+    if isinstance(widget, BOXES):
+        return (False, True), ("off", "on")
+    if isinstance(widget, _Selection) and widget._options_full:
+        _few_enough(name, len(widget._options_full))
+        return tuple(value for _, value in widget._options_full), tuple(str(label) for label, _ in widget._options_full)
+    if isinstance(widget, WHOLE) and widget.step > 0:
+        whole = range(widget.min, widget.max + 1, widget.step)
+        _few_enough(name, len(whole))
+        return tuple(whole), tuple(map(str, whole))
+    if isinstance(widget, REAL) and widget.step and widget.step > 0:
+        steps = floor((widget.max - widget.min) / widget.step + 1e-6)
+        _few_enough(name, steps + 1)
+        real = tuple(float(f"{widget.min + step * widget.step:.12g}") for step in range(steps + 1))
+        return real, tuple(f"{value:.10g}" for value in real)
+    raise ValueError(
+        f"{name}: got {abbreviation!r}, expected a control with a finite list of values: True or False, (1, 12), "
+        "(0.0, 1.0, 0.1), a list or dict of options, or an ipywidgets check box, slider or selection"
+    )
+
+
+def _few_enough(name: str, count: int) -> None:
+    if count > MAX_STATES:
+        raise ValueError(f"{name}: got {count} values, expected at most {MAX_STATES} states; use larger steps")

@@ -1,23 +1,28 @@
 """What a widget can show: a number, bars, a map of kinds, a heat map, lines, a table.
 
 A `compute` for `explore` returns panels by title: `{"entries that count": Number(80), "action_mask": KindMap(...)}`.
-Each panel checks its own numbers and then says three things about itself:
+Each panel checks its own numbers and then says four things about itself:
 
     fixed()   what is the same in every state: labels, scales, legends
     moving()  what a state changes, as plain JSON; `explore.js` looks it up and puts it in place
     html()    the panel drawn in this state, complete without JavaScript; the same elements that `explore.js` then moves
+    text()    the panel in one line
 
 Maps and bars are HTML tables under a coat of CSS: whoever cannot see the picture can still read the table.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from math import isfinite
+from math import inf
+from typing import Any
 
 KINDS = ("real", "real-too", "padding", "leak", "hidden")
 """How an entry is drawn: blue, striped blue, grey, orange, hatched. `explore.css` and `figures` use the same five."""
+
+BIGGEST = 2**53
+"""Beyond this JavaScript cannot tell one whole number from the next."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +34,7 @@ class Number:
 
     def __post_init__(self) -> None:
         _known_digits(self.digits)
-        object.__setattr__(self, "value", _number("value", self.value, self.digits))
+        _keep(self, value=_number("value", self.value, self.digits))
 
     def fixed(self) -> dict:
         return {"panel": "number", "digits": self.digits}
@@ -38,7 +43,7 @@ class Number:
         return self.value
 
     def html(self) -> str:
-        return f"<output>{_show(self.value, self.digits)}</output>"
+        return f'<strong class="explore-number">{self.text()}</strong>'
 
     def text(self) -> str:
         return _show(self.value, self.digits)
@@ -61,22 +66,19 @@ class Bars:
 
     def __post_init__(self) -> None:
         _known_digits(self.digits)
-        _known_scale(0, self.maximum)
-        values = [_number("values", value, self.digits) for value in _plain(self.values)]
+        _known_kinds(self.kinds)
+        _, maximum = _known_scale(0, self.maximum)
+        values = [_number("values", value, self.digits, 0, maximum) for value in _plain(self.values)]
         if not len(self.labels) == len(values) == len(self.kinds):
             raise ValueError(
                 f"Bars: got {len(self.labels)} labels, {len(values)} values and {len(self.kinds)} kinds, "
                 "expected the same number of each"
             )
-        _known_kinds(self.kinds)
-        outside = [value for value in values if not 0 <= value <= self.maximum]
-        if outside:
-            raise ValueError(f"values: got {outside[0]}, expected 0 to maximum={self.maximum}")
-        object.__setattr__(self, "values", values)
+        _keep(self, labels=list(self.labels), values=values, kinds=list(self.kinds), maximum=maximum)
 
     def fixed(self) -> dict:
         scale = {"maximum": self.maximum, "digits": self.digits}
-        return {"panel": "bars", "labels": list(self.labels), "kinds": list(self.kinds), **scale}
+        return {"panel": "bars", "labels": self.labels, "kinds": self.kinds, **scale}
 
     def moving(self) -> list[float]:
         return self.values
@@ -84,7 +86,8 @@ class Bars:
     def html(self) -> str:
         rows = "\n".join(
             f'<tr><th scope="row">{escape(label)}</th><td class="explore-bar"><span class="{kind}" '
-            f'style="width:{100 * value / self.maximum:.4g}%"></span></td><td>{_show(value, self.digits)}</td></tr>'
+            f'style="width:{100 * _part(value, 0, self.maximum):.4g}%"></span></td>'
+            f"<td>{_show(value, self.digits)}</td></tr>"
             for label, value, kind in zip(self.labels, self.values, self.kinds, strict=True)
         )
         return f"<table><tbody>\n{rows}\n</tbody></table>"
@@ -98,9 +101,11 @@ class Bars:
 class KindMap:
     """A grid of cells that says *what* each entry is, such as a mask.
 
+    Each cell holds its letter, so that the map can be read by a screen reader, and where no style sheet reaches it.
+
     Attributes:
         cells: one string a row, one letter a cell.
-        legend: letter (no digit) -> (one of `KINDS`, what such a cell is in words).
+        legend: letter, a to z or A to Z -> (one of `KINDS`, what such a cell is in words).
         rows, columns: what a row and a column are, such as `step` and `dim`.
 
     Raises:
@@ -116,13 +121,14 @@ class KindMap:
         _grid_shape("cells", self.cells)
         _known_kinds([kind for kind, _ in self.legend.values()])
         for letter in self.legend:
-            if len(letter) != 1 or letter.isdigit():
-                raise ValueError(f"legend: got the letter {letter!r}, expected a single one that is no digit")
+            if not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
+                raise ValueError(f"legend: got {letter!r}, expected one letter, a to z or A to Z")
         unknown = sorted(set("".join(self.cells)) - set(self.legend))
         if unknown:
             raise ValueError(
-                f"cells: got the letter {unknown[0]!r}, expected one of the legend's: {sorted(self.legend)}"
+                f"cells: got the letter {unknown[0]!r}, expected one of the legend's {sorted(self.legend)}"
             )
+        _keep(self, cells=list(self.cells), legend=dict(self.legend))
 
     def fixed(self) -> dict:
         shape = [len(self.cells), len(self.cells[0])]
@@ -134,11 +140,13 @@ class KindMap:
         return ["".join(f"{letter}{len(list(run))}" for letter, run in groupby(row)) for row in self.cells]
 
     def html(self) -> str:
-        keys = "\n".join(f'<li><i class="{kind}"></i> {escape(words)}</li>' for kind, words in self.legend.values())
-        cells = [[(self.legend[letter][0], self.legend[letter][1]) for letter in row] for row in self.cells]
+        keys = "\n".join(
+            f'<li><i class="{kind}"></i> {letter}: {escape(words)}</li>'
+            for letter, (kind, words) in self.legend.items()
+        )
         body = "\n".join(
-            "<tr>" + "".join(f'<td class="{kind}">{escape(words)}</td>' for kind, words in row) + "</tr>"
-            for row in cells
+            "<tr>" + "".join(f'<td class="{self.legend[letter][0]}">{letter}</td>' for letter in row) + "</tr>"
+            for row in self.cells
         )
         return f'{_axes(self.rows, self.columns)}{_grid(body)}<ul class="explore-legend">\n{keys}\n</ul>'
 
@@ -165,13 +173,10 @@ class HeatMap:
 
     def __post_init__(self) -> None:
         _known_digits(self.digits)
-        _known_scale(self.low, self.high)
-        values = [[_number("values", value, self.digits) for value in row] for row in _plain(self.values)]
+        low, high = _known_scale(self.low, self.high)
+        values = [[_number("values", value, self.digits, low, high) for value in row] for row in _plain(self.values)]
         _grid_shape("values", values)
-        outside = [value for row in values for value in row if not self.low <= value <= self.high]
-        if outside:
-            raise ValueError(f"values: got {outside[0]}, expected low={self.low} to high={self.high}")
-        object.__setattr__(self, "values", values)
+        _keep(self, values=values, low=low, high=high)
 
     def fixed(self) -> dict:
         scale = {"low": self.low, "high": self.high, "digits": self.digits}
@@ -183,7 +188,7 @@ class HeatMap:
 
     def html(self) -> str:
         def cell(value: float) -> str:
-            part = (value - self.low) / (self.high - self.low)
+            part = _part(value, self.low, self.high)
             return f'<td class="heat" style="--part:{part:.4g}">{_show(value, self.digits)}</td>'
 
         body = "\n".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in self.values)
@@ -199,7 +204,8 @@ class Lines:
     """Curves over the same `x`, on a fixed scale from `low` to `high`. `x_name` says what runs along the bottom.
 
     Raises:
-        ValueError: a curve with more or fewer points than `x`, fewer than two points, or a value outside the scale.
+        ValueError: a curve with more or fewer points than `x`, fewer than two points, a value outside the scale, or
+            more curves than `kinds`.
     """
 
     x: Sequence[float]
@@ -208,33 +214,29 @@ class Lines:
     low: float
     high: float
     digits: int = 4
-    kinds: Sequence[str] = field(default=("real", "leak", "padding", "hidden"))
+    kinds: Sequence[str] = ("real", "leak", "padding", "hidden")
 
     def __post_init__(self) -> None:
         _known_digits(self.digits)
-        _known_scale(self.low, self.high)
-        x = [_number("x", value, self.digits) for value in _plain(self.x)]
-        curves = {
-            name: [_number(name, value, self.digits) for value in _plain(values)]
-            for name, values in self.curves.items()
-        }
+        _known_kinds(self.kinds)
+        low, high = _known_scale(self.low, self.high)
+        x = [_number("x", value, digits=12) for value in _plain(self.x)]
         if len(x) < 2 or sorted(set(x)) != x:
             raise ValueError(f"x: got {x}, expected two or more values that grow")
-        if not 1 <= len(curves) <= len(self.kinds):
-            raise ValueError(f"curves: got {len(curves)}, expected 1 to {len(self.kinds)}")
+        if not 1 <= len(self.curves) <= len(self.kinds):
+            raise ValueError(f"curves: got {len(self.curves)}, expected 1 to {len(self.kinds)}, as many as kinds")
+        curves = {
+            name: [_number(name, value, self.digits, low, high) for value in _plain(values)]
+            for name, values in self.curves.items()
+        }
         for name, values in curves.items():
             if len(values) != len(x):
                 raise ValueError(f"{name}: got {len(values)} points, expected {len(x)} as in x")
-            outside = [value for value in values if not self.low <= value <= self.high]
-            if outside:
-                raise ValueError(f"{name}: got {outside[0]}, expected low={self.low} to high={self.high}")
-        _known_kinds(self.kinds)
-        object.__setattr__(self, "x", x)
-        object.__setattr__(self, "curves", curves)
+        _keep(self, x=x, curves=curves, kinds=list(self.kinds), low=low, high=high)
 
     def fixed(self) -> dict:
         scale = {"low": self.low, "high": self.high, "digits": self.digits}
-        names = {"x_name": self.x_name, "names": list(self.curves), "kinds": list(self.kinds)}
+        names = {"x_name": self.x_name, "names": list(self.curves), "kinds": self.kinds}
         return {"panel": "lines", "x": self.x, **names, **scale}
 
     def moving(self) -> list[list[float]]:
@@ -242,20 +244,21 @@ class Lines:
 
     def html(self) -> str:
         keys = "\n".join(
-            f'<li><i class="{kind}"></i> {escape(name)}</li>'
+            f'<li><svg class="explore-key" viewBox="0 0 30 6" aria-hidden="true"><polyline class="{kind}" '
+            f'points="0,3 30,3"/></svg> {escape(name)}</li>'
             for kind, name in zip(self.kinds, self.curves, strict=False)
         )
         drawn = "\n".join(
             f'<polyline class="{kind}" points="{self._points(values)}"/>'
             for kind, values in zip(self.kinds, self.curves.values(), strict=False)
         )
-        picture = f'<svg viewBox="0 0 100 50" preserveAspectRatio="none" aria-hidden="true">\n{drawn}\n</svg>'
-        table = Table([self.x_name, *self.curves], list(zip(self.x, *self.curves.values(), strict=True)), self.digits)
-        ends = f"<span>{_show(self.x[0], self.digits)}</span><span>{escape(self.x_name)}</span>"
-        ends += f"<span>{_show(self.x[-1], self.digits)}</span>"
+        rows = [[f"{x:.10g}", *row] for x, *row in zip(self.x, *self.curves.values(), strict=True)]
+        table = Table([self.x_name, *self.curves], rows, self.digits)
         return (
-            f'<p class="explore-axes">from {self.low:g} (bottom) to {self.high:g} (top)</p>\n{picture}\n'
-            f'<p class="explore-ends">{ends}</p><ul class="explore-legend">\n{keys}\n</ul>\n'
+            f'<p class="explore-axes">from {self.low:g} (bottom) to {self.high:g} (top)</p>\n'
+            f'<svg class="explore-lines" viewBox="0 0 100 50" preserveAspectRatio="none" aria-hidden="true">\n{drawn}\n'
+            f'</svg>\n<p class="explore-ends"><span>{self.x[0]:.10g}</span><span>{escape(self.x_name)}</span>'
+            f'<span>{self.x[-1]:.10g}</span></p><ul class="explore-legend">\n{keys}\n</ul>\n'
             f"<details><summary>The same as a table</summary>{table.html()}</details>"
         )
 
@@ -263,9 +266,8 @@ class Lines:
         return ", ".join(f"{name} ends at {_show(values[-1], self.digits)}" for name, values in self.curves.items())
 
     def _points(self, values: Sequence[float]) -> str:
-        width, height = self.x[-1] - self.x[0], self.high - self.low
         return " ".join(
-            f"{100 * (x - self.x[0]) / width:.5g},{50 - 50 * (value - self.low) / height:.5g}"
+            f"{100 * _part(x, self.x[0], self.x[-1]):.5g},{50 - 50 * _part(value, self.low, self.high):.5g}"
             for x, value in zip(self.x, values, strict=True)
         )
 
@@ -293,10 +295,10 @@ class Table:
         for row in rows:
             if len(row) != len(self.columns):
                 raise ValueError(f"rows: got {len(row)} cells, expected {len(self.columns)}: {list(self.columns)}")
-        object.__setattr__(self, "rows", rows)
+        _keep(self, columns=list(self.columns), rows=rows)
 
     def fixed(self) -> dict:
-        return {"panel": "table", "columns": list(self.columns), "length": len(self.rows), "digits": self.digits}
+        return {"panel": "table", "columns": self.columns, "length": len(self.rows), "digits": self.digits}
 
     def moving(self) -> list[list[str | float]]:
         return self.rows
@@ -304,39 +306,49 @@ class Table:
     def html(self) -> str:
         head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
         body = "\n".join(
-            "<tr>"
-            + "".join(
-                f'<th scope="row">{shown}</th>' if first else f"<td>{shown}</td>"
-                for first, shown in zip([True] + [False] * len(row), map(self._cell, row), strict=False)
-            )
+            f'<tr><th scope="row">{escape(self._shown(first))}</th>'
+            + "".join(f"<td>{escape(self._shown(cell))}</td>" for cell in rest)
             + "</tr>"
-            for row in self.rows
+            for first, *rest in self.rows
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
 
     def text(self) -> str:
-        return "; ".join(" ".join(map(self._cell, row)) for row in self.rows)
+        return "; ".join(" ".join(map(self._shown, row)) for row in self.rows)
 
-    def _cell(self, cell: str | float) -> str:
-        return escape(cell) if isinstance(cell, str) else _show(cell, self.digits)
+    def _shown(self, cell: str | float) -> str:
+        return cell if isinstance(cell, str) else _show(cell, self.digits)
 
 
 Panel = Number | Bars | KindMap | HeatMap | Lines | Table
 
 
-def _plain(values):
+def _keep(panel: Any, **checked: Any) -> None:
+    """Stores what was checked, in lists of the panel's own: whoever made it may go on using theirs."""
+    for name, value in checked.items():
+        object.__setattr__(panel, name, value)
+
+
+def _plain(values: Any) -> Sequence:
     """Tensors and arrays as nested lists; lists and tuples as they are."""
     return values.tolist() if hasattr(values, "tolist") else values
 
 
-def _number(name: str, value, digits: int) -> float:
-    """`value` rounded to `digits`. Zero has no sign, so that -0.00001 is not shown as -0."""
+def _number(name: str, value: Any, digits: int, low: float = -BIGGEST, high: float = BIGGEST) -> float:
+    """`value` rounded to `digits`, if it lies in the scale. Zero has no sign, so that -0.00001 is not shown as -0."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}: got {value!r}, expected a number")
-    if not isfinite(value):
+    if value != value or value in (inf, -inf):
         raise ValueError(f"{name}: got {value}, expected a finite number")
+    if not low <= value <= high:
+        raise ValueError(f"{name}: got {value}, expected {low:g} to {high:g}")
     return round(value, digits) + 0.0 if digits else round(value)
+
+
+def _part(value: float, low: float, high: float) -> float:
+    """Where `value` lies between `low` and `high`, from 0 to 1. Nothing but rounding can have put it outside."""
+    return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
 def _show(value: float, digits: int) -> str:
@@ -348,9 +360,11 @@ def _known_digits(digits: int) -> None:
         raise ValueError(f"digits: got {digits!r}, expected an int from 0 to 15")
 
 
-def _known_scale(low: float, high: float) -> None:
-    if not (isfinite(low) and isfinite(high) and low < high):
-        raise ValueError(f"scale: got {low} to {high}, expected two finite numbers that grow")
+def _known_scale(low: Any, high: Any) -> tuple[float, float]:
+    low, high = (float(_number("scale", end, digits=15)) for end in (low, high))
+    if not low < high:
+        raise ValueError(f"scale: got {low:g} to {high:g}, expected two numbers that grow")
+    return low, high
 
 
 def _known_kinds(kinds: Sequence[str]) -> None:

@@ -1,15 +1,13 @@
 """A real Chromium for the page tests. In CI it must be there; elsewhere the tests say what they miss and skip."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from pages import launch
+from playwright.sync_api import Error, sync_playwright
 
-ROOT = Path(__file__).parents[2]
-SITE = ROOT / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+SITE = Path(__file__).parents[2] / "_build" / "html"
 
 
 def missing(what: str):
@@ -21,13 +19,11 @@ def missing(what: str):
 
 @pytest.fixture(scope="session")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        missing(f"no browser: install one of {', '.join(BROWSERS)}")
-    # The flags: CI runs as root, and Chromium's own errands to the network are refused there, many at a time.
-    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=quiet)
+        try:
+            launched = launch(playwright)
+        except Error as error:
+            missing(f"no browser, Chromium or Chrome: {error}")
         yield launched
         launched.close()
 

@@ -5,6 +5,8 @@
 
 from itertools import product
 
+import pytest
+
 from groot_teach.widgets import Bars, Explorer, HeatMap, KindMap, Lines, Number, Table
 
 # Sets the inputs as a hand would, one event for each, and reads every panel after each state.
@@ -20,11 +22,11 @@ READ_ALL = """(root, {sizes, positions}) => {
   };
   const read = (panel) => ({
     title: panel.querySelector("figcaption").textContent,
-    numbers: [...panel.querySelectorAll(":scope > output")].map((el) => el.textContent),
+    numbers: [...panel.querySelectorAll(".explore-number")].map((el) => el.textContent),
     bars: [...panel.querySelectorAll(".explore-bar span")].map((el) => el.style.width),
     parts: [...panel.querySelectorAll("td.heat")].map((el) => Number(el.style.getPropertyValue("--part"))),
     kinds: [...panel.querySelectorAll(".explore-grid td")].map((el) => el.className),
-    points: [...panel.querySelectorAll("polyline")].map((el) => el.getAttribute("points")),
+    points: [...panel.querySelectorAll(".explore-lines polyline")].map((el) => el.getAttribute("points")),
     rows: [...panel.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent)),
   });
   return positions.map((at) => {
@@ -65,18 +67,20 @@ def _assert_panel(seen: dict, panel) -> None:
             widths = [float(width.removesuffix("%")) for width in seen["bars"]]
             assert widths == _near([100 * value / panel.maximum for value in panel.values])
         case KindMap():
-            assert seen["rows"] == [[panel.legend[letter][1] for letter in row] for row in panel.cells]
+            assert seen["rows"] == [list(row) for row in panel.cells]
             assert seen["kinds"] == [panel.legend[letter][0] for row in panel.cells for letter in row]
         case HeatMap():
             assert seen["rows"] == [[f"{value:.{panel.digits}f}" for value in row] for row in panel.values]
             scale = panel.high - panel.low
             assert seen["parts"] == _near([(value - panel.low) / scale for row in panel.values for value in row])
         case Lines():
-            columns = [panel.x, *panel.curves.values()]
-            assert seen["rows"] == [[f"{v:.{panel.digits}f}" for v in row] for row in zip(*columns, strict=True)]
+            rows = zip(panel.x, *panel.curves.values(), strict=True)
+            assert seen["rows"] == [[f"{x:.10g}", *(f"{v:.{panel.digits}f}" for v in values)] for x, *values in rows]
+            width, height = panel.x[-1] - panel.x[0], panel.high - panel.low
             for points, values in zip(seen["points"], panel.curves.values(), strict=True):
-                heights = [float(point.split(",")[1]) for point in points.split()]
-                assert heights == _near([50 - 50 * (v - panel.low) / (panel.high - panel.low) for v in values])
+                lefts, tops = zip(*(map(float, point.split(",")) for point in points.split()), strict=True)
+                assert list(lefts) == _near([100 * (x - panel.x[0]) / width for x in panel.x])
+                assert list(tops) == _near([50 - 50 * (v - panel.low) / height for v in values])
         case Table():
             assert seen["rows"] == [
                 [cell if isinstance(cell, str) else f"{cell:.{panel.digits}f}" for cell in row] for row in panel.rows
@@ -86,6 +90,4 @@ def _assert_panel(seen: dict, panel) -> None:
 
 
 def _near(values: list[float]):
-    import pytest
-
     return pytest.approx(values, rel=1e-3, abs=1e-3)

@@ -1,5 +1,7 @@
 """`explore.js` in a real browser, on a page that holds one widget with every kind of panel and every kind of input."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from explorer_static import classic_script
@@ -8,6 +10,7 @@ from reading import assert_shows_what_torch_computed, read_all_states
 from groot_teach.widgets import Bars, HeatMap, KindMap, Lines, Number, Table, explore
 
 pytestmark = pytest.mark.pages
+WIDGETS = Path(__file__).parents[2] / "groot_teach" / "widgets"
 
 
 def everything(robot, real, masked, softness):
@@ -53,8 +56,7 @@ def page(browser):
 
 
 def show(page, *explorers, script=True):
-    with open("groot_teach/widgets/explore.js", encoding="utf-8") as file:
-        code = classic_script(file.read())
+    code = classic_script((WIDGETS / "explore.js").read_text(encoding="utf-8"))
     body = "".join(explorer._html for explorer in explorers)
     page.set_content(f"<!doctype html><body>{body}{f'<script>{code}</script>' if script else ''}</body>")
 
@@ -91,7 +93,7 @@ def test_two_widgets_on_a_page_do_not_share_their_radio_buttons(page):
 
     show(page, explore(choose, x=[1, 2]), explore(choose, x=[1, 2]))
     page.locator(".explore").nth(1).locator("input").nth(1).check()
-    numbers = page.locator(".explore-panel > output").all_inner_texts()
+    numbers = page.locator(".explore-number").all_inner_texts()
     assert numbers == ["1.0000", "2.0000"]
     assert page.locator(".explore").nth(0).locator("input").nth(0).is_checked()
 
@@ -120,6 +122,10 @@ def test_arrow_keys_walk_over_the_cells_and_stop_at_the_edge(page):
     for _ in range(9):
         page.keyboard.press("ArrowLeft")
     assert page.locator(".explore-point").inner_text() == "map: step 1, dim 0: real"
+    page.keyboard.press("End")
+    assert page.locator(".explore-point").inner_text() == "map: step 1, dim 6: padded"
+    page.keyboard.press("PageDown")
+    assert page.locator(".explore-point").inner_text() == "map: step 3, dim 6: hidden"
     assert page.locator(".explore-grid").first.locator("td[tabindex='0']").count() == 1
 
 
@@ -127,6 +133,32 @@ def test_pointing_at_a_cell_says_what_stands_there(page):
     show(page, made())
     page.locator(".explore-grid").nth(1).locator("td").nth(4).hover()
     assert page.locator(".explore-point").inner_text() == "weights: query 1, key 1: 0.333"
+
+
+def test_pointing_at_a_curve_says_the_values_at_the_nearest_x(page):
+    show(page, made())
+    picture = page.locator(".explore-lines")
+    box = picture.bounding_box()
+    picture.hover(position={"x": 0.45 * box["width"], "y": 5}, force=True)
+    assert page.locator(".explore-point").inner_text() == "curves: step 1: a -2.00, b 1.00"
+
+
+def test_what_is_said_of_a_cell_follows_the_controls(page):
+    show(page, made())
+    page.locator(".explore-grid").first.locator("td").nth(8).hover()
+    assert page.locator(".explore-point").inner_text() == "map: step 1, dim 1: real"
+    page.locator("input[type=range]").focus()
+    page.keyboard.press("Home")
+    assert page.locator(".explore-point").inner_text() == "map: step 1, dim 1: hidden"
+
+
+@pytest.mark.parametrize("options", [[True, False], {"masked": True, "open": False}, [False, True]])
+def test_options_that_happen_to_be_booleans_keep_their_order_and_their_names(page, options):
+    explorer = explore(lambda x: {"n": 1 if x else 2}, x=options)
+    show(page, explorer)
+    assert page.locator("input[type=radio]").count() == 2
+    assert page.locator("input[type=radio]").first.is_checked()
+    assert_shows_what_torch_computed(page.locator(".explore"), explorer)
 
 
 def test_inputs_are_dead_without_the_script_and_alive_with_it(page):

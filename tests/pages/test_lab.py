@@ -32,6 +32,7 @@ def follow(_=None):
 explorer.observe(follow, "state")
 follow()
 ipywidgets.VBox([mine, explorer, python])""",
+    """explore(build_the_mask, robot=list(ROBOTS), real_steps=(1, 16), which_mask=masks)""",
 ]
 
 
@@ -60,18 +61,21 @@ def lab(tmp_path_factory):
             yield wait_for_address(runtime, server, folder / "log")
         finally:
             server.terminate()
-            server.wait(timeout=60)
+            try:
+                server.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def wait_for_address(runtime, server, log) -> str:
     for _ in range(240):
         assert server.poll() is None, log.read_text(encoding="utf-8")
         for file in runtime.glob("jpserver-*.json"):
-            url = json.loads(file.read_text(encoding="utf-8"))["url"]
             try:
+                url = json.loads(file.read_text(encoding="utf-8"))["url"]
                 with urllib.request.urlopen(f"{url}api", timeout=5):
                     return url
-            except OSError:
+            except (OSError, ValueError):  # not listening yet, or the file half written
                 continue
         time.sleep(0.5)
     pytest.fail("JupyterLab did not start within two minutes: " + log.read_text(encoding="utf-8"))
@@ -90,10 +94,21 @@ def live(browser, lab):
     tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=120_000)  # a cell run before that is lost
     tab.get_by_role("menuitem", name="Run", exact=True).click()
     tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    tab.locator(".explore-live").wait_for(timeout=120_000)
+    tab.locator(".explore-live").nth(1).wait_for(timeout=120_000)
     yield tab
     context.close()
     assert outside == []
+
+
+@pytest.fixture
+def first(live):
+    """The first widget, put back to where it starts."""
+    widget = live.locator(".explore").first
+    widget.locator("input[type=radio]").nth(0).check()
+    widget.locator("input[type=radio]").nth(3).check()
+    widget.locator("input[type=range]").fill("4")
+    says(live, "python: {'robot': 'dual-arm', 'real_steps': 5, 'which_mask': 'dims'} 256")
+    return widget
 
 
 def says(tab, text: str) -> None:
@@ -102,23 +117,31 @@ def says(tab, text: str) -> None:
 
 def test_the_widget_starts_where_the_readers_own_slider_stands(live):
     says(live, "python: {'robot': 'dual-arm', 'real_steps': 5, 'which_mask': 'dims'} 256")
-    assert live.locator(".explore input[type=range]").input_value() == "4"
+    assert live.locator(".explore input[type=range]").first.input_value() == "4"
 
 
-def test_a_control_moved_in_the_browser_moves_python_and_the_linked_slider(live):
-    live.locator(".explore input[type=radio]").nth(1).check()
+def test_a_control_moved_in_the_browser_moves_python_and_the_linked_slider(live, first):
+    first.locator("input[type=radio]").nth(1).check()
     says(live, "python: {'robot': 'GR1', 'real_steps': 5, 'which_mask': 'dims'} 416")
-    live.locator(".explore input[type=range]").focus()
+    first.locator("input[type=range]").focus()
     live.keyboard.press("ArrowRight")
     says(live, "python: {'robot': 'GR1', 'real_steps': 6, 'which_mask': 'dims'} 416")
     live.locator(".widget-slider .widget-readout", has_text="6").wait_for()
 
 
-def test_the_readers_own_slider_moves_the_picture(live):
-    live.locator(".explore input[type=radio]").nth(4).check()
+def test_the_readers_own_slider_moves_the_picture(live, first):
+    first.locator("input[type=radio]").nth(4).check()
     live.locator(".widget-slider .noUi-handle").focus()
     live.keyboard.press("ArrowRight")
-    says(live, "python: {'robot': 'GR1', 'real_steps': 7, 'which_mask': 'dims_and_steps'} 182")
-    assert live.locator(".explore-panel > output").first.inner_text() == "182"
-    assert live.locator(".explore-controls output").inner_text() == "7"
-    assert live.locator(".explore td.real").count() == 7 * 26
+    says(live, "python: {'robot': 'dual-arm', 'real_steps': 6, 'which_mask': 'dims_and_steps'} 96")
+    assert first.locator(".explore-number").first.inner_text() == "96"
+    assert first.locator(".explore-controls label > span").inner_text() == "6"
+    assert first.locator("td.real").count() == 6 * 16
+
+
+def test_two_live_widgets_do_not_share_their_radio_buttons(live, first):
+    second = live.locator(".explore").nth(1)
+    second.locator("input[type=radio]").nth(2).check()
+    for widget, chosen in ((first, [True, False, False]), (second, [False, False, True])):
+        assert [widget.locator("input[type=radio]").nth(i).is_checked() for i in range(3)] == chosen
+    assert second.locator(".explore-number").first.inner_text() == "96"

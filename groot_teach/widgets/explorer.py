@@ -16,14 +16,12 @@ from pathlib import Path
 
 import anywidget
 import traitlets
-from tqdm.auto import tqdm
 
-from groot_teach.widgets.controls import Control, make_control
+from groot_teach.widgets.controls import MAX_STATES, Control, make_control
 from groot_teach.widgets.panels import Number, Panel
 
-MAX_STATES = 2_000
 MAX_BYTES = 200_000
-"""The limits of one widget: how many states, and how many bytes of numbers it may put into a page."""
+"""How many bytes one widget may put into a page, numbers and drawing together."""
 
 
 class ExploreError(ValueError):
@@ -41,29 +39,29 @@ def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) 
 
     Raises:
         ExploreError: a control that is infinite or that `compute` does not take, more than `MAX_STATES` states, a
-            `compute` that raises or returns something not finite, or panels that change their form between states.
+            `compute` that raises or returns something not finite, panels that change their form between states, or an
+            output of more than `MAX_BYTES`.
 
     Example:
         >>> def share(real, padded=4):
         ...     return {"share of padding": padded / (real + padded)}
         >>> explore(share, real=(1, 8), padded=(0, 8))
     """
+    name = _name(compute)
     try:
-        inspect.signature(compute).bind(**controls)
-        made = [
-            make_control(name, given, inspect.signature(compute).parameters[name].default)
-            for name, given in controls.items()
-        ]
+        signature = inspect.signature(compute)
+        signature.bind(**controls)
+        made = [make_control(key, given, signature.parameters[key].default) for key, given in controls.items()]
     except KeyError as error:
-        raise ExploreError(
-            f"controls: {compute.__name__} takes its arguments as **kwargs, expected named ones"
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise ExploreError(f"controls of {compute.__name__}: {error}") from error
+        raise ExploreError(f"controls: {name} takes {error} by **kwargs, expected named arguments") from error
+    except Exception as error:  # whatever an abbreviation runs into inside ipywidgets, too
+        raise ExploreError(f"controls of {name}: {error}") from error
+    if len({id(control.widget) for control in made}) < len(made):
+        raise ExploreError(f"controls of {name}: got one ipywidgets object for two arguments, expected one for each")
     count = prod(len(control.values) for control in made)
     if count > MAX_STATES:
         sizes = " x ".join(f"{len(control.values)} {control.name}" for control in made)
-        raise ExploreError(f"controls: got {count} states ({sizes}), expected at most {MAX_STATES}; use larger steps")
+        raise ExploreError(f"controls of {name}: got {count} states ({sizes}), expected at most {MAX_STATES}")
     return Explorer(compute, made)
 
 
@@ -73,7 +71,7 @@ class Explorer(anywidget.AnyWidget):
     Attributes:
         state: the present value of each control, by name. Set it, observe it, link it.
         controls: the ipywidgets object behind each control, by name. Its `value` moves with the picture.
-        panels: what `compute` gave for the present state.
+        panels: what `compute` gave for the present state, by title.
     """
 
     _esm = Path(__file__).with_name("explore.js")
@@ -83,20 +81,20 @@ class Explorer(anywidget.AnyWidget):
     state = traitlets.Dict()
 
     def __init__(self, compute: Callable, controls: list[Control]) -> None:
-        self._compute_name = compute.__name__
+        self._compute_name = _name(compute)
         self._controls = controls
-        grid = list(product(*(control.values for control in controls)))
         names = [control.name for control in controls]
-        states = [dict(zip(names, values, strict=True)) for values in grid]
-        waiting = tqdm(states, desc=self._compute_name, unit="state", delay=3, leave=False)
-        self._results = [_panels(compute, state) for state in waiting]
+        states = [
+            dict(zip(names, values, strict=True)) for values in product(*(control.values for control in controls))
+        ]
+        self._results = [_panels(compute, state) for state in states]
         _same_form(states, self._results)
-        start = [control.position for control in controls]
-        panels = self._results[self._index(start)]
-        html = _page(compute, controls, self._results, panels, self._said(start, panels))
+        start = [control.position_of(control.widget.value) for control in controls]
+        html = _page(compute, controls, start, self._results, self._results[self._index(start)])
         super().__init__(_html=html, _positions=start, state=self._state_at(start))
-        for place, control in enumerate(controls):
-            control.widget.observe(lambda _, place=place: self._control_moved(place), "value")
+        for control in controls:
+            control.widget.observe(self._control_moved, "value")
+            control.widget.observe(self._control_changed)
 
     @property
     def controls(self) -> dict:
@@ -105,6 +103,13 @@ class Explorer(anywidget.AnyWidget):
     @property
     def panels(self) -> dict[str, Panel]:
         return self._results[self._index(self._positions)]
+
+    def close(self) -> None:
+        """Closes the widget and lets go of the reader's own controls."""
+        for control in self._controls:
+            control.widget.unobserve(self._control_moved, "value")
+            control.widget.unobserve(self._control_changed)
+        super().close()
 
     @traitlets.validate("_positions")
     def _known_positions(self, proposal):
@@ -119,12 +124,10 @@ class Explorer(anywidget.AnyWidget):
         state, names = proposal["value"], [control.name for control in self._controls]
         if sorted(state) != sorted(names):
             raise traitlets.TraitError(f"state: got {sorted(state)}, expected a value for each of {names}")
-        for control in self._controls:
-            if state[control.name] not in control.values:
-                raise traitlets.TraitError(
-                    f"state[{control.name!r}]: got {state[control.name]!r}, expected one of {', '.join(control.shown)}"
-                )
-        return state
+        try:
+            return self._state_at([control.position_of(state[control.name]) for control in self._controls])
+        except ValueError as error:
+            raise traitlets.TraitError(f"state: {error}") from error
 
     @traitlets.observe("_positions")
     def _positions_moved(self, _) -> None:
@@ -132,14 +135,24 @@ class Explorer(anywidget.AnyWidget):
 
     @traitlets.observe("state")
     def _state_moved(self, _) -> None:
-        self._positions = [control.values.index(self.state[control.name]) for control in self._controls]
+        self._positions = [control.position_of(self.state[control.name]) for control in self._controls]
         for control in self._controls:
             control.widget.value = self.state[control.name]
 
-    def _control_moved(self, place: int) -> None:
+    def _control_moved(self, change) -> None:
         positions = list(self._positions)
-        positions[place] = self._controls[place].position
+        for place, control in enumerate(self._controls):
+            if control.widget is change.owner:
+                positions[place] = control.position_of(change.new)
         self._positions = positions
+
+    def _control_changed(self, change) -> None:
+        """The values of a control are computed once; one that gets others afterwards would show what is not there."""
+        if change.name in ("min", "max", "step", "options"):
+            (name,) = [control.name for control in self._controls if control.widget is change.owner]
+            raise ExploreError(
+                f"{name}: its {change.name} became {change.new!r} after the states were computed; explore again"
+            )
 
     def _state_at(self, positions: list[int]) -> dict:
         return {control.name: control.values[p] for control, p in zip(self._controls, positions, strict=True)}
@@ -149,12 +162,6 @@ class Explorer(anywidget.AnyWidget):
         for control, position in zip(self._controls, positions, strict=True):
             index = index * len(control.values) + position
         return index
-
-    def _said(self, positions: list[int], panels: dict[str, Panel]) -> str:
-        """The state in words, for readers without the picture."""
-        where = ", ".join(f"{c.label}: {c.shown[p]}" for c, p in zip(self._controls, positions, strict=True))
-        what = ", ".join(f"{title} {panel.text()}" for title, panel in panels.items() if isinstance(panel, Number))
-        return f"{where}. {what}." if what else f"{where}."
 
     def __repr__(self) -> str:
         lines = [f"{title}: {panel.text()}" for title, panel in self.panels.items()]
@@ -167,19 +174,23 @@ class Explorer(anywidget.AnyWidget):
         return data | {"text/plain": repr(self), "text/html": self._html}, metadata
 
 
+def _name(compute: Callable) -> str:
+    return getattr(compute, "__name__", type(compute).__name__)
+
+
 def _panels(compute: Callable, state: dict) -> dict[str, Panel]:
     try:
         given = compute(**state)
     except Exception as error:
-        raise ExploreError(f"{compute.__name__} raised {type(error).__name__} at {state}: {error}") from error
-    if not isinstance(given, Mapping) or not given:
-        raise ExploreError(f"{compute.__name__} at {state}: got {given!r}, expected panels by title")
+        raise ExploreError(f"{_name(compute)} raised {type(error).__name__} at {state}: {error}") from error
+    if not isinstance(given, Mapping) or not given or not all(isinstance(title, str) for title in given):
+        raise ExploreError(f"{_name(compute)} at {state}: got {given!r}, expected panels by title")
     panels = {}
     for title, panel in given.items():
         try:
             panels[title] = panel if isinstance(panel, Panel) else Number(panel)
-        except (TypeError, ValueError) as error:
-            raise ExploreError(f"{compute.__name__} at {state}, panel {title!r}: {error}") from error
+        except Exception as error:
+            raise ExploreError(f"{_name(compute)} at {state}, panel {title!r}: {error}") from error
     return panels
 
 
@@ -199,34 +210,43 @@ def _same_form(states: list[dict], results: list[dict[str, Panel]]) -> None:
                     )
 
 
-def _page(compute: Callable, controls: list[Control], results: list[dict], panels: dict[str, Panel], said: str) -> str:
+def _page(
+    compute: Callable, controls: list[Control], start: list[int], results: list[dict], panels: dict[str, Panel]
+) -> str:
     """The output: the data of all states, and the present state drawn in HTML that needs no script."""
-    data = _data(controls, results, [control.position for control in controls])
-    if len(data) > MAX_BYTES:
-        raise ExploreError(f"{compute.__name__}: got {len(data):,} bytes of numbers, expected at most {MAX_BYTES:,}")
-    caption = escape((inspect.getdoc(compute) or compute.__name__).splitlines()[0])
-    inputs = "\n".join(control.html() for control in controls)
+    caption = escape((inspect.getdoc(compute) or _name(compute)).splitlines()[0])
+    inputs = "\n".join(control.html(position) for control, position in zip(controls, start, strict=True))
     drawn = "\n".join(
         f'<figure class="explore-panel"><figcaption>{escape(title)}</figcaption>\n{panel.html()}\n</figure>'
         for title, panel in panels.items()
     )
-    return f"""<div class="explore" role="group" aria-label="{caption}">
+    html = f"""<div class="explore" role="group" aria-label="{caption}">
 <p class="explore-caption">{caption}</p>
 <fieldset class="explore-controls" disabled>
 {inputs}
 </fieldset>
-<p class="explore-said" role="status">{escape(said)}</p>
+<p class="explore-said" role="status">{escape(_said(controls, start, panels))}</p>
 <div class="explore-panels">
 {drawn}
 </div>
-<p class="explore-point" aria-hidden="true"></p>
+<p class="explore-point" aria-live="polite"></p>
 <script type="application/json">
-{data}
+{_data(controls, start, results)}
 </script>
 </div>"""
+    if (size := len(html.encode())) > MAX_BYTES:
+        raise ExploreError(f"{_name(compute)}: got {size:,} bytes for the page, expected at most {MAX_BYTES:,}")
+    return html
 
 
-def _data(controls: list[Control], results: list[dict[str, Panel]], start: list[int]) -> str:
+def _said(controls: list[Control], positions: list[int], panels: dict[str, Panel]) -> str:
+    """The state in words, for readers without the picture."""
+    where = ", ".join(f"{control.label}: {control.shown[p]}" for control, p in zip(controls, positions, strict=True))
+    what = ", ".join(f"{title} {panel.text()}" for title, panel in panels.items() if isinstance(panel, Number))
+    return f"{where}. {what}." if what else f"{where}."
+
+
+def _data(controls: list[Control], start: list[int], results: list[dict[str, Panel]]) -> str:
     """All states as JSON, one state a line, in the order of `itertools.product` over the controls."""
 
     def line(value) -> str:
