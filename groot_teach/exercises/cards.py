@@ -9,6 +9,7 @@ import textwrap
 from dataclasses import dataclass
 from html import escape
 
+CELL = 'style="text-align: left; padding: 2px 12px 2px 0"'
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 
 
@@ -59,9 +60,11 @@ def _text_table(rows: tuple[tuple[str, ...], ...]) -> str:
 
 
 def _html_table(rows: tuple[tuple[str, ...], ...]) -> str:
-    head = "".join(f'<th scope="col">{_inline(entry)}</th>' for entry in rows[0])
+    head = "".join(f'<th scope="col" {CELL}>{_inline(entry)}</th>' for entry in rows[0])
     body = "".join(
-        f'<tr><th scope="row">{_inline(first)}</th>{"".join(f"<td>{_inline(entry)}</td>" for entry in rest)}</tr>'
+        f'<tr><th scope="row" {CELL}>{_inline(first)}</th>'
+        + "".join(f"<td {CELL}>{_inline(entry)}</td>" for entry in rest)
+        + "</tr>"
         for first, *rest in rows[1:]
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

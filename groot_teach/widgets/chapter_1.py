@@ -18,7 +18,7 @@ from groot_teach.widgets.panels import Bars, KindMap, Number, Panel, Table
 
 ACTION_HORIZON, PADDED_DIM, KEY_LEN = 16, 32, 20
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
-MASKS = {"dims only (N1.5)": "dims", "dims and steps (N1.7)": "dims_and_steps"}
+MASKS = {"dims only (N1.5)": "dims", "dims and steps (LeRobot N1.7)": "dims_and_steps"}
 SIDES = {"left": pad_tokens_left, "right": pad_tokens_right}
 PROMPTS = {
     "dual-arm": "fold the towel",

@@ -17,6 +17,9 @@ MAX_STATES = 2_000
 FEW = 4
 """Up to so many options stand side by side as radio buttons; more go into a drop-down list."""
 
+FRESH = 'autocomplete="off"'
+"""Keeps a browser that goes back to the page from moving the inputs and not the picture."""
+
 BOXES = ipywidgets.Checkbox | ipywidgets.ToggleButton
 WHOLE = ipywidgets.IntSlider | ipywidgets.BoundedIntText
 REAL = ipywidgets.FloatSlider | ipywidgets.BoundedFloatText
@@ -62,15 +65,15 @@ class Control:
         """A native input, complete and labelled. It is `disabled` with its field set until `explore.js` takes over."""
         label = escape(self.label)
         if isinstance(self.widget, BOXES):
-            return f'<label><input type="checkbox"{" checked" if start else ""}> {label}</label>'
+            return f'<label><input type="checkbox"{" checked" if start else ""} {FRESH}> {label}</label>'
         if not isinstance(self.widget, _Selection):
             return (
-                f'<label>{label} <input type="range" min="0" max="{len(self.values) - 1}" value="{start}" '
+                f'<label>{label} <input type="range" min="0" max="{len(self.values) - 1}" value="{start}" {FRESH} '
                 f'aria-valuetext="{escape(self.shown[start])}"> <span>{escape(self.shown[start])}</span></label>'
             )
         if len(self.values) <= FEW:
             buttons = "".join(
-                f'<label><input type="radio" value="{i}"{" checked" if i == start else ""}> {escape(shown)}</label>'
+                f'<label><input type="radio" {FRESH}{" checked" if i == start else ""}> {escape(shown)}</label>'
                 for i, shown in enumerate(self.shown)
             )
             return f'<fieldset class="explore-radio"><legend>{label}</legend>{buttons}</fieldset>'
@@ -78,7 +81,7 @@ class Control:
             f'<option value="{i}"{" selected" if i == start else ""}>{escape(shown)}</option>'
             for i, shown in enumerate(self.shown)
         )
-        return f"<label>{label} <select>{options}</select></label>"
+        return f"<label>{label} <select {FRESH}>{options}</select></label>"
 
 
 def make_control(name: str, abbreviation: Any, default: Any = inspect.Parameter.empty) -> Control:
@@ -122,10 +125,12 @@ def _values_of(name: str, abbreviation: Any, widget: Any) -> tuple[tuple[Any, ..
     if isinstance(widget, WHOLE) and widget.step > 0:
         whole = range(widget.min, widget.max + 1, widget.step)
         _few_enough(name, len(whole))
+        _whole_steps(name, widget, (widget.max - widget.min) % widget.step == 0)
         return tuple(whole), tuple(map(str, whole))
     if isinstance(widget, REAL) and widget.step and widget.step > 0:
         steps = floor((widget.max - widget.min) / widget.step + 1e-6)
         _few_enough(name, steps + 1)
+        _whole_steps(name, widget, abs(widget.min + steps * widget.step - widget.max) <= 1e-6 * widget.step)
         real = tuple(float(f"{widget.min + step * widget.step:.12g}") for step in range(steps + 1))
         return real, tuple(f"{value:.10g}" for value in real)
     raise ValueError(
@@ -137,3 +142,11 @@ def _values_of(name: str, abbreviation: Any, widget: Any) -> tuple[tuple[Any, ..
 def _few_enough(name: str, count: int) -> None:
     if count > MAX_STATES:
         raise ValueError(f"{name}: got {count} values, expected at most {MAX_STATES} states; use larger steps")
+
+
+def _whole_steps(name: str, widget: Any, fits: bool) -> None:
+    """A slider can be pushed to its end even where no step leads."""
+    if not fits:
+        raise ValueError(
+            f"{name}: got {widget.min:g} to {widget.max:g} in steps of {widget.step:g}, expected whole steps to the end"
+        )

@@ -130,12 +130,14 @@ function pointing(root, data, stateNow) {
     const picture = event.target.closest(".explore-lines");
     if (cell) sentence = cellSentence(cell);
     else if (picture) sentence = curveSentence(picture, event.clientX);
+    else return;
+    said.setAttribute("aria-live", "polite"); // from now on the reader asks; before, three widgets would all speak up
     say();
   };
 
   const walk = (event) => {
     const cell = event.target.closest(".explore-grid td");
-    if (!cell) return;
+    if (!cell || event.altKey || event.ctrlKey || event.metaKey) return;
     const { rows } = cell.closest("table");
     const [row, column] = [cell.parentNode.rowIndex, cell.cellIndex];
     const to = {

@@ -9,6 +9,7 @@ draws.
 import inspect
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from html import escape
 from itertools import product
 from math import prod
@@ -65,6 +66,13 @@ def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) 
     return Explorer(compute, made)
 
 
+class _State(traitlets.Dict):
+    """A dict that is handed out as a copy: who changes the copy has not changed the widget behind its back."""
+
+    def get(self, obj, cls=None):
+        return dict(super().get(obj, cls))
+
+
 class Explorer(anywidget.AnyWidget):
     """What `explore` returns: a widget that composes, links and observes like any other of ipywidgets.
 
@@ -78,11 +86,12 @@ class Explorer(anywidget.AnyWidget):
     _css = Path(__file__).with_name("explore.css")
     _html = traitlets.Unicode().tag(sync=True)
     _positions = traitlets.List(traitlets.Int()).tag(sync=True)
-    state = traitlets.Dict()
+    state = _State()
 
     def __init__(self, compute: Callable, controls: list[Control]) -> None:
-        self._compute_name = _name(compute)
+        self._compute = compute
         self._controls = controls
+        self._follows = False
         names = [control.name for control in controls]
         states = [
             dict(zip(names, values, strict=True)) for values in product(*(control.values for control in controls))
@@ -90,11 +99,8 @@ class Explorer(anywidget.AnyWidget):
         self._results = [_panels(compute, state) for state in states]
         _same_form(states, self._results)
         start = [control.position_of(control.widget.value) for control in controls]
-        html = _page(compute, controls, start, self._results, self._results[self._index(start)])
-        super().__init__(_html=html, _positions=start, state=self._state_at(start))
-        for control in controls:
-            control.widget.observe(self._control_moved, "value")
-            control.widget.observe(self._control_changed)
+        super().__init__(_html=self._drawn_at(start), _positions=start, state=self._state_at(start))
+        self._follow(True)
 
     @property
     def controls(self) -> dict:
@@ -106,10 +112,18 @@ class Explorer(anywidget.AnyWidget):
 
     def close(self) -> None:
         """Closes the widget and lets go of the reader's own controls."""
-        for control in self._controls:
-            control.widget.unobserve(self._control_moved, "value")
-            control.widget.unobserve(self._control_changed)
+        self._follow(False)
         super().close()
+
+    def _follow(self, follow: bool) -> None:
+        """Begins or ends to listen to the controls; to say so twice is to say it once."""
+        if follow is self._follows:
+            return
+        for control in self._controls:
+            listen = control.widget.observe if follow else control.widget.unobserve
+            listen(self._control_moved, "value")
+            listen(self._control_changed)
+        self._follows = follow
 
     @traitlets.validate("_positions")
     def _known_positions(self, proposal):
@@ -149,6 +163,7 @@ class Explorer(anywidget.AnyWidget):
     def _control_changed(self, change) -> None:
         """The values of a control are computed once; one that gets others afterwards would show what is not there."""
         if change.name in ("min", "max", "step", "options"):
+            self._follow(False)
             (name,) = [control.name for control in self._controls if control.widget is change.owner]
             raise ExploreError(
                 f"{name}: its {change.name} became {change.new!r} after the states were computed; explore again"
@@ -163,19 +178,27 @@ class Explorer(anywidget.AnyWidget):
             index = index * len(control.values) + position
         return index
 
+    def _drawn_at(self, positions: list[int]) -> str:
+        return _page(self._compute, self._controls, positions, self._results, self._results[self._index(positions)])
+
     def __repr__(self) -> str:
         lines = [f"{title}: {panel.text()}" for title, panel in self.panels.items()]
-        head = f"explore({self._compute_name}), {len(self._results)} states; here {self.state}"
+        head = f"explore({_name(self._compute)}), {len(self._results)} states; here {self.state}"
         return "\n".join([head, *lines])
 
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return data | {"text/plain": repr(self), "text/html": self._html}, metadata
+        return data | {"text/plain": repr(self), "text/html": self._drawn_at(self._positions)}, metadata
+
+
+def _written(compute: Callable) -> Callable:
+    """The function that somebody wrote: it has the name and the docstring."""
+    return compute.func if isinstance(compute, partial) else compute
 
 
 def _name(compute: Callable) -> str:
-    return getattr(compute, "__name__", type(compute).__name__)
+    return getattr(_written(compute), "__name__", type(compute).__name__)
 
 
 def _panels(compute: Callable, state: dict) -> dict[str, Panel]:
@@ -214,7 +237,7 @@ def _page(
     compute: Callable, controls: list[Control], start: list[int], results: list[dict], panels: dict[str, Panel]
 ) -> str:
     """The output: the data of all states, and the present state drawn in HTML that needs no script."""
-    caption = escape((inspect.getdoc(compute) or _name(compute)).splitlines()[0])
+    caption = escape((inspect.getdoc(_written(compute)) or _name(compute)).splitlines()[0])
     inputs = "\n".join(control.html(position) for control, position in zip(controls, start, strict=True))
     drawn = "\n".join(
         f'<figure class="explore-panel"><figcaption>{escape(title)}</figcaption>\n{panel.html()}\n</figure>'
@@ -229,7 +252,7 @@ def _page(
 <div class="explore-panels">
 {drawn}
 </div>
-<p class="explore-point" aria-live="polite"></p>
+<p class="explore-point"></p>
 <script type="application/json">
 {_data(controls, start, results)}
 </script>

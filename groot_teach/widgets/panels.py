@@ -67,6 +67,7 @@ class Bars:
     def __post_init__(self) -> None:
         _known_digits(self.digits)
         _known_kinds(self.kinds)
+        _texts("labels", self.labels)
         _, maximum = _known_scale(0, self.maximum)
         values = [_number("values", value, self.digits, 0, maximum) for value in _plain(self.values)]
         if not len(self.labels) == len(values) == len(self.kinds):
@@ -119,6 +120,7 @@ class KindMap:
 
     def __post_init__(self) -> None:
         _grid_shape("cells", self.cells)
+        _texts("rows, columns and legend", [self.rows, self.columns, *(words for _, words in self.legend.values())])
         _known_kinds([kind for kind, _ in self.legend.values()])
         for letter in self.legend:
             if not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
@@ -173,6 +175,7 @@ class HeatMap:
 
     def __post_init__(self) -> None:
         _known_digits(self.digits)
+        _texts("rows, columns", [self.rows, self.columns])
         low, high = _known_scale(self.low, self.high)
         values = [[_number("values", value, self.digits, low, high) for value in row] for row in _plain(self.values)]
         _grid_shape("values", values)
@@ -192,7 +195,8 @@ class HeatMap:
             return f'<td class="heat" style="--part:{part:.4g}">{_show(value, self.digits)}</td>'
 
         body = "\n".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in self.values)
-        return f"{_axes(self.rows, self.columns)}{_grid(body)}"
+        key = f'<p class="explore-axes">from {self.low:g} (empty) to {self.high:g} (full)</p>'
+        return f"{_axes(self.rows, self.columns)}{_grid(body)}{key}"
 
     def text(self) -> str:
         biggest = max(value for row in self.values for value in row)
@@ -219,6 +223,7 @@ class Lines:
     def __post_init__(self) -> None:
         _known_digits(self.digits)
         _known_kinds(self.kinds)
+        _texts("x_name and names", [self.x_name, *self.curves])
         low, high = _known_scale(self.low, self.high)
         x = [_number("x", value, digits=12) for value in _plain(self.x)]
         if len(x) < 2 or sorted(set(x)) != x:
@@ -286,6 +291,7 @@ class Table:
 
     def __post_init__(self) -> None:
         _known_digits(self.digits)
+        _texts("columns", self.columns)
         rows = [
             [cell if isinstance(cell, str) else _number("rows", cell, self.digits) for cell in _plain(row)]
             for row in self.rows
@@ -334,16 +340,29 @@ def _plain(values: Any) -> Sequence:
     return values.tolist() if hasattr(values, "tolist") else values
 
 
-def _number(name: str, value: Any, digits: int, low: float = -BIGGEST, high: float = BIGGEST) -> float:
-    """`value` rounded to `digits`, if it lies in the scale. Zero has no sign, so that -0.00001 is not shown as -0."""
+def _finite(name: str, value: Any) -> float:
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}: got {value!r}, expected a number")
     if value != value or value in (inf, -inf):
         raise ValueError(f"{name}: got {value}, expected a finite number")
+    if abs(value) > BIGGEST:
+        raise ValueError(f"{name}: got {value}, expected at most {BIGGEST} either way")
+    return value
+
+
+def _number(name: str, value: Any, digits: int, low: float = -BIGGEST, high: float = BIGGEST) -> float:
+    """`value` rounded to `digits`, if it lies in the scale. Zero has no sign, so that -0.00001 is not shown as -0.
+
+    What is drawn is what is said, so rounding may not move a value on its scale by more than the eye can see.
+    """
+    value = _finite(name, value)
     if not low <= value <= high:
-        raise ValueError(f"{name}: got {value}, expected {low:g} to {high:g}")
-    return round(value, digits) + 0.0 if digits else round(value)
+        raise ValueError(f"{name}: got {value}, expected {low} to {high}")
+    rounded = round(value, digits) + 0.0 if digits else round(value)
+    if abs(rounded - value) > 0.01 * (high - low):
+        raise ValueError(f"{name}: got {value}, which {digits} digits make {rounded} on a scale to {high}; show more")
+    return rounded
 
 
 def _part(value: float, low: float, high: float) -> float:
@@ -361,10 +380,16 @@ def _known_digits(digits: int) -> None:
 
 
 def _known_scale(low: Any, high: Any) -> tuple[float, float]:
-    low, high = (float(_number("scale", end, digits=15)) for end in (low, high))
+    low, high = float(_finite("scale", low)), float(_finite("scale", high))
     if not low < high:
         raise ValueError(f"scale: got {low:g} to {high:g}, expected two numbers that grow")
     return low, high
+
+
+def _texts(name: str, values: Sequence[Any]) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: got {value!r}, expected text")
 
 
 def _known_kinds(kinds: Sequence[str]) -> None:

@@ -129,6 +129,22 @@ def test_arrow_keys_walk_over_the_cells_and_stop_at_the_edge(page):
     assert page.locator(".explore-grid").first.locator("td[tabindex='0']").count() == 1
 
 
+def test_keys_that_belong_to_the_browser_are_left_to_it(page):
+    show(page, made())
+    page.locator(".explore-grid").first.locator("td").first.focus()
+    page.evaluate("addEventListener('keydown', (event) => { window.taken = event.defaultPrevented; })")
+    for keys, taken in (("Alt+ArrowDown", False), ("Control+ArrowDown", False), ("ArrowDown", True)):
+        page.keyboard.press(keys)
+        assert page.evaluate("window.taken") is taken
+
+
+def test_a_page_with_widgets_is_silent_until_the_reader_points(page):
+    show(page, made())
+    assert page.locator(".explore-point").get_attribute("aria-live") is None
+    page.locator(".explore-grid td").first.hover()
+    assert page.locator(".explore-point").get_attribute("aria-live") == "polite"
+
+
 def test_pointing_at_a_cell_says_what_stands_there(page):
     show(page, made())
     page.locator(".explore-grid").nth(1).locator("td").nth(4).hover()

@@ -163,6 +163,21 @@ def test_each_notebook_can_be_downloaded_from_its_page(visit, site, notebook):
     assert json.loads(downloaded.read_text(encoding="utf-8"))["nbformat"] == 4
 
 
+def test_going_back_to_a_page_finds_controls_and_picture_in_the_same_state(visit, site):
+    tab = visit(NOTEBOOKS[0])
+    widget = tab.locator(".explore").nth(1)
+    widget.locator("input[type=range]").press("End")
+    widget.locator("input[type=checkbox]").uncheck()
+    tab.goto(address(site, "intro"))
+    tab.go_back()
+    said = widget.locator(".explore-said").inner_text()
+    at = widget.locator("input[type=range]").get_attribute("aria-valuetext")
+    value = int(widget.locator("input[type=range]").input_value())
+    assert json.loads(widget.locator("script").text_content())["controls"][2]["shown"][value] == at
+    assert f"words: {at}." in said
+    assert ("second camera: on" in said) is widget.locator("input[type=checkbox]").is_checked()
+
+
 def test_a_widget_still_works_after_the_theme_was_switched(visit):
     tab = visit(NOTEBOOKS[0])
     background = "(el) => getComputedStyle(el).backgroundColor"
