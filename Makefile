@@ -70,8 +70,9 @@ bench: book $(VENV)/.stamp-full  ## measure page weight, widget latency, and ten
 serve: book  ## build, then serve the site on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
 
+# Jupyter refuses to run as root unless it is told; in a container, root is who one is.
 lab: $(VENV)/.stamp-full  ## open the notebooks in JupyterLab
-	$(BIN)/python -m jupyter lab --notebook-dir=notebooks
+	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 CODE := groot_teach notebooks tests tools benchmarks book/_ext
 lint: $(VENV)/.stamp-full  ## style of the code and the notebooks, schemas of the configuration
