@@ -3,6 +3,8 @@
 # Everything is installed into .venv, in two steps, so that a reader who only wants the book waits for less:
 #   .stamp-book  what builds the site from the stored outputs: Jupyter Book, no torch
 #   .stamp-full  torch, groot_teach, Jupyter, the tests
+# and, for whoever asks for it,
+#   .stamp-upstream  LeRobot's two GR00T heads, which the tests in tests/upstream run
 # A stamp is remade when the file that lists its packages changes. All versions come from constraints.txt.
 
 SHELL := bash -o pipefail
@@ -32,7 +34,7 @@ FRESH := unset GROOT_TEACH_DATA && fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup book test unit nbval notebooks bench serve lab lint format lock clean
+.PHONY: help setup book test unit nbval upstream notebooks bench serve lab lint format lock clean
 
 help:  ## this list
 	@echo "Where the Padding Goes"
@@ -58,6 +60,9 @@ unit: $(VENV)/.stamp-full  ## only the tests in tests/
 # Strict: every stored output is compared with what the code gives now.
 nbval: $(VENV)/.stamp-full  ## only the stored outputs of the notebooks
 	@$(FRESH) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+
+# Without it the tests in tests/upstream skip and say so; with CI=true a skip fails.
+upstream: $(VENV)/.stamp-upstream  ## install LeRobot's two GR00T heads, so that `make test` holds ours against them
 
 notebooks: $(VENV)/.stamp-full  ## run all notebooks in place, normalise them, redraw the pictures of prose pages
 	@$(BIN)/python tools/run_notebooks.py
@@ -119,6 +124,14 @@ $(VENV)/.stamp-full: $(if $(TORCH),,$(VENV)/.stamp-book) $(VENV)/.stamp-venv $(C
 	@$(PIP) install -c $(CONSTRAINTS) torch
 	@echo "Installing groot_teach, Jupyter and the tests (about a minute, once): a dot is a package"
 	@$(PIP) install -c $(CONSTRAINTS) -e '.[book,data,notebooks,test,lint]' | $(DOTS)
+	@touch $@
+
+# Each release of LeRobot in a folder of its own, without the packages that it asks for: it would want an older torch.
+$(VENV)/.stamp-upstream: $(VENV)/.stamp-full tests/upstream/requirements.txt
+	@echo "Installing LeRobot's two GR00T heads (half a minute, once)"
+	@$(PIP) install --quiet -c $(CONSTRAINTS) -r tests/upstream/requirements.txt
+	@for release in 0.4.4 0.6.1; do $(PIP) install --quiet --no-deps --ignore-requires-python --upgrade \
+	  --target $(VENV)/lerobot-$$release lerobot==$$release || exit 1; done
 	@touch $@
 
 # Another torch brings its own dependencies: their pins go with torch's.

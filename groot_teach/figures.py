@@ -5,6 +5,7 @@ A `Picture` shows itself as SVG, byte for byte the same on every run, so that nb
 
 from collections.abc import Sequence
 from io import StringIO
+from itertools import pairwise, product
 from textwrap import fill
 
 import matplotlib
@@ -24,6 +25,7 @@ STYLE = {
     "svg.hashsalt": "groot_teach",
     "svg.fonttype": "none",
     "font.size": 9,
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # written out at every piece of text, so a short list
     "hatch.linewidth": 0.5,
 }
 
@@ -120,6 +122,190 @@ def episode_end(
         axes.text(first - 0.4, axes.get_ylim()[1], "the episode has ended: copies", va="bottom", color="black")
     axes.set(xlabel="step of the chunk", ylabel="action", xticks=list(steps))
     axes.spines[["top", "right"]].set_visible(False)
+    return drawn
+
+
+@checked
+def mask_and_error(
+    action_mask: Bool[Tensor, "batch action_horizon action_dim"],
+    error: Float[Tensor, "batch action_horizon action_dim"],
+    counted: Float[Tensor, "batch action_horizon action_dim"],
+    names: Sequence[str],
+) -> Picture:
+    """`mask | error | error x mask`, a row of maps for each sample and a number in each cell: for small tensors.
+
+    Padding that is 0 has no number.
+
+    Args:
+        action_mask: True = a real entry.
+        error: before the mask.
+        counted: after the mask, however it was applied. Orange: a padded entry that is not 0 there. Hatched: a real
+            entry that the mask has set to 0.
+        names: what to write beside each row of maps.
+
+    Raises:
+        ValueError: more or fewer names than samples.
+    """
+    samples, action_horizon, action_dim = error.shape
+    if len(names) != samples:
+        raise ValueError(f"names: got {len(names)}, expected {samples}, one for each sample")
+    drawn, used = picture(7.4, 0.5 + samples * (0.35 + 0.22 * action_horizon)), ""
+    maps = drawn.subplots(samples, 3, squeeze=False)
+    for axes, title in zip(maps[0], ("mask", "error", "error \N{MULTIPLICATION SIGN} mask"), strict=True):
+        axes.set_title(title)
+    for axes in maps[-1]:
+        axes.set_xlabel("dim")
+    lost = action_mask & (error != 0) & (counted == 0)
+    for sample, row in enumerate(maps):
+        row[0].set_ylabel(f"{names[sample]}\nstep")
+        for axes, values in zip(row, (action_mask.double(), error, counted), strict=True):
+            letters = [
+                "".join(
+                    ("h" if lost[place] and axes is row[2] else "r") if action_mask[place] else "pl"[values[place] != 0]
+                    for place in product([sample], [step], range(action_dim))
+                )
+                for step in range(action_horizon)
+            ]
+            _numbered_map(axes, letters, values[sample].tolist())
+            used += "".join(letters)
+    keys = [
+        Patch(facecolor=FILLS[kind], hatch=HATCHES[kind], edgecolor="#777777", label=words)
+        for letter, (kind, words) in ERROR_LEGEND.items()
+        if letter in used
+    ]
+    below = (0.5, 0.1 - 0.25 / drawn.get_figheight())
+    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=below, ncols=len(keys), frameon=False)
+    return drawn
+
+
+ERROR_LEGEND = {
+    "r": ("real", "real"),
+    "p": ("padding", "padding, 0"),
+    "l": ("leak", "padding that counts"),
+    "h": ("hidden", "real, but lost"),
+}
+
+
+def _numbered_map(axes: Axes, letters: Sequence[str], values: Sequence[Sequence[float]]) -> None:
+    """One map of `mask_and_error`: a letter of `ERROR_LEGEND` and a number for each cell."""
+    height, width = len(letters), len(letters[0])
+    for top, bottom in _runs(letters):
+        for left, right in _runs(letters[top]):
+            kind = ERROR_LEGEND[letters[top][left]][0]
+            style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0}
+            axes.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
+    axes.vlines(range(1, width), 0, height, color="white", linewidth=0.8)
+    axes.hlines(range(1, height), 0, width, color="white", linewidth=0.8)
+    for step, dim in product(range(height), range(width)):
+        kind = ERROR_LEGEND[letters[step][dim]][0]
+        if kind == "padding":
+            continue
+        style = {"ha": "center", "va": "center", "fontsize": 8, "color": "white" if kind == "real" else "black"}
+        boxed = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.6}} if HATCHES[kind] else {}
+        axes.text(dim + 0.5, step + 0.5, f"{values[step][dim]:.3g}", **style, **boxed)
+    axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+@checked
+def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> Picture:
+    """How widely something spreads at each flow time: one curve a name, the first one blue, the others orange.
+
+    Args:
+        t: flow times, 0 = noise.
+        spreads: for each name a standard deviation at each `t`; five names at most.
+
+    Raises:
+        ValueError: no name, more than five, or a curve that is not as long as `t`.
+    """
+    markers = ["o", "s", "^", "D", "v"]
+    if not 1 <= len(spreads) <= len(markers):
+        raise ValueError(f"spreads: got {len(spreads)} names, expected 1 to {len(markers)}")
+    drawn = picture(6.2, 2.8)
+    axes = drawn.add_subplot()
+    for place, ((name, values), marker) in enumerate(zip(spreads.items(), markers, strict=False)):
+        if len(values) != len(t):
+            raise ValueError(f"spreads: got {len(values)} values for {name!r}, expected {len(t)}, one for each t")
+        colour, line, size = (FILLS["real"], "-", 9) if place == 0 else (FILLS["leak"], "--", 5)
+        axes.plot(
+            t, values, color=colour, linestyle=line, linewidth=size / 3, marker=marker, markersize=size, label=name
+        )
+    axes.set(xlabel="flow time t (0 = noise, 1 = data)", ylabel="standard deviation", xticks=t, ylim=(-0.05, None))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
+    return drawn
+
+
+@checked
+def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: str) -> Picture:
+    """A histogram: which part of the values lies between each edge and the next. The parts are written on the bars.
+
+    Args:
+        values: what to count.
+        edges: where the bars begin and end, from small to large; values outside are an error.
+        x_name: what to write below.
+
+    Raises:
+        ValueError: fewer than two edges, edges that do not grow, or a value outside.
+    """
+    if len(edges) < 2 or sorted(set(edges)) != list(edges):
+        raise ValueError(f"edges: got {list(edges)}, expected two or more numbers that grow")
+    if not ((values >= edges[0]) & (values <= edges[-1])).all():
+        low, high = values.min().item(), values.max().item()
+        raise ValueError(f"values: got {low:g} to {high:g}, expected {edges[0]:g} to {edges[-1]:g}")
+    drawn = picture(6.2, 2.2)
+    axes = drawn.add_subplot()
+    for place, (left, right) in enumerate(pairwise(edges)):
+        is_last = place == len(edges) - 2
+        part = ((values >= left) & ((values < right) | (is_last & (values == right)))).double().mean().item()
+        axes.bar(left, part, width=right - left, align="edge", color=FILLS["real"], edgecolor="white")
+        axes.annotate(f"{part:.0%}", ((left + right) / 2, part), xytext=(0, 2), textcoords="offset points", ha="center")
+    axes.set(xlabel=x_name, ylabel="part of the draws", xticks=list(edges))
+    axes.spines[["top", "right"]].set_visible(False)
+    return drawn
+
+
+@checked
+def attention_maps(
+    weights: dict[str, Float[Tensor, "query_len key_len"]], backbone_attention_mask: Bool[Tensor, " key_len"]
+) -> Picture:
+    """How much each query reads of each key: a map for each name, a row looks, a column is looked at.
+
+    The fuller a cell, the more is read. Padded columns are hatched orange where something is read. NaN is written out.
+
+    Args:
+        weights: for each name the weights of one sample; all of one shape.
+        backbone_attention_mask: True = a real key.
+
+    Raises:
+        ValueError: no map, or a weight below 0 or above 1.
+    """
+    if not weights:
+        raise ValueError("weights: got no map, expected at least one")
+    drawn = picture(7.4, 3.0)
+    for axes, (name, of_map) in zip(drawn.subplots(1, len(weights), squeeze=False)[0], weights.items(), strict=True):
+        for query, row in enumerate(of_map.tolist()):
+            for key, weight in enumerate(row):
+                if weight < 0 or weight > 1:
+                    raise ValueError(f"weights of {name!r}: got {weight:g}, expected 0 to 1")
+                kind = "real" if bool(backbone_attention_mask[key]) else "leak"
+                if weight > 0:
+                    style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0}
+                    axes.add_patch(Rectangle((key, query + 1 - weight), 1, weight, **style))
+                shown = "NaN" if weight != weight else f"{weight:.2f}"
+                axes.text(key + 0.5, query + 0.05, shown, ha="center", va="top", fontsize=7.5)
+        height, width = of_map.shape
+        axes.set(xlim=(0, width), ylim=(height, 0), title=name, xlabel="key")
+        axes.set_xticks([key + 0.5 for key in range(width)], range(width))
+        axes.set_yticks([query + 0.5 for query in range(height)], range(height))
+        axes.vlines(range(1, width), 0, height, color="#CCCCCC", linewidth=0.6)
+        axes.hlines(range(1, height), 0, width, color="#CCCCCC", linewidth=0.6)
+    drawn.axes[0].set(ylabel="query")
+    keys = [
+        Patch(facecolor=FILLS[kind], hatch=HATCHES[kind], edgecolor="#777777", label=words)
+        for kind, words in (("real", "a real key is read"), ("leak", "padding is read"))
+    ]
+    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False)
     return drawn
 
 

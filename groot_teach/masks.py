@@ -36,6 +36,17 @@ def from_key_padding_mask(key_padding_mask: Bool[Tensor, "batch key_len"]) -> Bo
 
 
 @checked
+def from_mha_attn_mask(attn_mask: Bool[Tensor, "*heads query_len key_len"]) -> Bool[Tensor, "*heads query_len key_len"]:
+    """From the bool `attn_mask` of PyTorch's `MultiheadAttention`, in which **True = must not read**.
+
+    The function beneath that module, `scaled_dot_product_attention`, has an `attn_mask` too, and means the opposite.
+
+    Source: `torch.nn.MultiheadAttention.forward`.
+    """
+    return ~attn_mask
+
+
+@checked
 def from_float_mask(values: Float[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
     """From a float mask of ones (real) and zeros (padding), such as GR00T N1.7's `action_mask`.
 

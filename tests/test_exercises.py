@@ -418,7 +418,7 @@ def each_tensor(result, change):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        pytest.param(lambda x: x.double() if x.dtype != torch.float64 else x.float(), "a float64 tensor", id="float"),
+        pytest.param(lambda x: x.double() if x.dtype != torch.float64 else x.float(), "a float", id="float"),
         pytest.param(lambda x: x.to(torch.int16), "an int16 tensor", id="int16"),
         pytest.param(lambda x: x[None], "of shape (1, ", id="one axis more"),
         pytest.param(lambda x: x[:1], "of shape (1", id="one row"),

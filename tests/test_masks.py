@@ -27,6 +27,7 @@ from groot_teach.masks import (
     from_float_mask,
     from_int_mask,
     from_key_padding_mask,
+    from_mha_attn_mask,
     open_leaks,
     with_switches,
 )
@@ -58,6 +59,17 @@ def test_action_is_pad_is_turned_round():
 
 def test_key_padding_mask_is_turned_round():
     assert from_key_padding_mask(tensor([[F, F, T], [T, F, F]])).tolist() == [[T, T, F], [F, T, T]]
+
+
+def test_the_attn_mask_of_multihead_attention_is_turned_round_with_any_number_of_axes():
+    assert from_mha_attn_mask(tensor([[F, T], [F, F]])).tolist() == [[T, F], [T, T]]
+    assert from_mha_attn_mask(tensor([[[F, T]], [[T, T]]])).tolist() == [[[T, F]], [[F, F]]]
+
+
+@pytest.mark.parametrize("wrong", [torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64), tensor([T])])
+def test_an_attn_mask_that_is_not_bool_or_has_one_axis_is_refused(wrong):
+    with pytest.raises(TypeCheckError, match="attn_mask"):
+        from_mha_attn_mask(wrong)
 
 
 @every_float

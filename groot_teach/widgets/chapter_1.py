@@ -37,7 +37,7 @@ MASK_LEGEND = {
 
 def build_the_mask(robot: str, real_steps: int, which_mask: str) -> dict[str, Panel]:
     """Which of the 16 x 32 entries of a chunk does its action_mask count?"""
-    recorded = torch.zeros(real_steps, _one_of("robot", robot, ROBOTS).action_dim, dtype=torch.float64)
+    recorded = torch.zeros(real_steps, one_of("robot", robot, ROBOTS).action_dim, dtype=torch.float64)
     return chunk_panels(collate_chunks([pad_steps_with_copies(recorded, ACTION_HORIZON)], PADDED_DIM), which_mask)
 
 
@@ -54,7 +54,7 @@ def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
     every_step = action_mask_dims_only(batch.dim_mask, batch.actions.shape[1])[0]
     recorded = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)[0]
     copied = every_step & ~recorded
-    action_mask = _one_of("which_mask", which_mask, {"dims": every_step, "dims_and_steps": recorded})
+    action_mask = one_of("which_mask", which_mask, {"dims": every_step, "dims_and_steps": recorded})
     kinds = {
         "r": recorded & action_mask,
         "c": copied & action_mask,
@@ -89,7 +89,7 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
     """Three prompts in one batch, one of them yours: which tokens are real, and where does each begin and end?"""
     samples = {robot: prompt_tokens(len(PROMPTS[robot].split()), second_camera=True) for robot in ("dual-arm", "GR1")}
     samples["SO-101 (yours)"] = prompt_tokens(words, second_camera)
-    batch = _one_of("side", side, SIDES)(list(samples.values()), KEY_LEN)
+    batch = one_of("side", side, SIDES)(list(samples.values()), KEY_LEN)
     real, image = batch.backbone_attention_mask, batch.image_mask
     legend = {
         "i": ("real", "camera token"),
@@ -120,7 +120,8 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
     }
 
 
-def _one_of(name: str, given: str, known: dict):
+def one_of(name: str, given: str, known: dict):
+    """What `known` has under the word `given`; a word that it does not know is an error that lists those it does."""
     if given not in known:
         raise ValueError(f"{name}: got {given!r}, expected one of {', '.join(map(repr, known))}")
     return known[given]

@@ -1,0 +1,185 @@
+"""The exercises of chapter 4: right answers and mistakes, each written in more than one way."""
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from groot_teach.attention import alternate_masks, cross_attention, may_read_earlier_steps, may_read_real
+from groot_teach.exercises import chapter_4, check
+from groot_teach.masks import from_additive_mask
+
+
+def weights_by_loop(scores, real):
+    out = torch.zeros_like(scores)
+    for sample in range(len(scores)):
+        kept = real[sample].nonzero().flatten()
+        out[sample][:, kept] = scores[sample][:, kept].softmax(dim=1)
+    return out
+
+
+def weights_by_exponentials(scores, real):
+    read = scores.exp() * real[:, None, :]
+    return read / read.sum(-1, keepdim=True)
+
+
+def weights_of_unit_values(scores, real):
+    """Attention over the unit vectors gives the weights themselves: query and key are chosen to give the scores."""
+    size = scores.shape[-1]
+    eye = torch.eye(size, dtype=scores.dtype).expand_as(scores)
+    mask = real[:, None, :].expand(-1, size, -1)
+    return scaled_dot_product_attention(scores * size**0.5, eye, eye, attn_mask=mask)
+
+
+def positions_by_loop(real):
+    out = torch.zeros(real.shape, dtype=torch.int64)
+    for row, sample in enumerate(real.tolist()):
+        seen = 0
+        for seat, is_real in enumerate(sample):
+            seen += is_real
+            out[row, seat] = max(seen - 1, 0)
+    return out
+
+
+def share_by_library(query, real_keys, key_bias, zeros):
+    keys = torch.cat([real_keys, key_bias.expand(len(query), zeros, -1)], dim=1)
+    return cross_attention(query[:, None], keys, keys).weights[:, 0, real_keys.shape[1] :].sum(-1)
+
+
+def look_back_by_loop(pad):
+    batch, steps = pad.shape
+    out = torch.zeros(batch, steps, steps, dtype=torch.bool)
+    for b in range(batch):
+        for row in range(steps):
+            for column in range(row + 1):
+                out[b, row, column] = row == column or not pad[b, column]
+    return out
+
+
+def read_or_zero_by_sdpa(scores, value, mask):
+    keys = scores.shape[-1]
+    eye = torch.eye(keys, dtype=scores.dtype).expand(len(scores), -1, -1)
+    return scaled_dot_product_attention(scores * keys**0.5, eye, value, attn_mask=mask)
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "answer"),
+    [
+        ("4.1", weights_by_loop),
+        ("4.1", weights_by_exponentials),
+        ("4.1", weights_of_unit_values),
+        ("4.1", lambda s, m: torch.where(m[:, None], s, -torch.inf).softmax(2)),
+        ("4.1", lambda s, m: (s + torch.zeros_like(s).masked_fill(~m[:, None], -torch.inf)).softmax(-1)),
+        ("4.2", positions_by_loop),
+        ("4.2", lambda m: torch.relu(torch.cumsum(m.long(), 1) - 1)),
+        ("4.2", lambda m: (m.long().cumsum(1) - 1).masked_fill(m.cumsum(1) == 0, 0)),
+        ("4.3", share_by_library),
+        ("4.4", lambda a, n: may_read_real(from_additive_mask(a[:, 0, 0]), n)),
+        ("4.4", lambda a, n: (a[:, 0] > -1).expand(-1, n, -1)),
+        ("4.4", lambda a, n: torch.stack([a.flatten(1) == 0] * n, dim=1)),
+        (
+            "4.5",
+            lambda real, image, block, every: (
+                alternate_masks(real, image).text if block // 2 % every == 0 else alternate_masks(real, image).image
+            ),
+        ),
+        ("4.5", lambda real, image, block, every: real & (image ^ (block % (2 * every) == 0))),
+        ("4.6", look_back_by_loop),
+        ("4.6", lambda pad: may_read_earlier_steps(~pad)),
+        ("4.7", read_or_zero_by_sdpa),
+        ("4.7", lambda s, v, m: s.masked_fill(~m, -torch.inf).softmax(-1).nan_to_num(0) @ v),
+        ("4.7", lambda s, v, m: (s.masked_fill(~m, -1e9).softmax(-1) * m) @ v),
+    ],
+)
+def test_a_right_answer_passes_however_it_is_written(exercise_id, answer):
+    assert check(exercise_id, answer).status == "right"
+
+
+def hidden_by(fill):
+    return lambda scores, mask: torch.where(mask, scores, torch.full_like(scores, fill)).softmax(-1)
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "name", "answer"),
+    [
+        ("4.1", "rows are hidden, not columns", lambda s, m: hidden_by(-torch.inf)(s, m.unsqueeze(-1))),
+        ("4.1", "the mask is upside down", lambda s, m: weights_by_exponentials(s, ~m)),
+        ("4.1", "hidden after the softmax", lambda s, m: torch.where(m[:, None], s.softmax(-1), 0.0)),
+        ("4.1", "a mask of ones and zeros is added", lambda s, m: torch.softmax(s + m[:, None], -1)),
+        ("4.1", "a score of 0 is not hidden", lambda s, m: torch.softmax(s * m[:, None], -1)),
+        ("4.1", "rows and columns are hidden", lambda s, m: hidden_by(-torch.inf)(s, m[:, None] & m[:, :, None])),
+        ("4.2", "seats are numbered", lambda m: torch.arange(m.shape[1]).expand(len(m), -1).clone()),
+        ("4.2", "padding is always 0", lambda m: positions_by_loop(m) * m),
+        ("4.2", "counted from 1", lambda m: m.long().cumsum(dim=1)),
+        ("4.3", "the bias is forgotten", lambda q, k, b, n: share_by_library(q, k, 0 * b, n)),
+        ("4.3", "one padded token for all", lambda q, k, b, n: share_by_library(q, k, b, 1)),
+        ("4.3", "every token counts the same", lambda q, k, b, n: q[:, 0] * 0 + n / (n + k.shape[1])),
+        ("4.4", ".bool() turned it upside down", lambda a, n: (a[:, 0] != 0).expand(-1, n, -1)),
+        ("4.4", "only minus infinity hides", lambda a, n: a[:, 0].isfinite().expand(-1, n, -1)),
+        ("4.4", "one row for all queries", lambda a, n: a[:, 0] == 0),
+        ("4.5", "the token mask is not used", lambda r, i, b, e: ~i if b % (2 * e) == 0 else i),
+        ("4.5", "images first", lambda r, i, b, e: r & (i if b % (2 * e) == 0 else ~i)),
+        ("4.6", "causal, and padding is read", lambda pad: look_back_by_loop(torch.zeros_like(pad))),
+        ("4.6", "action_is_pad taken for a step mask", lambda pad: may_read_earlier_steps(pad)),
+        ("4.7", "a softmax over nothing", lambda s, v, m: hidden_by(-torch.inf)(s, m) @ v),
+        ("4.7", "nothing became everything", lambda s, v, m: hidden_by(torch.finfo(torch.float64).min)(s, m) @ v),
+        ("4.7", "hidden after the softmax", lambda s, v, m: torch.where(m, s.softmax(-1), 0.0) @ v),
+    ],
+)
+def test_a_mistake_is_called_by_name_however_it_is_written(exercise_id, name, answer):
+    verdict = check(exercise_id, answer)
+    assert (verdict.status, verdict.misconception) == ("wrong", name)
+
+
+@pytest.mark.parametrize(
+    ("exercise_id", "answer"),
+    [
+        ("4.1", lambda s, m: s.masked_fill(~m[:, None], -torch.inf).softmax(1)),
+        ("4.1", lambda s, m: s.masked_fill(~m[:, None], -1.0).softmax(-1)),
+        ("4.1", lambda s, m: s.masked_fill(~m[:1, None], -torch.inf).softmax(-1)),
+        ("4.1", lambda s, m: s.masked_fill(~m[:, None], -torch.inf)),
+        ("4.1", lambda s, m: s.softmax(-1)),
+        ("4.2", lambda m: m.sum(1, keepdim=True) - m.flip(1).cumsum(1).flip(1)),
+        ("4.2", lambda m: torch.arange(m.shape[1]) - (~m).sum(1, keepdim=True)),
+        ("4.2", lambda m: (torch.arange(m.shape[1]) - (~m).sum(1, keepdim=True)).clamp(min=0)),
+        ("4.2", lambda m: m.cumsum(0) - 1),
+        ("4.3", lambda q, k, b, n: share_by_library(q, k + b, b, n)),
+        ("4.3", lambda q, k, b, n: 1 - share_by_library(q, k, b, n)),
+        ("4.3", lambda q, k, b, n: share_by_library(q, k, -b, n)),
+        ("4.3", lambda q, k, b, n: share_by_library(q, k, b, n + 1)),
+        ("4.4", lambda a, n: (a[:, 0] < -1e6).logical_not().expand(-1, n, -1)),
+        ("4.4", lambda a, n: (a[:1, 0] == 0).expand(len(a), n, -1)),
+        ("4.4", lambda a, n: torch.ones(len(a), n, a.shape[-1]) == 1),
+        ("4.5", lambda r, i, b, e: r & ~i),
+        ("4.5", lambda r, i, b, e: r & i),
+        ("4.5", lambda r, i, b, e: r),
+        ("4.5", lambda r, i, b, e: r & (~i if b == 0 else i)),
+        ("4.5", lambda r, i, b, e: r & (i if (b + 2) % (2 * e) == 0 else ~i)),
+        ("4.6", lambda pad: look_back_by_loop(pad).mT),
+        ("4.6", lambda pad: look_back_by_loop(pad) & ~torch.eye(pad.shape[1], dtype=torch.bool)),
+        ("4.6", lambda pad: look_back_by_loop(pad) | (~pad)[:, :, None] & (~pad)[:, None, :]),
+        ("4.6", lambda pad: look_back_by_loop(pad[:1]).expand(len(pad), -1, -1)),
+        ("4.7", lambda s, v, m: s.softmax(-1) @ v),
+        ("4.7", lambda s, v, m: torch.zeros(*s.shape[:2], v.shape[-1]).double()),
+        ("4.7", lambda s, v, m: hidden_by(-torch.inf)(s, m).nan_to_num(1.0) @ v),
+        ("4.7", lambda s, v, m: read_or_zero_by_sdpa(s, v, m) * m.all(-1, keepdim=True)),
+        ("4.7", lambda s, v, m: read_or_zero_by_sdpa(s, v, ~m)),
+    ],
+)
+def test_another_wrong_answer_does_not_pass(exercise_id, answer):
+    assert check(exercise_id, answer).status == "wrong"
+
+
+def test_the_references_are_the_librarys_own_functions():
+    for pad in chapter_4.READ_EARLIER_STEPS.cases():
+        assert torch.equal(chapter_4.read_earlier_steps(*pad), may_read_earlier_steps(~pad[0]))
+    for scores, real in chapter_4.ATTENTION_WEIGHTS.cases():
+        torch.testing.assert_close(chapter_4.attention_weights(scores, real), weights_of_unit_values(scores, real))
+
+
+def test_real_tokens_and_steps_do_not_come_first_in_the_cases():
+    def is_prefix(mask):
+        return bool((mask.int().diff(dim=-1) <= 0).all())
+
+    assert any(not is_prefix(real) for _, real in chapter_4.ATTENTION_WEIGHTS.cases())
+    assert any(not is_prefix(real) for (real,) in chapter_4.POSITIONS.cases())
+    assert any(not is_prefix(~pad) for (pad,) in chapter_4.READ_EARLIER_STEPS.cases())
