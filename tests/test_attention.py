@@ -150,6 +150,12 @@ def test_a_nan_on_a_real_key_is_not_mistaken_for_mass_on_padding():
     assert mass_on_padding(weights, bools("01")).isnan().all()
 
 
+@pytest.mark.parametrize("real", [bools("110"), torch.ones(2, 3), torch.ones(2, 4) == 1, torch.ones(3) == 1])
+def test_mass_on_padding_does_not_broadcast_or_cast(real):
+    with pytest.raises(TypeCheckError, match="backbone_attention_mask"):
+        mass_on_padding(torch.full((2, 4, 3), 1 / 3).double(), real)
+
+
 @pytest.mark.parametrize(("zeros", "part"), [(4, 1 / 3), (32, 0.8), (128, 128 / 136)])
 def test_zeros_get_their_part_of_a_query_without_preference(zeros, part):
     tokens = torch.cat([draw(5, 1, 8, WIDTH), torch.zeros(1, zeros, WIDTH)], dim=1)
