@@ -152,7 +152,7 @@ def test_a_nan_on_a_real_key_is_not_mistaken_for_mass_on_padding():
 
 @pytest.mark.parametrize("real", [bools("110"), torch.ones(2, 3), torch.ones(2, 4) == 1, torch.ones(3) == 1])
 def test_mass_on_padding_does_not_broadcast_or_cast(real):
-    with pytest.raises(TypeCheckError, match="backbone_attention_mask"):
+    with pytest.raises(TypeCheckError, match="parameter 'backbone_attention_mask'"):
         mass_on_padding(torch.full((2, 4, 3), 1 / 3).double(), real)
 
 
@@ -257,31 +257,41 @@ def test_what_is_hidden_does_not_matter_to_the_last_bit_and_what_is_visible_does
     before = all_of_it(key, value)
     for one, other in zip(before, all_of_it(hidden_changed(key, 9.0), hidden_changed(value, -7.0)), strict=True):
         assert torch.equal(one, other)
-    for visible in ((key + 1 * (torch.arange(KEYS) == 1)[:, None], value), (key, value + 1)):
-        assert not torch.equal(before[0], all_of_it(*visible)[0])
+    visible = 1 * (torch.arange(KEYS) == 1)[:, None]
+    for moved in ((key + visible, value), (key, value + visible)):
+        output, query_slope, *_ = all_of_it(*moved)
+        assert not torch.equal(before[0], output)
+        assert not torch.equal(before[1], query_slope)
 
 
 @pytest.mark.parametrize("filler", [torch.nan, torch.inf, -torch.inf])
 def test_hidden_numbers_that_are_not_finite_reach_neither_output_nor_gradient(filler):
     query, key, value = inputs()
     mask = may_read_real(REAL, QUERIES)
+
+    def each_with_its_padding_cut_out(query, key, value):
+        samples = [
+            cross_attention(query[[sample]], key[[sample]][:, real], value[[sample]][:, real])
+            for sample, real in enumerate(REAL)
+        ]
+        return torch.cat([sample.output for sample in samples])
+
     output, slopes = gradients(
         lambda *given: cross_attention(*given, mask).output,
         [query, hidden_changed(key, filler), hidden_changed(value, filler)],
     )
-    for sample in range(BATCH):  # each sample with its padding cut out
-        real = REAL[sample]
-        compact = [query[sample : sample + 1], key[sample : sample + 1, real], value[sample : sample + 1, real]]
-        alone = cross_attention(*compact)
-        torch.testing.assert_close(output[sample : sample + 1], alone.output)
-    assert all(slope.isfinite().all() for slope in slopes)
+    wanted, wanted_slopes = gradients(each_with_its_padding_cut_out, [query, key, value])
+    torch.testing.assert_close(output, wanted)
+    for slope, wanted_slope in zip(slopes, wanted_slopes, strict=True):
+        torch.testing.assert_close(slope, wanted_slope)
     assert slopes[1][~REAL].eq(0).all()
     assert slopes[2][~REAL].eq(0).all()
 
 
-def test_a_number_that_somebody_may_read_is_not_hidden_from_him():
+@pytest.mark.parametrize("place", ["key", "value"])
+def test_a_number_that_somebody_may_read_is_not_hidden_from_him(place):
     query, key, value = inputs()
-    value[:, 0, 0] = torch.nan
+    {"key": key, "value": value}[place][:, 0, 0] = torch.nan
     mask = torch.ones(BATCH, QUERIES, KEYS, dtype=torch.bool)
     mask[:, 0, 0] = False
     assert cross_attention(query, key, value, mask).output[:, 1, 0].isnan().all()
@@ -296,9 +306,9 @@ def test_every_row_sums_to_one_and_hidden_weights_are_exactly_zero():
 
 
 def test_padding_stays_hidden_however_badly_the_real_keys_fit():
-    """A constant such as -1e4 in place of minus infinity would now be the best score of all."""
-    query = torch.full((1, 1, 1), 1000.0, dtype=torch.float64)
-    key = torch.tensor([[[-1000.0], [-1000.0], [0.0]]], dtype=torch.float64)
+    """A constant in place of minus infinity, -1e4 or the smallest float32, would now be the best score of all."""
+    query = torch.full((1, 1, 1), 1e20, dtype=torch.float64)
+    key = torch.tensor([[[-1e20], [-1e20], [0.0]]], dtype=torch.float64)
     weights = cross_attention(query, key, key, torch.tensor([[[True, True, False]]])).weights
     assert weights.tolist() == [[[0.5, 0.5, 0.0]]]
 
@@ -347,7 +357,7 @@ def test_a_query_that_may_read_nothing_is_refused_and_named():
     ids=["float", "int64", "one row for all", "one sample for all", "no axis of queries", "the wrong way round"],
 )
 def test_no_mask_is_cast_or_broadcast(wrong):
-    with pytest.raises(TypeCheckError, match="attention_mask"):
+    with pytest.raises(TypeCheckError, match="parameter 'attention_mask'"):
         cross_attention(*inputs(), wrong)
 
 
@@ -368,9 +378,19 @@ def test_tensors_on_different_devices_are_refused():
         cross_attention(query, key, value, mask)
 
 
-@pytest.mark.parametrize("place", range(3))
-def test_shapes_have_to_fit(place):
-    tensors = list(inputs())
-    tensors[place] = tensors[place][:, :, :-1] if place < 2 else tensors[place][:, :-1]
-    with pytest.raises(TypeCheckError):
-        cross_attention(*tensors)
+@pytest.mark.parametrize(
+    ("named", "change"),
+    [
+        ("key", lambda query, key, value: (query[..., 1:], key, value)),
+        ("key", lambda query, key, value: (query, key[..., 1:], value)),
+        ("key", lambda query, key, value: (query[:1], key, value)),
+        ("key", lambda query, key, value: (query, key[0], value)),
+        ("value", lambda query, key, value: (query, key, value[:, 1:])),
+        ("value", lambda query, key, value: (query, key, value[:1])),
+        ("query", lambda query, key, value: (query.long(), key, value)),
+    ],
+    ids=["width", "width", "one query for all", "no batch", "fewer values than keys", "one value for all", "int64"],
+)
+def test_shapes_have_to_fit_and_the_first_argument_that_does_not_is_named(named, change):
+    with pytest.raises(TypeCheckError, match=f"parameter '{named}'"):
+        cross_attention(*change(*inputs()))

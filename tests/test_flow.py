@@ -128,6 +128,10 @@ def test_torchs_global_generator_is_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_one_draw_is_the_first_of_many():
+    assert torch.equal(sample_beta(1, seeded(4)), sample_beta(7, seeded(4))[:1])
+
+
 @pytest.mark.parametrize("batch", [0, -1])
 def test_no_draw_is_an_error(batch):
     with pytest.raises(ValueError, match=f"batch: got {batch}, expected 1 or more"):

@@ -429,6 +429,15 @@ def test_groups_share_no_dim_and_lose_no_dim(group_slices, message):
         group_velocity_losses(pred, pred, torch.ones(2, 3, 5, dtype=torch.bool), group_slices)
 
 
+def test_a_dim_that_is_real_in_one_step_of_one_sample_belongs_to_a_group_too():
+    pred, mask = torch.zeros(2, 3, 5), torch.zeros(2, 3, 5, dtype=torch.bool)
+    mask[:, :, :3] = True
+    group_velocity_losses(pred, pred, mask, {"a": slice(0, 3)})
+    mask[1, 2, 4] = True
+    with pytest.raises(ValueError, match="group_slices: got no group for dim 4, which has real entries"):
+        group_velocity_losses(pred, pred, mask, {"a": slice(0, 3)})
+
+
 @pytest.mark.parametrize(
     "dims",
     [

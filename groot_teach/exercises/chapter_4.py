@@ -97,7 +97,7 @@ ATTENTION_WEIGHTS = Exercise(
                 "You took the softmax over all tokens and set the weights of padding to 0 afterwards, so your rows do "
                 "not sum to 1. What is hidden must not stand in the denominator: hide before the softmax."
             ),
-            source="our own",
+            source="asked, and answered, in https://github.com/huggingface/transformers/issues/542",
         ),
         Misconception(
             name="a mask of ones and zeros is added",
@@ -106,7 +106,8 @@ ATTENTION_WEIGHTS = Exercise(
                 "You added the mask to the scores: real tokens gain 1 and padding is read all the same. That is what "
                 "PyTorch's attention does with a float mask of ones and zeros; what is added has to be 0 and `-inf`."
             ),
-            source="diffusers and PyTorch add a float mask; run on diffusers 0.35.2 and torch 2.13",
+            source="diffusers 0.35.2 and torch 2.13 add a float mask (run); readers stumble on it, "
+            "https://github.com/huggingface/transformers/issues/24897",
         ),
         Misconception(
             name="a score of 0 is not hidden",
@@ -115,8 +116,7 @@ ATTENTION_WEIGHTS = Exercise(
                 "You gave padding a score of 0, and the exponential of 0 is 1: it is read like a token that fits. "
                 "Only minus infinity makes a weight of 0."
             ),
-            source="the guess that zero embeddings need no mask, in the note this book began with; the same slip in "
-            "https://github.com/allenai/allennlp/pull/105",
+            source="-1e-12 put in for minus infinity, https://github.com/hyunwoongko/transformer/issues/10",
         ),
     ),
     hints=(
@@ -678,7 +678,7 @@ READ_OR_ZERO = Exercise(
                 "Your empty rows are NaN: a softmax over minus infinities divides 0 by 0. Ordinary rows are right; "
                 "say what the empty ones should be."
             ),
-            source="a softmax by hand, as in https://github.com/pytorch/pytorch/issues/103963",
+            source="PyTorch's own attention gave NaN too, https://github.com/pytorch/pytorch/issues/103963",
         ),
         Misconception(
             name="nothing became everything",
@@ -696,7 +696,7 @@ READ_OR_ZERO = Exercise(
                 "In an empty row your constant is added to every score, and a softmax does not see what is added to "
                 "all: the query reads as if there were no mask."
             ),
-            source="additive masks with -1e4, as in https://github.com/hyunwoongko/transformer/pull/40",
+            source="BERT in transformers added -10000, https://github.com/huggingface/transformers/issues/3121",
         ),
         Misconception(
             name="hidden after the softmax",
@@ -705,7 +705,7 @@ READ_OR_ZERO = Exercise(
                 "Your empty rows are right, and the others are too small: you took the softmax over hidden keys as "
                 "well, and what is left of the weights does not sum to 1."
             ),
-            source="our own",
+            source="as in 4.1, https://github.com/huggingface/transformers/issues/542",
         ),
         Misconception(
             name="nobody reads anything",
