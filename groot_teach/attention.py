@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from groot_teach.shapes import checked
+from groot_teach.shapes import checked, expect_same
 
 # ------------------------------------------------------------------------------------------------------- the masks
 
@@ -141,13 +141,10 @@ def cross_attention(
     Source: Vaswani et al. 2017, equation 1. Same as `torch.nn.functional.scaled_dot_product_attention` with a bool
     mask, apart from those two cases, where it gives zeros (torch 2.13 on a CPU) and NaN.
     """
-    for trait in ("dtype", "device"):
-        values = [str(getattr(tensor, trait)) for tensor in (query, key, value)]
-        if len(set(values)) > 1:
-            raise ValueError(f"query, key, value: got {trait} {', '.join(values)}, expected the same")
+    expect_same("dtype", query=query, key=key, value=value)
+    expect_same("device", query=query, key=key, value=value)
     if attention_mask is not None:
-        if attention_mask.device != query.device:
-            raise ValueError(f"attention_mask: got device {attention_mask.device}, expected {query.device} as query")
+        expect_same("device", query=query, attention_mask=attention_mask)
         _every_row_reads("attention_mask", attention_mask)
         is_read = attention_mask.any(dim=-2)[..., None]
         key, value = torch.where(is_read, key, 0.0), torch.where(is_read, value, 0.0)

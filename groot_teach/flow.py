@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from groot_teach.shapes import checked
+from groot_teach.shapes import checked, expect_same
 
 BETA_ALPHA = 1.5
 """GR00T draws `s` from Beta(1.5, 1): `noise_beta_alpha` and `noise_beta_beta` in every version that we read."""
@@ -120,8 +120,8 @@ def interpolate(
     Source: huggingface/lerobot v0.4.4, `action_head/flow_matching_action_head.py` 307. openpi counts `t` the other way
     round: its 0 is the data.
     """
-    _alike("dtype", actions=actions, noise=noise, t=t)
-    _alike("device", actions=actions, noise=noise, t=t)
+    expect_same("dtype", actions=actions, noise=noise, t=t)
+    expect_same("device", actions=actions, noise=noise, t=t)
     _flow_time("t", t)
     t = t[:, None, None]
     return (1 - t) * noise + t * actions
@@ -141,8 +141,8 @@ def velocity_target(
 
     Source: huggingface/lerobot v0.4.4, `action_head/flow_matching_action_head.py` 308.
     """
-    _alike("dtype", actions=actions, noise=noise)
-    _alike("device", actions=actions, noise=noise)
+    expect_same("dtype", actions=actions, noise=noise)
+    expect_same("device", actions=actions, noise=noise)
     return actions - noise
 
 
@@ -203,7 +203,7 @@ def refill_zero(
     Source: EVO1 and MolmoAct2 in huggingface/lerobot at 7427f318 multiply by the mask at every step, in training and
     at inference; the note's fork sets 0 at inference only. We differ: NaN is replaced too, NaN times 0 is NaN.
     """
-    _alike("device", noisy_actions=noisy_actions, action_mask=action_mask)
+    expect_same("device", noisy_actions=noisy_actions, action_mask=action_mask)
     return torch.where(action_mask, noisy_actions, 0.0)
 
 
@@ -222,8 +222,8 @@ def refill_noise(
     Source: octo-models/octo at 241fb351, `octo/model/components/action_heads.py` 579-582, for diffusion. We differ: on
     a flow's line the noise is scaled by `1 - t`, and the caller says whether to draw it anew.
     """
-    _alike("dtype", noisy_actions=noisy_actions, noise=noise, t=t)
-    _alike("device", noisy_actions=noisy_actions, action_mask=action_mask, noise=noise, t=t)
+    expect_same("dtype", noisy_actions=noisy_actions, noise=noise, t=t)
+    expect_same("device", noisy_actions=noisy_actions, action_mask=action_mask, noise=noise, t=t)
     return torch.where(action_mask, noisy_actions, interpolate(torch.zeros_like(noise), noise, t))
 
 
@@ -238,12 +238,6 @@ def _flow_time(name: str, t: Tensor) -> None:
         raise ValueError(
             f"{name}: got {t.min().item():g} to {t.max().item():g}, expected a flow time, 0 (noise) to 1 (data){hint}"
         )
-
-
-def _alike(trait: str, **tensors: Tensor) -> None:
-    values = [str(getattr(tensor, trait)) for tensor in tensors.values()]
-    if len(set(values)) > 1:
-        raise ValueError(f"{', '.join(tensors)}: got {trait} {', '.join(values)}, expected the same")
 
 
 def _same_form(name: str, given: Tensor, like: Tensor) -> Tensor:

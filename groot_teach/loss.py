@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from groot_teach.shapes import checked
+from groot_teach.shapes import checked, expect_same
 
 
 @checked
@@ -127,24 +127,18 @@ def learned_weight_loss(
     for name, scalar in scalars.items():  # every one: the annotation looks at the first alone
         if not isinstance(scalar, Float[Tensor, ""]):
             raise TypeError(f"{name}: got {scalar!r}, expected a float tensor without axes")
-    _alike("dtype", **scalars)
-    _alike("device", **scalars)
+    expect_same("dtype", **scalars)
+    expect_same("device", **scalars)
     return torch.stack([torch.exp(-2 * log_scales[name]) * losses[name] + log_scales[name] for name in losses]).sum()
 
 
 def _squared_error(velocity_pred: Tensor, velocity_target: Tensor, action_mask: Tensor) -> Tensor:
     """The squared error, exactly 0 where hidden, in float32 at least."""
-    _alike("dtype", velocity_pred=velocity_pred, velocity_target=velocity_target)
-    _alike("device", velocity_pred=velocity_pred, velocity_target=velocity_target, action_mask=action_mask)
+    expect_same("dtype", velocity_pred=velocity_pred, velocity_target=velocity_target)
+    expect_same("device", velocity_pred=velocity_pred, velocity_target=velocity_target, action_mask=action_mask)
     wide = torch.promote_types(velocity_pred.dtype, torch.float32)
     error = velocity_pred.to(wide) - velocity_target.to(wide)
     return torch.where(action_mask, error, 0.0).square()
-
-
-def _alike(trait: str, **tensors: Tensor) -> None:
-    values = [str(getattr(tensor, trait)) for tensor in tensors.values()]
-    if len(set(values)) > 1:
-        raise ValueError(f"{', '.join(tensors)}: got {trait} {', '.join(values)}, expected the same")
 
 
 def _count(name: str, mask: Tensor) -> Tensor:
