@@ -301,14 +301,46 @@ def test_the_default_book_is_built_without_torch():
     assert re.search(r"install.* torch", make("-n", "-B", "book", "VENV=/nonexistent", "DATA=x"))
 
 
-def test_constraints_are_pins_that_hold_on_any_machine():
-    lines = [
-        line
-        for line in (ROOT / "constraints.txt").read_text().splitlines()
-        if line and not line.lstrip().startswith("#")
-    ]
+UPSTREAM = ROOT / "tests" / "upstream"
+
+
+def pins(path):
+    lines = [line for line in path.read_text().splitlines() if line and not line.lstrip().startswith("#")]
     assert [line for line in lines if not re.fullmatch(r"[a-z0-9_.-]+==[a-zA-Z0-9.]+", line)] == []
-    assert {"torch", "jupyter-book", "nbval", "matplotlib"} <= {line.split("==")[0] for line in lines}
+    return {name.replace("_", "-"): version for name, version in (line.split("==") for line in lines)}
+
+
+def test_constraints_are_pins_that_hold_on_any_machine():
+    assert {"torch", "jupyter-book", "nbval", "matplotlib"} <= pins(ROOT / "constraints.txt").keys()
+
+
+def test_what_upstream_needs_moves_no_pin_of_ours():
+    ours, theirs = pins(ROOT / "constraints.txt"), pins(UPSTREAM / "requirements.txt")
+    assert {name for name in theirs if ours.get(name, theirs[name]) != theirs[name]} == set()
+    assert "diffusers" in theirs
+    assert "lerobot" not in ours | theirs
+    assert "lerobot" not in (ROOT / "pyproject.toml").read_text()
+
+
+def test_upstream_is_installed_without_what_it_asks_for_and_where_its_tests_look():
+    recipe = make("-n", "-B", "upstream", "VENV=/nonexistent")
+    assert "install --quiet -c constraints.txt -r tests/upstream/requirements.txt" in recipe
+    releases = re.search(r"for release in (.*?);", recipe)[1].split()
+    assert "--no-deps --ignore-requires-python --upgrade" in recipe
+    assert "--target /nonexistent/lerobot-$release lerobot==$release" in recipe
+    looked_for = re.search(r'f"lerobot-\{release\}" for release in \((.*?)\)', (UPSTREAM / "loader.py").read_text())[1]
+    assert releases == re.findall(r"[\d.]+", looked_for)
+
+
+def test_a_reader_waits_for_no_upstream():
+    for target in ("setup", "book", "test"):
+        assert "lerobot==" not in make("-n", "-B", target, "VENV=/nonexistent")
+
+
+@pytest.mark.parametrize("name", [".ci/run", ".github/workflows/tests.yml", ".github/workflows/weekly.yml"])
+def test_whoever_demands_that_nothing_skips_installs_upstream_first(name):
+    steps = re.findall(r"make (\w+)", (ROOT / name).read_text())
+    assert steps[-2:] == ["upstream", "test"]
 
 
 def test_the_contents_list_every_notebook_and_only_files_that_are_there():

@@ -37,11 +37,12 @@ def action_input(action_mask) -> Bag:
 
 @pytest.fixture
 def backbone_output() -> Bag:
-    """Seven tokens a sample, padded on the left by 0, 2 and 3; the first seats are images, one of a sample's absent."""
+    """Seven tokens a sample, padded on the left by 0, 2 and 3. In the third sample the padding is seats of absent
+    images, in the second it is not; the first has a hole among its images."""
     real = torch.arange(TOKENS) >= torch.tensor([0, 2, 3])[:, None]
     real[0, 1] = False
     return Bag(
         backbone_features=draw(3, 3, TOKENS, WIDTH),
         backbone_attention_mask=real,
-        image_mask=torch.tensor([[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0]]).bool(),
+        image_mask=torch.tensor([[1, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0, 0]]).bool(),
     )

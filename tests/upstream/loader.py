@@ -64,7 +64,7 @@ def head_n1_5(**changes) -> torch.nn.Module:
         return module.FlowmatchingActionHead(config).double().eval()
 
 
-def head_n1_7(vl_layers: int = 0, **changes) -> torch.nn.Module:
+def head_n1_7(vl_layers: int = 0, attend_text_every_n_blocks: int = 2, **changes) -> torch.nn.Module:
     """A tiny N1.7 head with random weights, in float64, in eval mode; `vl_layers` of VL self-attention."""
     with _packages(NEWER):
         module = importlib.import_module("lerobot.policies.groot.groot_n1_7")
@@ -73,7 +73,7 @@ def head_n1_7(vl_layers: int = 0, **changes) -> torch.nn.Module:
             max_action_dim=DIMS,
             state_history_length=1,
             use_alternate_vl_dit=True,
-            attend_text_every_n_blocks=2,
+            attend_text_every_n_blocks=attend_text_every_n_blocks,
             state_dropout_prob=0.0,
             tune_vlln=True,
             vl_self_attention_cfg=_layers(vl_layers),

@@ -20,12 +20,12 @@ def query():
     return draw(5, 3, HORIZON, 16)
 
 
+def heads(x):
+    return x.unflatten(-1, (2, 8)).transpose(1, 2)
+
+
 def ours(block, query, tokens, real):
     """The same with `cross_attention`, a head as one more batch axis."""
-
-    def heads(x):
-        return x.unflatten(-1, (2, 8)).transpose(1, 2)
-
     mask = may_read_real(real, query.shape[1])[:, None].expand(-1, 2, -1, -1)
     attended = cross_attention(heads(block.to_q(query)), heads(block.to_k(tokens)), heads(block.to_v(tokens)), mask)
     return block.to_out[0](attended.output.transpose(1, 2).flatten(2))
@@ -38,10 +38,14 @@ def test_a_bool_mask_by_the_right_name_is_our_cross_attention(block, query, back
     torch.testing.assert_close(ours(block, query, tokens, real), theirs, rtol=0, atol=1e-14)
     without = block(query, encoder_hidden_states=tokens)
     assert (theirs - without).abs().max() > 1e-3
+    for one in range(3):
+        kept = block(query[[one]], encoder_hidden_states=tokens[[one]][:, real[one]])
+        torch.testing.assert_close(theirs[[one]], kept, rtol=0, atol=1e-14)  # as if padding had never been there
 
 
 def test_encoder_attention_mask_is_dropped_with_a_warning(block, query, backbone_output, caplog):
-    """So to un-comment the line in N1.5 does nothing."""
+    """So to un-comment the line in N1.5 does nothing: v0.4.4 cross_attention_dit.py 168; diffusers 0.35.2,
+    models/attention_processor.py, `Attention.forward`."""
     tokens, real = backbone_output["backbone_features"], backbone_output["backbone_attention_mask"]
     diffusers_log = logging.getLogger("diffusers")
     diffusers_log.addHandler(caplog.handler)
@@ -55,6 +59,7 @@ def test_encoder_attention_mask_is_dropped_with_a_warning(block, query, backbone
 
 
 def test_an_integer_mask_is_refused_and_a_float_one_is_added(block, query, backbone_output):
+    """diffusers 0.35.2, models/attention_processor.py, `AttnProcessor2_0`: the mask goes to torch as it is."""
     tokens, real = backbone_output["backbone_features"], backbone_output["backbone_attention_mask"]
     with pytest.raises(RuntimeError, match="attn_mask"):
         block(query, encoder_hidden_states=tokens, attention_mask=real.long())
@@ -62,6 +67,9 @@ def test_an_integer_mask_is_refused_and_a_float_one_is_added(block, query, backb
     hidden = block(query, encoder_hidden_states=tokens, attention_mask=real)
     garbage = torch.where(real[:, :, None], tokens, 7.0)
     assert (added - hidden).abs().max() > 1e-3
+    logits = heads(block.to_q(query)) @ heads(block.to_k(tokens)).mT / 8**0.5 + real[:, None, None, :].double()
+    by_hand = logits.softmax(-1) @ heads(block.to_v(tokens))
+    torch.testing.assert_close(added, block.to_out[0](by_hand.transpose(1, 2).flatten(2)), rtol=0, atol=1e-14)
     assert not torch.equal(block(query, encoder_hidden_states=garbage, attention_mask=real.double()), added)
     assert torch.equal(block(query, encoder_hidden_states=garbage, attention_mask=real), hidden)
 
@@ -118,9 +126,10 @@ def test_n1_7_hides_padding_until_an_unmasked_self_attention_mixes_it_in(backbon
         assert not torch.equal(one, predictions(head, moved, action_input))
 
 
-def test_the_blocks_of_n1_7_read_text_and_images_in_turns_by_our_masks(backbone_output, action_input):
-    """0.6.1 cross_attention_dit.py 351-379, with attend_text_every_n_blocks = 2."""
-    head, seen = head_n1_7(), []
+@pytest.mark.parametrize(("every", "turns_taken"), [(1, "tttt"), (2, "titi"), (3, "tiit")])
+def test_the_cross_blocks_of_n1_7_take_turns_by_our_masks(every, turns_taken, backbone_output, action_input):
+    """0.6.1 cross_attention_dit.py 351-379: text if idx % (2 * attend_text_every_n_blocks) is 0, else images."""
+    head, seen = head_n1_7(attend_text_every_n_blocks=every), []
     for block in head.model.transformer_blocks:
         block.register_forward_pre_hook(
             lambda module, given, named: seen.append(named["encoder_attention_mask"]), with_kwargs=True
@@ -128,14 +137,16 @@ def test_the_blocks_of_n1_7_read_text_and_images_in_turns_by_our_masks(backbone_
     predictions(head, backbone_output, action_input)
     turns = alternate_masks(backbone_output["backbone_attention_mask"], backbone_output["image_mask"])
     assert [mask is None for mask in seen] == [False, True] * 4
-    for place, mask in enumerate(seen[::2]):
-        assert torch.equal(mask, turns.text if place % 2 == 0 else turns.image)
-    assert not torch.equal(turns.text, turns.image)
+    for taken, mask in zip(turns_taken, seen[::2], strict=True):
+        assert torch.equal(mask, turns.text if taken == "t" else turns.image)
+    assert turns.text.sum(-1).tolist() == [4, 3, 2]
+    assert turns.image.sum(-1).tolist() == [2, 2, 2]
 
 
 def test_a_sample_without_images_has_rows_with_nothing_to_read_and_stays_finite_on_this_torch(
     backbone_output, action_input
 ):
+    """0.6.1 cross_attention_dit.py 351-379 looks for no such row: scaled_dot_product_attention answers it."""
     no_image = Bag(backbone_output, image_mask=torch.zeros_like(backbone_output["image_mask"]))
     assert predictions(head_n1_7(), no_image, action_input).isfinite().all()
     turns = alternate_masks(no_image["backbone_attention_mask"], no_image["image_mask"])

@@ -62,6 +62,7 @@ def test_the_head_is_as_wide_as_the_batch_so_the_mask_does_something(make, backb
 def test_an_empty_mask_is_nan_in_one_version_zero_in_the_other_and_an_error_here(
     make, shown, backbone_output, action_input, action_mask
 ):
+    """v0.4.4 flow_matching_action_head.py 337-339: 0 / 0. 0.6.1 groot_n1_7.py 620-622: 0 / 1e-6."""
     nothing = torch.zeros_like(action_mask)
     theirs, pred, target = both_losses(make(), backbone_output, action_input, nothing)
     assert str(theirs.item()) == shown
