@@ -80,6 +80,13 @@ def test_zeros_only_shrink_the_answer_and_a_bias_does_more():
     assert without_bias != with_bias
 
 
+def test_a_bias_moves_the_answer_and_not_the_attention():
+    """A key bias adds the same number to all scores of a query; only the value bias is seen."""
+    without, with_bias = (read_the_tokens(False, 8, kind, "left") for kind in ("zeros", "bias"))
+    torch.testing.assert_close(weights(without), weights(with_bias))
+    assert without[CHANGE].value != with_bias[CHANGE].value
+
+
 def test_the_four_kinds_of_padding_are_four():
     changes = {read_the_tokens(False, 8, kind, "left")[CHANGE].value for kind in PADS.values()}
     assert len(changes) == 4

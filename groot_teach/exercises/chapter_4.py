@@ -274,7 +274,7 @@ PADDING_SHARE = Exercise(
             ),
             message=(
                 "You gave padding a score of 0. The layer that makes keys has a bias, so the key of a zero token is "
-                "the bias, and the query may like it."
+                "the bias, and the query compares itself with it. The real keys contain the bias too: both, or neither."
             ),
             source="GR00T's DiT has attention_bias=True, huggingface/lerobot v0.4.4, cross_attention_dit.py 198",
         ),
@@ -310,7 +310,8 @@ PADDING_SHARE = Exercise(
         "All padded tokens have the same score. What do `zeros` equal terms add to the sum of exponentials?",
         "`zeros * exp(padded score)`, divided by that plus the sum of `exp(real scores)`.",
     ),
-    lesson="With a bias even the score of a zero token is something that the network has learned.",
+    lesson="The bias adds the same number to the score of every key, real or zero, and a softmax does not see that: no "
+    "key bias hides a zero.",
 )
 
 
