@@ -239,8 +239,8 @@ PADDING_SHARE = Exercise(
         "One query a sample, `query` (batch, width; float), reads `real_keys` (batch, token, width; float) and `zeros` "
         "padded tokens, an int. The padded tokens are zero vectors; every key is made by a layer whose bias is "
         "`key_bias` (width; float), so **the key of a zero token is the bias** (`real_keys` contain it already: do "
-        "not add it again). There is no mask. Scores are divided by the square root of the width. Return the part of its "
-        "attention that each query spends on padding (batch; float, 0 to 1)."
+        "not add it again). There is no mask. Scores are divided by the square root of the width. Return the part of "
+        "its attention that each query spends on padding (batch; float, 0 to 1)."
     ),
     minutes=7,
     difficulty=2,
@@ -274,8 +274,8 @@ PADDING_SHARE = Exercise(
             ),
             message=(
                 "You gave padding a score of 0. The layer that makes keys has a bias, so the key of a zero token is "
-                "the bias, and the query compares itself with it. Or you added the bias to the real keys a second time: "
-                "it moves their scores away from the padding's, which comes to the same."
+                "the bias, and the query compares itself with it. Or you added the bias to the real keys once more: it "
+                "moves their scores away from the padding's, which comes to the same."
             ),
             source="GR00T's DiT has attention_bias=True, huggingface/lerobot v0.4.4, cross_attention_dit.py 198",
         ),
