@@ -47,6 +47,22 @@ def masked_velocity_loss(
 
 
 @checked
+def velocity_error_sum(
+    velocity_pred: Float[Tensor, "batch action_horizon action_dim"],
+    velocity_target: Float[Tensor, "batch action_horizon action_dim"],
+    action_mask: Bool[Tensor, "batch action_horizon action_dim"],
+) -> Float[Tensor, ""]:
+    """The sum of the squared error over all real entries: the loss before anybody divides it. 0 if none is real.
+
+    For those who divide by something else than this batch's count.
+
+    Raises:
+        ValueError: predictions and targets of different dtypes, or arguments on different devices.
+    """
+    return _squared_error(velocity_pred, velocity_target, action_mask).sum()
+
+
+@checked
 def sample_weighted_velocity_loss(
     velocity_pred: Float[Tensor, "batch action_horizon action_dim"],
     velocity_target: Float[Tensor, "batch action_horizon action_dim"],
