@@ -123,7 +123,7 @@ $(VENV)/.stamp-full: $(if $(TORCH),,$(VENV)/.stamp-book) $(VENV)/.stamp-venv $(C
 	@echo "Installing torch (a few minutes, once)"
 	@$(PIP) install -c $(CONSTRAINTS) torch
 	@echo "Installing groot_teach, Jupyter and the tests (about a minute, once): a dot is a package"
-	@$(PIP) install -c $(CONSTRAINTS) -e '.[book,data,notebooks,test,lint]' | $(DOTS)
+	@$(PIP) install -c $(CONSTRAINTS) -e '.[book,data,checkpoints,notebooks,test,lint]' | $(DOTS)
 	@touch $@
 
 # Each release of LeRobot in a folder of its own, without the packages that it asks for: it would want an older torch.

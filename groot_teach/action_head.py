@@ -137,32 +137,10 @@ class ActionHead(nn.Module):
 
     def __init__(self, config: HeadConfig, masking: Masking, generator: torch.Generator):
         super().__init__()
-        self.config = c = config
+        self.config = config
         self.masking = masking
-        self.state_encoder = EmbodimentMLP(c.embodiments, c.state_dim * c.state_history, c.hidden, c.width)
-        self.action_encoder = ActionEncoder(c.embodiments, c.padded_dim, c.width)
-        self.future_tokens = nn.Parameter(torch.zeros(c.future_tokens, c.width)) if c.future_tokens else None
-        self.step_embedding = None if c.max_steps is None else nn.Parameter(torch.zeros(c.max_steps, c.width))
-        self.vl_norm = nn.LayerNorm(c.token_width) if c.vl_norm else nn.Identity()
-        self.vl_blocks = nn.ModuleList(
-            dit.Block(c.token_width, c.vl_heads, None, False, True, c.vl_dropout, c.vl_final_dropout)
-            for _ in range(c.vl_layers)
-        )
-        self.dit = dit.DiT(
-            c.width,
-            c.token_width,
-            c.hidden,
-            heads=c.heads,
-            layers=c.layers,
-            interleave=c.interleave,
-            turns=c.turns,
-            adaptive=c.adaptive,
-            dropout=c.dropout,
-            final_dropout=c.final_dropout,
-        )
-        self.decoders = nn.ModuleDict(
-            {name: EmbodimentMLP(c.embodiments, c.hidden, c.hidden, size) for name, size in c.groups}
-        )
+        with torch.random.fork_rng(devices=[]):  # PyTorch draws first weights of its own; they are drawn over
+            self._make_parts(config)
         self._draw_weights(generator)
 
     @property
@@ -182,10 +160,13 @@ class ActionHead(nn.Module):
 
     def read_tokens(self, vl: VLBatch) -> Tensor:
         """The norm and the VL self-attention: tokens (batch, key_len, token_width) that have read each other."""
-        readable = None
+        tokens, readable = vl.tokens, None
         if self.masking.vl_self_attention == "closed" and self.vl_blocks:
             readable = dit.Readable.where(vl.backbone_attention_mask)
-        tokens = self.vl_norm(vl.tokens)
+        if self.masking.vl_self_attention != "open" and self.masking.cross_attention == "closed":
+            # Nobody will ever read the padding: set to 0, NaN in it does not even reach a gradient.
+            tokens = torch.where(vl.backbone_attention_mask[..., None], tokens, 0.0)
+        tokens = self.vl_norm(tokens)
         for block in self.vl_blocks:
             tokens = block(tokens, None, readable, None)
         return tokens
@@ -228,6 +209,25 @@ class ActionHead(nn.Module):
     def decode(self, x: Tensor, embodiment_id: Tensor) -> Tensor:
         """Velocities (batch, action_horizon, decoded_dim), group by group."""
         return torch.cat([decoder(x, embodiment_id) for decoder in self.decoders.values()], dim=-1)
+
+    def counted(self, batch: ActionBatch) -> Bool[Tensor, "batch action_horizon decoded_dim"]:
+        """Which entries the loss sums, by `masking.loss`: True = summed."""
+        if self.masking.loss == "open":
+            counted = torch.ones_like(batch.actions, dtype=torch.bool)
+        elif self.masking.loss == "dims":
+            counted = action_mask_dims_only(batch.dim_mask, batch.step_mask.shape[1])
+        else:
+            counted = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
+        return counted[..., : self.config.decoded_dim]
+
+    def compare(self, velocity_pred: Tensor, velocity_target: Tensor, counted: Tensor) -> Tensor:
+        """The loss: the squared error of what is counted, divided by what `masking.loss_denominator` says."""
+        if self.masking.loss_denominator == "valid":
+            return masked_velocity_loss(velocity_pred, velocity_target, counted)
+        error = velocity_error_sum(velocity_pred, velocity_target, counted)
+        if self.masking.loss_denominator == "valid_plus_eps":
+            return error / (counted.sum().to(error.dtype) + 1e-6)
+        return error / counted.numel()
 
     # all of them together
 
@@ -275,22 +275,7 @@ class ActionHead(nn.Module):
         self._all_decoded(batch.dim_mask)
         target = velocity_target(batch.actions, noise)[..., :decoded]
         counted = self.counted(batch)
-        if self.masking.loss_denominator == "valid":
-            loss = masked_velocity_loss(pred, target, counted)
-        else:
-            divisors = {"valid_plus_eps": counted.sum().to(pred.dtype) + 1e-6, "all": counted.numel()}
-            loss = velocity_error_sum(pred, target, counted) / divisors[self.masking.loss_denominator]
-        return HeadLoss(loss, pred, target, counted)
-
-    def counted(self, batch: ActionBatch) -> Bool[Tensor, "batch action_horizon decoded_dim"]:
-        """Which entries the loss sums, by `masking.loss`: True = summed."""
-        if self.masking.loss == "open":
-            counted = torch.ones_like(batch.actions, dtype=torch.bool)
-        elif self.masking.loss == "dims":
-            counted = action_mask_dims_only(batch.dim_mask, batch.step_mask.shape[1])
-        else:
-            counted = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
-        return counted[..., : self.config.decoded_dim]
+        return HeadLoss(self.compare(pred, target, counted), pred, target, counted)
 
     @checked
     @torch.no_grad()
@@ -389,6 +374,32 @@ class ActionHead(nn.Module):
                 f"dim_mask: got real dim {self.config.decoded_dim + lost[0].item()}, expected real dims only among the "
                 f"first {self.config.decoded_dim}, for which there are decoders"
             )
+
+    def _make_parts(self, c: HeadConfig) -> None:
+        self.state_encoder = EmbodimentMLP(c.embodiments, c.state_dim * c.state_history, c.hidden, c.width)
+        self.action_encoder = ActionEncoder(c.embodiments, c.padded_dim, c.width)
+        self.future_tokens = nn.Parameter(torch.zeros(c.future_tokens, c.width)) if c.future_tokens else None
+        self.step_embedding = None if c.max_steps is None else nn.Parameter(torch.zeros(c.max_steps, c.width))
+        self.vl_norm = nn.LayerNorm(c.token_width) if c.vl_norm else nn.Identity()
+        self.vl_blocks = nn.ModuleList(
+            dit.Block(c.token_width, c.vl_heads, None, False, True, c.vl_dropout, c.vl_final_dropout)
+            for _ in range(c.vl_layers)
+        )
+        self.dit = dit.DiT(
+            c.width,
+            c.token_width,
+            c.hidden,
+            heads=c.heads,
+            layers=c.layers,
+            interleave=c.interleave,
+            turns=c.turns,
+            adaptive=c.adaptive,
+            dropout=c.dropout,
+            final_dropout=c.final_dropout,
+        )
+        self.decoders = nn.ModuleDict(
+            {name: EmbodimentMLP(c.embodiments, c.hidden, c.hidden, size) for name, size in c.groups}
+        )
 
     @torch.no_grad()
     def _draw_weights(self, generator: torch.Generator) -> None:

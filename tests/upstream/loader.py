@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import torch
+from torch import nn
 
 OLDER, NEWER = (Path(sys.prefix) / f"lerobot-{release}" for release in ("0.4.4", "0.6.1"))
 """Where `make upstream` puts the last release with N1.5, and one with N1.7."""
@@ -52,69 +53,75 @@ def missing() -> str | None:
     return None
 
 
-def head_n1_5(**changes) -> torch.nn.Module:
-    """A tiny N1.5 head with random weights, in float64, in eval mode."""
+def head_n1_5(vl_layers: int = 1, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> nn.Module:
+    """A tiny N1.5 head with random weights, in float64, in eval mode.
+
+    Args:
+        vl_layers: of VL self-attention.
+        blocks, vl_blocks: what to change in the configuration of the DiT and of the VL self-attention.
+        changes: what to change elsewhere in the configuration.
+    """
     with _packages(OLDER):
         module = importlib.import_module("lerobot.policies.groot.action_head.flow_matching_action_head")
         module.BatchFeature = Bag
-        config = _config(
-            action_dim=DIMS, num_target_vision_tokens=2, expand_batch=None, vl_self_attention_cfg=_layers(1), **changes
-        )
-        config.diffusion_model_cfg["cross_attention_dim"] = WIDTH
+        config = _config(vl_layers, blocks, vl_blocks, {"action_dim": DIMS, "num_target_vision_tokens": 2} | changes)
+        config.diffusion_model_cfg["cross_attention_dim"] = config.backbone_embedding_dim
         return module.FlowmatchingActionHead(config).double().eval()
 
 
-def head_n1_7(vl_layers: int = 0, attend_text_every_n_blocks: int = 2, **changes) -> torch.nn.Module:
-    """A tiny N1.7 head with random weights, in float64, in eval mode; `vl_layers` of VL self-attention."""
+def head_n1_7(vl_layers: int = 0, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> nn.Module:
+    """A tiny N1.7 head with random weights, in float64, in eval mode; arguments as of `head_n1_5`."""
     with _packages(NEWER):
         module = importlib.import_module("lerobot.policies.groot.groot_n1_7")
         module.BatchFeature = Bag
-        config = _config(
-            max_action_dim=DIMS,
-            state_history_length=1,
-            use_alternate_vl_dit=True,
-            attend_text_every_n_blocks=attend_text_every_n_blocks,
-            state_dropout_prob=0.0,
-            tune_vlln=True,
-            vl_self_attention_cfg=_layers(vl_layers),
-            **changes,
-        )
-        return module.GR00TN17ActionHead(config).double().eval()
+        own = {
+            "max_action_dim": DIMS,
+            "state_history_length": 1,
+            "use_alternate_vl_dit": True,
+            "attend_text_every_n_blocks": 2,
+            "state_dropout_prob": 0.0,
+            "tune_vlln": True,
+        }
+        return module.GR00TN17ActionHead(_config(vl_layers, blocks, vl_blocks, own | changes)).double().eval()
 
 
-def _config(**more) -> SimpleNamespace:
+def _config(vl_layers: int, blocks: dict | None, vl_blocks: dict | None, changes: dict) -> SimpleNamespace:
     """What both heads read of their configuration. Heads only look attributes up, so a namespace will do."""
-    return SimpleNamespace(
-        hidden_size=12,
-        input_embedding_dim=16,
-        backbone_embedding_dim=WIDTH,
-        max_state_dim=STATE,
-        action_horizon=HORIZON,
-        max_num_embodiments=3,
-        num_inference_timesteps=4,
-        num_timestep_buckets=1000,
-        noise_beta_alpha=1.5,
-        noise_beta_beta=1.0,
-        noise_s=0.999,
-        add_pos_embed=True,
-        max_seq_len=64,
-        use_vlln=True,
-        tune_projector=True,
-        tune_diffusion_model=True,
-        diffusion_model_cfg=_layers(8) | {"attention_head_dim": 8, "output_dim": 12, "interleave_self_attention": True},
-        **more,
-    )
-
-
-def _layers(number: int) -> dict:
-    return {
-        "num_layers": number,
-        "num_attention_heads": 2,
-        "attention_head_dim": WIDTH // 2,
-        "dropout": 0.0,
-        "final_dropout": False,
-        "positional_embeddings": None,
+    config = {
+        "hidden_size": 12,
+        "input_embedding_dim": 16,
+        "backbone_embedding_dim": WIDTH,
+        "max_state_dim": STATE,
+        "action_horizon": HORIZON,
+        "max_num_embodiments": 3,
+        "num_inference_timesteps": 4,
+        "num_timestep_buckets": 1000,
+        "noise_beta_alpha": 1.5,
+        "noise_beta_beta": 1.0,
+        "noise_s": 0.999,
+        "add_pos_embed": True,
+        "max_seq_len": 64,
+        "use_vlln": True,
+        "tune_projector": True,
+        "tune_diffusion_model": True,
+        "expand_batch": None,
+    } | changes
+    one_block = {"num_attention_heads": 2, "dropout": 0.0, "final_dropout": False, "positional_embeddings": None}
+    config["diffusion_model_cfg"] = {
+        **one_block,
+        "num_layers": 8,
+        "attention_head_dim": config["input_embedding_dim"] // 2,
+        "output_dim": config["hidden_size"],
+        "interleave_self_attention": True,
+        **(blocks or {}),
     }
+    config["vl_self_attention_cfg"] = {
+        **one_block,
+        "num_layers": vl_layers,
+        "attention_head_dim": config["backbone_embedding_dim"] // 2,
+        **(vl_blocks or {}),
+    }
+    return SimpleNamespace(**config)
 
 
 @contextmanager
