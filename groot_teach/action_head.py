@@ -118,8 +118,11 @@ class ActionEncoder(nn.Module):
 
     def forward(self, noisy_actions: Tensor, bucket: Tensor, embodiment_id: Tensor) -> Tensor:
         seen = self.first(noisy_actions, embodiment_id)
-        waves = dit.slow_to_fast_waves(bucket, self.width, last_rate=self.width // 2).to(seen.dtype)
-        both = torch.cat([seen, waves[:, None].expand_as(seen)], dim=-1)
+        half = self.width // 2
+        index = torch.arange(half, dtype=torch.float32, device=bucket.device)
+        rates = torch.exp(-index * (torch.tensor(10_000.0).log() / half))  # float32 at every step, like upstream
+        time = dit.waves(bucket, rates).to(seen.dtype)
+        both = torch.cat([seen, time[:, None].expand_as(seen)], dim=-1)
         return self.third(silu(self.second(both, embodiment_id)), embodiment_id)
 
 

@@ -194,14 +194,9 @@ class Block(nn.Module):
 # -------------------------------------------------------------------------------------------------- the flow time
 
 
-def slow_to_fast_waves(bucket: Tensor, width: int, last_rate: int) -> Tensor:
-    """Sines and cosines of the time bucket, float32, at `width / 2` rates from 1 to about 1/10000: `batch, width`.
-
-    Float32 whatever the head's dtype, as in both places upstream. `last_rate` is the index at which the rate is
-    exactly 1/10000: the number of rates in the action encoder, one less in the transformer.
-    """
-    index = torch.arange(width // 2, dtype=torch.float32, device=bucket.device)
-    angle = bucket.float()[:, None] * torch.exp(-index * log(10_000) / last_rate)
+def waves(bucket: Tensor, rates: Tensor) -> Tensor:
+    """Sines, then cosines of the time bucket at each rate: `batch, 2 * rates`. Float32, whatever the head's dtype."""
+    angle = bucket.float()[:, None] * rates
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
@@ -220,9 +215,10 @@ class TimeEncoder(nn.Module):
 
     def forward(self, bucket: Tensor) -> Tensor:
         half = self.WAVES // 2
-        sines, cosines = slow_to_fast_waves(bucket, self.WAVES, last_rate=half - 1).split(half, dim=-1)
-        waves = torch.cat([cosines, sines], dim=-1).to(self.first.weight.dtype)
-        return silu(self.second(silu(self.first(waves))))  # every reader begins with the second silu
+        index = torch.arange(half, dtype=torch.float32, device=bucket.device)
+        sines, cosines = waves(bucket, torch.exp(-log(10_000) * index / (half - 1))).split(half, dim=-1)
+        seen = torch.cat([cosines, sines], dim=-1).to(self.first.weight.dtype)
+        return silu(self.second(silu(self.first(seen))))  # every reader begins with the second silu
 
 
 # ------------------------------------------------------------------------------------------------- the transformer
