@@ -68,9 +68,10 @@ notebooks: $(VENV)/.stamp-full  ## run all notebooks in place, normalise them, r
 	@$(BIN)/python tools/run_notebooks.py
 	@$(BIN)/python tools/draw_figures.py
 
-bench: book $(VENV)/.stamp-full  ## measure page weight, widget latency, and ten runs of the stored outputs
+bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head
 	@$(BIN)/python benchmarks/pages.py
 	@$(BIN)/python benchmarks/stored_outputs.py
+	@$(BIN)/python benchmarks/action_head.py
 
 serve: book  ## build, then serve the site on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
