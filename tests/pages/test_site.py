@@ -124,7 +124,7 @@ def test_without_javascript_a_widget_shows_its_start_as_figure_and_text(visit, p
             assert f"{control['label']}: {control['shown'][position]}" in widget.locator(".explore-said").inner_text()
         assert widget.locator(".explore-said").bounding_box()["height"] > 10
         assert widget.locator(".explore-grid td, .explore-number").first.is_visible()
-        assert widget.locator("input").first.is_disabled()
+        assert widget.locator("input, select").first.is_disabled()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
