@@ -54,20 +54,25 @@ class Observation:
 
 
 @dataclass(frozen=True, eq=False)
-class HeadLoss:
-    """A loss, and what it was made of.
+class HeadAnswer:
+    """What a head answers in training, before anybody makes one number of it.
 
     Attributes:
-        loss: the number to train on.
         velocity_pred: `batch, action_horizon, decoded_dim`: the head's answer.
         velocity_target: the same: what it should have been.
-        counted: the same, bool, True = this entry was summed.
+        counted: the same, bool, True = the loss sums this entry.
     """
 
-    loss: Float[Tensor, ""]
     velocity_pred: Float[Tensor, "batch action_horizon decoded_dim"]
     velocity_target: Float[Tensor, "batch action_horizon decoded_dim"]
     counted: Bool[Tensor, "batch action_horizon decoded_dim"]
+
+
+@dataclass(frozen=True, eq=False)
+class HeadLoss(HeadAnswer):
+    """The same, and the number to train on: `loss`."""
+
+    loss: Float[Tensor, ""]
 
 
 # ------------------------------------------------------------------------------------------- one robot, one weight
@@ -232,6 +237,20 @@ class ActionHead(nn.Module):
             return error / (counted.sum().to(error.dtype) + 1e-6)
         return error / counted.numel()
 
+    def divisor(self, count: Tensor, entries: Tensor) -> Tensor:
+        """What `compare` divides by, for a batch in pieces: `count` entries that are summed, among `entries` in all.
+
+        Raises:
+            ValueError: nothing is counted, unless the masking divides by all entries or by the count + 1e-6.
+        """
+        if self.masking.loss_denominator == "all":
+            return entries
+        if self.masking.loss_denominator == "valid_plus_eps":
+            return count + 1e-6
+        if count == 0:
+            raise ValueError("count: got no real entry, expected at least one; a mean over nothing is not a number")
+        return count
+
     # all of them together
 
     @checked
@@ -272,13 +291,28 @@ class ActionHead(nn.Module):
         Source: huggingface/lerobot v0.4.4, `flow_matching_action_head.py` 266-343; 0.6.1, `groot_n1_7.py` 567-631. We
         differ: `noise` and `t` are arguments, and an empty mask is an error where N1.5 gives NaN.
         """
+        answer = self.answer(observation, batch, noise, t)
+        pred, target, counted = answer.velocity_pred, answer.velocity_target, answer.counted
+        return HeadLoss(pred, target, counted, self.compare(pred, target, counted))
+
+    @checked
+    def answer(
+        self,
+        observation: Observation,
+        batch: ActionBatch,
+        noise: Float[Tensor, "batch action_horizon padded_dim"],
+        t: Float[Tensor, " batch"],
+    ) -> HeadAnswer:
+        """What the loss compares, and what it counts. Nothing need be real: who divides has to look at that.
+
+        Raises:
+            ValueError: as `forward`, or a real dim that no decoder answers for.
+        """
         noisy_actions = interpolate(batch.actions, noise, t)
         pred = self(observation, noisy_actions, t, batch.dim_mask, batch.step_mask)
-        decoded = self.config.decoded_dim
         self._all_decoded(batch.dim_mask)
-        target = velocity_target(batch.actions, noise)[..., :decoded]
-        counted = self.counted(batch)
-        return HeadLoss(self.compare(pred, target, counted), pred, target, counted)
+        target = velocity_target(batch.actions, noise)[..., : self.config.decoded_dim]
+        return HeadAnswer(pred, target, self.counted(batch))
 
     @checked
     @torch.no_grad()

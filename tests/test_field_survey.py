@@ -224,7 +224,7 @@ def directive(part):
 
 def test_the_table_has_a_row_for_each_policy_and_a_cell_for_each_column(small_book):
     html, doctree, _ = small_book(directive("table"))
-    rows = list(doctree.findall(field_survey.survey_row))
+    rows = list(doctree.findall(field_survey.table_row))
     assert [row["ids"][0] for row in rows] == ["survey-gr00t-n1", "survey-gr00t-n1-5", "survey-gr00t-n1-5-in-lerobot"]
     for row in rows:
         assert [cell["label"] for cell in row] == list(field_survey.COLUMNS)
@@ -236,7 +236,7 @@ def test_the_table_has_a_row_for_each_policy_and_a_cell_for_each_column(small_bo
 
 def test_a_cell_starts_with_the_word_that_the_numbers_count(small_book):
     _, doctree, _ = small_book(directive("table"))
-    row = list(doctree.findall(field_survey.survey_row))[2]
+    row = list(doctree.findall(field_survey.table_row))[2]
     heads = {cell["label"]: cell[0].astext() for cell in row}
     assert heads["Padded dims"] == "Not in the loss"
     assert heads["Steps past the end"] == "In the loss"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 from docutils import nodes
+from row_table import paragraph_of_links, pinned_links, row_table, status_of, table_cell, table_row
 from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
@@ -138,19 +139,8 @@ def anchor(row: dict) -> str:
 
 
 def links(row: dict) -> list[tuple[str, str]]:
-    """Address and text of each place in the code that a row was read from: one link for each range of lines."""
-    base = f"https://github.com/{row['repository']}/blob/{row['commit']}"
-    found = []
-    for path, lines in row["files"].items():
-        name = path.rsplit("/", 1)[-1]
-        if lines is None:
-            found.append((f"{base}/{path}", name))
-        for place, span in enumerate(str(lines).split(", ") if lines is not None else ()):
-            first, _, last = span.partition("-")
-            found.append(
-                (f"{base}/{path}#L{first}" + (f"-L{last}" if last else ""), f"{name} {span}" if not place else span)
-            )
-    return found
+    """Address and text of each place in the code that a row was read from."""
+    return pinned_links(row["repository"], row["commit"], row["files"])
 
 
 # ------------------------------------------------------------------------------------------------------- the numbers
@@ -213,18 +203,6 @@ def numbers(survey: dict) -> list[str]:
 # --------------------------------------------------------------------------------------------------------- the page
 
 
-class survey_table(nodes.General, nodes.Element):
-    """The search form, which starts hidden, and the table below it."""
-
-
-class survey_row(nodes.General, nodes.Element):
-    pass
-
-
-class survey_cell(nodes.General, nodes.Element):
-    pass
-
-
 class FieldSurvey(SphinxDirective):
     required_arguments = 1
 
@@ -255,15 +233,24 @@ class FieldSurvey(SphinxDirective):
         return [nodes.bullet_list("", *items, bullet="-")]
 
     def table(self, survey):
-        table = survey_table(designs=list(survey["designs"].items()), total=len(survey["policies"]))
-        for row in survey["policies"]:
-            line = survey_row(ids=[anchor(row)], status=row["status"], designs=" ".join(row["designs"]))
-            for place, (head, text) in enumerate(self.cells(row)):
-                cell = survey_cell(label=COLUMNS[place], first=place == 0)
+        designs = "".join(f'<option value="{letter}">{letter}</option>' for letter in survey["designs"])
+        table = row_table(
+            name="survey",
+            label="The survey as a table",
+            caption="Policies",
+            columns=COLUMNS,
+            before=FORM.format(designs=designs, total=len(survey["policies"])),
+        )
+        for policy in survey["policies"]:
+            line = table_row(
+                ids=[anchor(policy)], data={"status": policy["status"], "designs": " ".join(policy["designs"])}
+            )
+            for place, (head, text) in enumerate(self.cells(policy)):
+                said = table_cell(label=COLUMNS[place], first=place == 0)
                 if head:
-                    cell += nodes.paragraph("", head, classes=["survey-head"])
-                cell += text
-                line += cell
+                    said += nodes.paragraph("", head, classes=["row-head"])
+                said += text
+                line += said
             table += line
         return [table]
 
@@ -283,24 +270,19 @@ class FieldSurvey(SphinxDirective):
         head, how = said("tokens", "attention", "how")
         yield head, [*how, self.paragraph(f"Side: {row['tokens']['side']}")]
         yield said("inference", "padded_dims", "how")
-        yield None, [self.places(row)]
+        yield None, [paragraph_of_links(links(row))]
 
     def paragraph(self, markdown):
         return nodes.paragraph("", "", *self.words(markdown))
 
     def origin(self, row):
         """Run or read, whose, and which version."""
-        status = nodes.inline("", row["status"], classes=["survey-status", f"survey-{row['status']}"])
         words = self.words(f"{{cite}}`{row['cite']}`")
-        return [nodes.paragraph("", "", status, nodes.Text(f" {row['repository']}, {row['version']} "), *words)]
-
-    def places(self, row):
-        paragraph = nodes.paragraph("", "")
-        for address, text in links(row):
-            if paragraph.children:
-                paragraph += nodes.Text(", ")
-            paragraph += nodes.reference("", text, refuri=address, internal=False)
-        return paragraph
+        return [
+            nodes.paragraph(
+                "", "", status_of(row["status"]), nodes.Text(f" {row['repository']}, {row['version']} "), *words
+            )
+        ]
 
 
 FORM = """<form class="survey-form" role="search" aria-label="The survey" hidden>
@@ -317,49 +299,15 @@ FORM = """<form class="survey-form" role="search" aria-label="The survey" hidden
 """
 
 
-def visit_table(self, node):
-    options = "".join(f'<option value="{letter}">{letter}</option>' for letter, _ in node["designs"])
-    heads = "".join(f'<th role="columnheader" scope="col">{self.encode(column)}</th>' for column in COLUMNS)
-    self.body.append('<div class="survey">\n' + FORM.format(designs=options, total=node["total"]))
-    self.body.append('<div class="survey-scroll" role="region" aria-label="The survey as a table" tabindex="0">\n')
-    self.body.append('<table class="survey-table" role="table" aria-label="Policies">\n')
-    self.body.append(f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n')
-
-
-def depart_table(self, node):
-    self.body.append("</tbody></table>\n</div>\n</div>\n")
-
-
-def visit_row(self, node):
-    where = f'id="{node["ids"][0]}" data-status="{node["status"]}" data-designs="{node["designs"]}"'
-    self.body.append(f'<tr role="row" {where}>\n')
-
-
-def depart_row(self, node):
-    self.body.append("</tr>\n")
-
-
-def visit_cell(self, node):
-    label = self.attval(node["label"])
-    kind = 'th role="rowheader" scope="row"' if node["first"] else 'td role="cell"'
-    self.body.append(f'<{kind} data-label="{label}">')
-
-
-def depart_cell(self, node):
-    self.body.append("</th>\n" if node["first"] else "</td>\n")
-
-
 def add_front_end(app, pagename, templatename, context, doctree):
     """Only the page with the table loads its script and its style."""
-    if doctree is not None and any(doctree.findall(survey_table)):
+    if doctree is not None and any(table["name"] == "survey" for table in doctree.findall(row_table)):
         app.add_js_file("field_survey.js", defer="defer")
         app.add_css_file("field_survey.css")
 
 
 def setup(app):
-    app.add_node(survey_table, html=(visit_table, depart_table))
-    app.add_node(survey_row, html=(visit_row, depart_row))
-    app.add_node(survey_cell, html=(visit_cell, depart_cell))
+    app.setup_extension("row_table")
     app.add_directive("field-survey", FieldSurvey)
     app.connect("html-page-context", add_front_end)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

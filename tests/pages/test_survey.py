@@ -84,7 +84,7 @@ def test_design_and_status_narrow_the_rows_and_the_clear_button_gives_all_back(s
     run = shown(tab)
     assert run == [name for name in everyone if name in run]
     assert 0 < len(run) < len(everyone)
-    assert tab.locator("tbody tr:visible .survey-status").all_inner_texts() == ["run"] * len(run)
+    assert tab.locator("tbody tr:visible .row-status").all_inner_texts() == ["run"] * len(run)
     tab.get_by_label("Run or read").select_option("")
     tab.get_by_label("Design").select_option("D")
     assert shown(tab) == ["Octo"]
