@@ -329,6 +329,27 @@ def target_from(what):
     return answer
 
 
+def noise_apart(actions, noise):
+    return pad(actions, (0, noise.shape[2] - actions.shape[2])) - noise
+
+
+def points_at(share):
+    """The right velocity, and points at the flow times that `share` makes of `t`."""
+
+    def answer(actions, noise, t):
+        return noise + share(t) * noise_apart(actions, noise), noise_apart(actions, noise)
+
+    return answer
+
+
+def midpoints(noise, velocity, steps):
+    point, dt = noise, 1 / steps
+    for step in range(steps):
+        t = noise.new_full((len(noise),), step * dt)
+        point = point + dt * velocity(point + 0.5 * dt * velocity(point, t), t + 0.5 * dt)
+    return point
+
+
 def sampler(times, length):
     def answer(noise, velocity, steps):
         point = noise
@@ -395,6 +416,10 @@ def narrow(start, after):
     return answer
 
 
+on_the_line = narrow(lambda first: first, lambda now, first, t, n: (1 - t) * first)
+"""Right: what the mistakes below are made of."""
+
+
 def refilled_after_the_step_number(noise, velocity, steps, action_dim):
     point = noise.clone()
     for step in range(1, steps + 1):
@@ -418,6 +443,18 @@ NAMED = [
         "the velocity from here to the end",
         target_from(lambda actions, noise, noisy, t: (1 - t) * (actions - noise)),
     ),
+    (
+        "2.1",
+        "the line runs backwards, the velocity does not",
+        lambda actions, noise, t: (openpi_from_its_own_names(actions, noise, t)[0], noise_apart(actions, noise)),
+    ),
+    (
+        "2.1",
+        "the padded input is zero",
+        lambda actions, noise, t: (appended_at_the_end(actions, noise, t)[0], noise_apart(actions, noise)),
+    ),
+    ("2.1", "one flow time for the whole batch", points_at(lambda t: t[0])),
+    ("2.1", "the line is cut into thousandths", points_at(lambda t: b11((1000 * t).floor()) / 1000)),
     ("2.2", "N1.7's formula", lambda s: (0.999 * (1 - s), (999 * (1 - s)).long())),
     ("2.2", "openpi's flow time", lambda s: (0.999 * s + 0.001, (999 * s + 1).long())),
     ("2.2", "s is not turned round", lambda s: (s.div(0.999), s.div(0.999).mul(1000).trunc().long())),
@@ -437,6 +474,8 @@ NAMED = [
     ("2.3", "the prediction taken for an action", lambda x, v, t: (x, v)),
     ("2.3", "one step of the sampler", lambda x, v, t: (x, x + 0.25 * v)),
     ("2.3", "divided instead of multiplied", lambda x, v, t: (x - v / b11(t), x + v / (1 - b11(t)))),
+    ("2.3", "one flow time for the whole batch", lambda x, v, t: (x - t[0] * v, x + (1 - t[0]) * v)),
+    ("2.4", "not Euler's step", midpoints),
     ("2.4", "walks from 1 down to 0", down_from_one),
     ("2.4", "the velocity where the step ends", all_but_the_first),
     ("2.4", "flow times from 0 to 1, both included", sampler(lambda n: torch.linspace(0, 1, n), lambda n: 1 / n)),
@@ -456,6 +495,23 @@ NAMED = [
     ("2.5", "the padded dims drift", lambda x, noise, m, t: x),
     ("2.5", "real dims are refilled too", lambda x, noise, m, t: noise - b11(t) * noise),
     ("2.5", "the mask is upside down", lambda x, noise, m, t: torch.where(m[:, None], b11(1 - t) * noise, x)),
+    (
+        "2.5",
+        "the first n dims taken for the real ones",
+        lambda x, noise, m, t: torch.stack(
+            [
+                torch.cat([point[:, :n], (1 - far) * padding[:, n:]], dim=1)
+                for point, padding, n, far in zip(x, noise, m.sum(1), t, strict=True)
+            ]
+        ),
+    ),
+    ("2.5", "one flow time for the whole batch", lambda x, noise, m, t: torch.where(m[:, None], x, noise * (1 - t[0]))),
+    ("2.6", "walks from 1 down to 0", lambda noise, v, n, d: on_the_line(noise, lambda x, t: -v(x, 1 - t), n, d)),
+    (
+        "2.6",
+        "the answer is still padded",
+        lambda noise, v, n, d: pad(on_the_line(noise, v, n, d), (0, noise.shape[2] - d)),
+    ),
     ("2.6", "the padded dims keep their noise", narrow(lambda first: first, lambda now, first, t, n: first)),
     ("2.6", "the padded dims keep their noise", narrow(lambda first: first, lambda now, first, t, n: now)),
     ("2.6", "the padded dims are zero", narrow(torch.zeros_like, lambda now, first, t, n: 0)),
@@ -471,6 +527,11 @@ NAMED = [
 def test_a_mistake_is_called_by_its_name_however_it_is_written(exercise_id, name, answer):
     verdict = grade(EXERCISES[exercise_id], answer)
     assert (verdict.status, verdict.misconception) == ("wrong", name)
+
+
+def test_every_known_mistake_is_written_a_second_time():
+    known = {(exercise.id, mistake.name) for exercise in EXERCISES.values() for mistake in exercise.misconceptions}
+    assert known == {(exercise_id, name) for exercise_id, name, _ in NAMED}
 
 
 ONLY_WRONG = [

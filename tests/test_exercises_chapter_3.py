@@ -426,8 +426,22 @@ def looped_to_the_last_step(squared, action_is_pad):
     return torch.tensor(parts, dtype=torch.float64)
 
 
+def sample_by_sample(of_one):
+    """From the squared errors and the mask of one sample to an answer to 3.1."""
+
+    def answer(pred, target, action_mask):
+        return torch.stack([of_one(*sample) for sample in zip(square(pred, target), action_mask, strict=True)])
+
+    return answer
+
+
 def slip_by_einsum(pred, target, step_mask):
     return torch.einsum("bsd,bd->d", square(pred, target), step_mask.double()) / step_mask.sum()
+
+
+def by_counted_steps(squared, action_mask):
+    parts = [errors[mask].sum() / mask.any(1).sum() for errors, mask in zip(squared, action_mask, strict=True)]
+    return sample_shares_by_loops(squared, action_mask)[0], torch.stack(parts) / sum(parts)
 
 
 def slip_with_an_axis_in_front(pred, target, step_mask):
@@ -443,6 +457,13 @@ NAMED = [
         "entries summed, steps counted",
         lambda p, t, m: (square(p, t) * m).sum((1, 2)) / m.any(-1, keepdim=True).sum((1, 2)),
     ),
+    ("3.1", "steps masked, dims not", sample_by_sample(lambda e, m: e[m.any(1)].mean())),
+    ("3.1", "dims masked, steps not", sample_by_sample(lambda e, m: e[:, m.any(0)].mean())),
+    (
+        "3.1",
+        "the mean of the steps' means",
+        sample_by_sample(lambda e, m: torch.stack([x[k].mean() for x, k in zip(e, m, strict=True) if k.any()]).mean()),
+    ),
     ("3.1", "the batch's number below the line", lambda p, t, m: torch.where(m, square(p, t) / m.sum(), 0).sum((1, 2))),
     ("3.1", "one number for the whole batch", lambda p, t, m: square(p, t)[m].mean()),
     ("3.1", "one number for the whole batch", loss.masked_velocity_loss),
@@ -453,6 +474,16 @@ NAMED = [
         "3.2",
         "padding behind the slice is counted",
         lambda m, head: ((m == 0).flatten(1).sum(1), m[:, :, head:].flatten(1).sum(1)),
+    ),
+    (
+        "3.2",
+        "all that stands behind the slice is cut off",
+        lambda m, head: ((~m[..., :head]).sum((1, 2)), torch.ones_like(m)[..., head:].sum((1, 2))),
+    ),
+    (
+        "3.2",
+        "the slice goes through the steps",
+        lambda m, head: tuple(half.flatten(1).sum(1) for half in ((~m)[:, :head, :], m[:, head:, :])),
     ),
     ("3.2", "the two are swapped", lambda m, head: (m[..., head:].sum((1, 2)), (~m[..., :head]).sum((1, 2)))),
     ("3.2", "real and padded are confused", lambda m, head: (m[..., :head].sum((1, 2)), (~m[..., head:]).sum((1, 2)))),
@@ -505,6 +536,16 @@ NAMED = [
         ),
     ),
     (
+        "3.3",
+        "the group's share, given to each of its dims",
+        lambda e, n: (
+            torch.cat([group.mean().repeat(len(group)) for group in e.split(n.tolist())])
+            / sum(group.mean() for group in e.split(n.tolist()))
+        ),
+    ),
+    ("3.4", "the samples' steps are counted", by_counted_steps),
+    ("3.4", "the mask is upside down", lambda e, m: sample_shares_by_loops(e, m.logical_not())),
+    (
         "3.4",
         "both are token-weighted",
         lambda e, m: (
@@ -552,6 +593,12 @@ NAMED = [
         lambda e, pad: (pad.shape[1] - (~pad).sum(1).double() + 1) / pad.shape[1],
     ),
     ("3.5", "action_is_pad is read upside down", lambda e, pad: 1 - (e * pad).sum(1) / e.sum(1)),
+    (
+        "3.5",
+        "measured by the recorded steps",
+        lambda e, pad: last_action_by_shifting(e, pad) / (1 - (e * pad).sum(1) / e.sum(1)),
+    ),
+    ("3.5", "the sum is not a part", lambda e, pad: last_action_by_shifting(e, pad) * e.sum(1)),
     ("3.5", "part of the whole batch", lambda e, pad: last_action_by_shifting(e, pad) * e.sum(1) / e.sum()),
     ("3.6", "masked after the arithmetic", by_autograd(lambda p, t, m: (square(p, t) * m).sum() / m.sum())),
     ("3.6", "masked after the arithmetic", by_autograd(lambda p, t, m: ((p - t) ** 2)[m].mean())),
@@ -618,6 +665,11 @@ NAMED = [
 def test_a_mistake_is_called_by_its_name_however_it_is_written(exercise_id, name, answer):
     verdict = grade(EXERCISES[exercise_id], answer)
     assert (verdict.status, verdict.misconception) == ("wrong", name)
+
+
+def test_every_known_mistake_is_written_a_second_time():
+    known = {(exercise.id, mistake.name) for exercise in EXERCISES.values() for mistake in exercise.misconceptions}
+    assert known == {(exercise_id, name) for exercise_id, name, _ in NAMED}
 
 
 def masked_sum(p, t, m, dim=STEPS_AND_DIMS):

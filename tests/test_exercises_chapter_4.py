@@ -98,36 +98,96 @@ def hidden_by(fill):
     return lambda scores, mask: torch.where(mask, scores, torch.full_like(scores, fill)).softmax(-1)
 
 
-@pytest.mark.parametrize(
-    ("exercise_id", "name", "answer"),
-    [
-        ("4.1", "rows are hidden, not columns", lambda s, m: hidden_by(-torch.inf)(s, m.unsqueeze(-1))),
-        ("4.1", "the mask is upside down", lambda s, m: weights_by_exponentials(s, ~m)),
-        ("4.1", "hidden after the softmax", lambda s, m: torch.where(m[:, None], s.softmax(-1), 0.0)),
-        ("4.1", "a mask of ones and zeros is added", lambda s, m: torch.softmax(s + m[:, None], -1)),
-        ("4.1", "a score of 0 is not hidden", lambda s, m: torch.softmax(s * m[:, None], -1)),
-        ("4.1", "rows and columns are hidden", lambda s, m: hidden_by(-torch.inf)(s, m[:, None] & m[:, :, None])),
-        ("4.2", "seats are numbered", lambda m: torch.arange(m.shape[1]).expand(len(m), -1).clone()),
-        ("4.2", "padding is always 0", lambda m: positions_by_loop(m) * m),
-        ("4.2", "counted from 1", lambda m: m.long().cumsum(dim=1)),
-        ("4.3", "the bias is forgotten", lambda q, k, b, n: share_by_library(q, k, 0 * b, n)),
-        ("4.3", "one padded token for all", lambda q, k, b, n: share_by_library(q, k, b, 1)),
-        ("4.3", "every token counts the same", lambda q, k, b, n: q[:, 0] * 0 + n / (n + k.shape[1])),
-        ("4.4", ".bool() turned it upside down", lambda a, n: (a[:, 0] != 0).expand(-1, n, -1)),
-        ("4.4", "only minus infinity hides", lambda a, n: a[:, 0].isfinite().expand(-1, n, -1)),
-        ("4.4", "one row for all queries", lambda a, n: a[:, 0] == 0),
-        ("4.5", "the token mask is not used", lambda r, i, b, e: ~i if b % (2 * e) == 0 else i),
-        ("4.5", "images first", lambda r, i, b, e: r & (i if b % (2 * e) == 0 else ~i)),
-        ("4.6", "causal, and padding is read", lambda pad: look_back_by_loop(torch.zeros_like(pad))),
-        ("4.6", "action_is_pad taken for a step mask", lambda pad: may_read_earlier_steps(pad)),
-        ("4.7", "a softmax over nothing", lambda s, v, m: hidden_by(-torch.inf)(s, m) @ v),
-        ("4.7", "nothing became everything", lambda s, v, m: hidden_by(torch.finfo(torch.float64).min)(s, m) @ v),
-        ("4.7", "hidden after the softmax", lambda s, v, m: torch.where(m, s.softmax(-1), 0.0) @ v),
-    ],
-)
+def share_by_exponentials(query, real_keys, key_bias, zeros, scale):
+    read = ((real_keys * query[:, None]).sum(-1) * scale).exp().sum(1)
+    hidden = zeros * ((query * key_bias).sum(-1) * scale).exp()
+    return hidden / (read + hidden)
+
+
+def turns(text, images, is_text=lambda block, every: block // 2 % every == 0):
+    """An answer to 4.5: what the two kinds of blocks read, of `AlternateMasks`, and which is which."""
+    return lambda real, image, block, every: (text if is_text(block, every) else images)(real, image)
+
+
+def text(real, image):
+    return alternate_masks(real, image).text
+
+
+def images(real, image):
+    return alternate_masks(real, image).image
+
+
+def look_back(reads):
+    """An answer to 4.6 by loops: `reads(is_pad, row, column)` says whether one step may read another."""
+
+    def answer(action_is_pad):
+        steps = range(action_is_pad.shape[1])
+        return torch.tensor([[[reads(pad, r, c) for c in steps] for r in steps] for pad in action_is_pad.tolist()])
+
+    return answer
+
+
+NAMED = [
+    ("4.1", "rows are hidden, not columns", lambda s, m: hidden_by(-torch.inf)(s, m.unsqueeze(-1))),
+    ("4.1", "the mask is upside down", lambda s, m: weights_by_exponentials(s, ~m)),
+    ("4.1", "hidden after the softmax", lambda s, m: torch.where(m[:, None], s.softmax(-1), 0.0)),
+    ("4.1", "a mask of ones and zeros is added", lambda s, m: torch.softmax(s + m[:, None], -1)),
+    ("4.1", "a score of 0 is not hidden", lambda s, m: torch.softmax(s * m[:, None], -1)),
+    ("4.1", "rows and columns are hidden", lambda s, m: hidden_by(-torch.inf)(s, m[:, None] & m[:, :, None])),
+    ("4.2", "seats are numbered", lambda m: torch.arange(m.shape[1]).expand(len(m), -1).clone()),
+    ("4.2", "padding is always 0", lambda m: positions_by_loop(m) * m),
+    ("4.2", "counted from 1", lambda m: m.long().cumsum(dim=1)),
+    ("4.2", "padding before the first token is -1", lambda m: m.int().cumsum(dim=1).sub(1)),
+    ("4.2", "counted from the right", lambda m: positions_by_loop(m.flip(1)).flip(1)),
+    ("4.3", "zeros are not read", lambda q, k, b, n: 0 * share_by_library(q, k, b, n)),
+    ("4.3", "scores are not scaled", lambda q, k, b, n: share_by_exponentials(q, k, b, n, scale=1)),
+    (
+        "4.3",
+        "padding against real instead of against all",
+        lambda q, k, b, n: n / (q[:, None] @ (k - b).mT / q.shape[1] ** 0.5).exp().sum((1, 2)),
+    ),
+    ("4.3", "the bias is forgotten", lambda q, k, b, n: share_by_library(q, k, 0 * b, n)),
+    ("4.3", "one padded token for all", lambda q, k, b, n: share_by_library(q, k, b, 1)),
+    ("4.3", "every token counts the same", lambda q, k, b, n: q[:, 0] * 0 + n / (n + k.shape[1])),
+    ("4.4", ".bool() turned it upside down", lambda a, n: (a[:, 0] != 0).expand(-1, n, -1)),
+    ("4.4", "only minus infinity hides", lambda a, n: a[:, 0].isfinite().expand(-1, n, -1)),
+    ("4.4", "one row for all queries", lambda a, n: a[:, 0] == 0),
+    ("4.4", "still a float mask", lambda a, n: torch.cat([a] * n, dim=2)[:, 0]),
+    ("4.4", "queries and keys have changed places", lambda a, n: may_read_real(from_additive_mask(a[:, 0, 0]), n).mT),
+    ("4.5", "an absent camera is read", turns(text, lambda real, image: image)),
+    ("4.5", "padding is read as text", turns(lambda real, image: ~image, images)),
+    ("4.5", "self-attention blocks are not counted", turns(text, images, lambda b, e: b in range(0, 99, e))),
+    ("4.5", "always every second one", turns(text, images, lambda b, e: b in (0, 4, 8, 12))),
+    ("4.5", "the token mask is not used", lambda r, i, b, e: ~i if b % (2 * e) == 0 else i),
+    ("4.5", "images first", lambda r, i, b, e: r & (i if b % (2 * e) == 0 else ~i)),
+    ("4.6", "causal, and padding is read", lambda pad: look_back_by_loop(torch.zeros_like(pad))),
+    ("4.6", "action_is_pad taken for a step mask", lambda pad: may_read_earlier_steps(pad)),
+    ("4.6", "a padded step has nothing to read", look_back(lambda pad, r, c: c <= r and not pad[c])),
+    (
+        "4.6",
+        "padded rows are hidden, padded columns read",
+        look_back(lambda pad, r, c: c == r or (c < r and not pad[r])),
+    ),
+    ("4.6", "steps look ahead", look_back(lambda pad, r, c: c == r or (c > r and not pad[c]))),
+    ("4.6", "nobody reads itself", look_back(lambda pad, r, c: c < r and not pad[c])),
+    ("4.6", "every real step is read", look_back(lambda pad, r, c: c == r or not pad[c])),
+    ("4.7", "an added constant cancels", lambda s, v, m: torch.where(m, s, s - 9000.0).softmax(-1) @ v),
+    ("4.7", "nobody reads anything", lambda s, v, m: s.softmax(-1) @ v * m.all(-1, keepdim=True)),
+    ("4.7", "a softmax over nothing", lambda s, v, m: hidden_by(-torch.inf)(s, m) @ v),
+    ("4.7", "nothing became everything", lambda s, v, m: hidden_by(torch.finfo(torch.float64).min)(s, m) @ v),
+    ("4.7", "hidden after the softmax", lambda s, v, m: torch.where(m, s.softmax(-1), 0.0) @ v),
+]
+
+
+@pytest.mark.parametrize(("exercise_id", "name", "answer"), NAMED)
 def test_a_mistake_is_called_by_name_however_it_is_written(exercise_id, name, answer):
     verdict = check(exercise_id, answer)
     assert (verdict.status, verdict.misconception) == ("wrong", name)
+
+
+def test_every_known_mistake_is_written_a_second_time():
+    known = {(exercise.id, mistake.name) for exercise in chapter_4.EXERCISES for mistake in exercise.misconceptions}
+    assert known == {(exercise_id, name) for exercise_id, name, _ in NAMED}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +223,8 @@ def test_a_mistake_is_called_by_name_however_it_is_written(exercise_id, name, an
         ("4.7", lambda s, v, m: hidden_by(-torch.inf)(s, m).nan_to_num(1.0) @ v),
         ("4.7", lambda s, v, m: read_or_zero_by_sdpa(s, v, m) * m.all(-1, keepdim=True)),
         ("4.7", lambda s, v, m: read_or_zero_by_sdpa(s, v, ~m)),
+        ("4.7", lambda s, v, m: (hidden_by(-torch.inf)(s, m) @ v).index_fill(1, torch.tensor(0), 0.0)),
+        ("4.7", lambda s, v, m: torch.where(m.any(0), hidden_by(-torch.inf)(s, m), 0.0) @ v),
     ],
 )
 def test_another_wrong_answer_does_not_pass(exercise_id, answer):

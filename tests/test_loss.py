@@ -632,6 +632,42 @@ def test_padded_and_compact_agree_in_value_and_gradient_on_every_case(name, numb
         assert tried[kind] >= number / 50, kind
 
 
+def one_more(tensor: Tensor, axis: int) -> Tensor:
+    return torch.cat([tensor, tensor.narrow(axis, 0, 1)], axis)
+
+
+# Which argument is spoilt, and how. Most of these would broadcast or be cast somewhere.
+SPOILT = {
+    "no dims": (2, lambda mask: mask[:, :, 0]),
+    "no steps": (2, lambda mask: mask[:, 0]),
+    "an axis of length 1": (2, lambda mask: mask[..., None]),
+    "one step more": (2, partial(one_more, axis=1)),
+    "one sample more": (2, partial(one_more, axis=0)),
+    "one dim more": (1, partial(one_more, axis=2)),
+    "float": (2, lambda mask: mask.double()),
+    "int64": (2, lambda mask: mask.long()),
+    "another dtype": (1, lambda target: target.to(DTYPES[DTYPES.index(target.dtype) - 1])),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_spoilt_case_is_an_error_that_names_the_argument_and_never_a_number(name):
+    tried = Counter()
+
+    @settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    @given(cases, st.sampled_from(list(SPOILT)))
+    def check(case, how):
+        arguments, (place, spoil) = list(tensors_of(case)), SPOILT[how]
+        arguments[place] = spoil(arguments[place].detach())
+        named = ("velocity_pred", "velocity_target", "action_mask")[place]
+        with pytest.raises((ValueError, TypeCheckError), match=f"{named}('|: got dtype)"):
+            LOSSES[name][0](*arguments)
+        tried[how] += 1
+
+    check()
+    assert min(tried[how] for how in SPOILT) >= 5
+
+
 # ----------------------------------------------------------------------------------------- the published formulas
 
 

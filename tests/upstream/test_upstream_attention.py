@@ -148,7 +148,13 @@ def test_a_sample_without_images_has_rows_with_nothing_to_read_and_stays_finite_
 ):
     """0.6.1 cross_attention_dit.py 351-379 looks for no such row: scaled_dot_product_attention answers it."""
     no_image = Bag(backbone_output, image_mask=torch.zeros_like(backbone_output["image_mask"]))
-    assert predictions(head_n1_7(), no_image, action_input).isfinite().all()
+    head, read = head_n1_7(), []
+    first_image_block = head.model.transformer_blocks[2].attn1
+    first_image_block.to_out[0].register_forward_pre_hook(lambda module, given: read.append(given[0]))
+    predictions(head, backbone_output, action_input)
+    assert predictions(head, no_image, action_input).isfinite().all()
+    assert read[0].ne(0).all()
+    assert read[1].eq(0).all()
     turns = alternate_masks(no_image["backbone_attention_mask"], no_image["image_mask"])
     with pytest.raises(ValueError, match="without any True"):
         cross_attention(

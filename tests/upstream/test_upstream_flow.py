@@ -95,6 +95,18 @@ def test_the_earliest_time_of_n1_5_has_a_bucket_before_the_first(backbone_output
     assert calls[0][1].tolist() == time_bucket(t).tolist() == [-1, -1, -1]
 
 
+def test_in_bfloat16_n1_5_draws_no_time_before_the_noise_and_some_with_a_bucket_behind_the_last():
+    """v0.4.4 flow_matching_action_head.py 252-254, 311: in bfloat16, in which it trains by default, 0.999 is 1."""
+    head, times = head_n1_5(), {}
+    for dtype in (torch.float64, torch.bfloat16):
+        torch.manual_seed(0)
+        times[dtype] = head.sample_time(100_000, "cpu", dtype)
+    assert (times[torch.float64] < 0).any()
+    assert (times[torch.bfloat16] >= 0).all()
+    assert 0 < (times[torch.bfloat16] == 1).sum() < 100
+    assert (times[torch.bfloat16] * head.num_timestep_buckets).long().max() == 1000
+
+
 @EACH
 def test_sampling_is_our_euler_path_and_padded_dims_drift_freely(version, backbone_output, action_input, action_mask):
     """v0.4.4 flow_matching_action_head.py 359-397; 0.6.1 groot_n1_7.py 645-708."""
