@@ -30,6 +30,12 @@ WATCH = """() => {
   }, {capture: true});
 }"""
 
+# How often an arrow key moves a control from its first value to its last.
+STEPS = """(control) => {
+  if (control.type === "range") return Number(control.max);
+  return (control.options ?? control.closest("fieldset").querySelectorAll("input")).length - 1;
+}"""
+
 
 def weight(urls: Iterable[str]) -> int:
     """Bytes on the wire of these files, with gzip; fonts and pictures are compressed already."""
@@ -51,12 +57,12 @@ def launch(playwright: Playwright, *flags: str) -> Browser:
 
 
 def moved_to_painted(tab: Page, widget: Locator, changes: int) -> list[float]:
-    """Milliseconds for each of `changes` key presses on the widget's first slider, back and forth."""
-    slider = widget.locator("input[type=range]").first
-    slider.focus()
-    slider.press("Home")
+    """Milliseconds for each of `changes` key presses on the widget's first slider, list or row of buttons."""
+    control = widget.locator("input[type=range], select, input[type=radio]:checked").first
+    control.focus()
+    control.press("Home")
     tab.evaluate(WATCH)
-    steps = int(slider.get_attribute("max"))
+    steps = control.evaluate(STEPS)
     for change in tqdm(range(changes), desc="changes", leave=False):
         tab.keyboard.press("ArrowRight" if change // steps % 2 == 0 else "ArrowLeft")
         tab.wait_for_timeout(20 + change % 17)  # at any moment of a frame, as readers do
