@@ -239,16 +239,46 @@ def test_n1_6_has_no_vl_self_attention_to_leak():
     assert head.masking is STRICT
 
 
+def test_the_probes_look_where_somebody_answers_if_not_all_dims_are_decoded():
+    clipped = replace(BATCH, dim_mask=REAL_DIMS & (torch.arange(DIMS) < 8))
+    for masking, leaks in ((ALL_OPEN, LEAKS), (STRICT, ())):
+        head = head_of("reads all", masking, decoders=(("arm", 5), ("claw", 3)))
+        assert leaks_found(head, observation(), clipped, NOISE, T) == tuple(leak.name for leak in leaks)
+
+
 def test_a_probe_that_cannot_look_does_not_say_shut():
     whole = replace(BATCH, step_mask=torch.ones_like(REAL_STEPS))
     with pytest.raises(ValueError, match=r"batch\.step_mask: got no padding"):
         leaks_found(head_of(), observation(), whole, NOISE, T)
 
 
-def test_probing_leaves_the_head_in_the_mode_it_was_in():
-    head = head_of("reads all", dropout=0.5).train()
+def test_probing_leaves_the_head_in_the_mode_it_was_in_and_the_global_generator_alone():
+    head, state = head_of("reads all", dropout=0.5).train(), torch.get_rng_state()
     assert found(head) == ()
     assert head.training
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize(("masking", "leaks"), [(ALL_OPEN, LEAKS), (STRICT, ())], ids=["open", "strict"])
+def test_the_probes_find_the_same_in_float32(masking, leaks):
+    seen = observation()
+    seen = replace(seen, vl=replace(seen.vl, tokens=seen.vl.tokens.float()), state=seen.state.float())
+    batch = replace(BATCH, actions=BATCH.actions.float())
+    names = leaks_found(head_of("reads all", masking).float(), seen, batch, NOISE.float(), T.float())
+    assert names == tuple(leak.name for leak in leaks)
+
+
+def test_a_sampler_that_forgets_one_padded_entry_leaks():
+    head = head_of()
+    honest = head.sample
+
+    def forgetful(*arguments):
+        path = honest(*arguments)
+        path[-1, 1, 0, DIMS - 1] = 0.5
+        return path
+
+    head.sample = forgetful
+    assert found(head) == ("rollout leak",)
 
 
 # ------------------------------------------------------------------------------------------------- what it computes

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import mse_loss, scaled_dot_product_attention
 
 from groot_teach.trace import readers, trace_masks
 
@@ -54,15 +54,22 @@ def test_a_mask_made_of_masks_is_watched_in_their_place():
 
 def test_a_mask_may_be_read_as_an_index_a_factor_or_an_argument_by_name():
     def three_ways(mask):
-        DATA[mask]
-        DATA * mask
-        scaled_dot_product_attention(DATA[None], DATA[None], DATA[None], attn_mask=mask[:, :2])
+        return (
+            DATA[mask],
+            DATA * mask,
+            scaled_dot_product_attention(DATA[None], DATA[None], DATA[None], attn_mask=mask[:, :2]),
+        )
 
-    assert [use.by for use in trace_masks(three_ways, mask=REAL)] == [
-        "__getitem__",
-        "mul",
-        "scaled_dot_product_attention",
-    ]
+    results = []
+    uses = trace_masks(lambda mask: results.extend(three_ways(mask)), mask=REAL)
+    assert [use.by for use in uses if use.how == "read"] == ["__getitem__", "mul", "scaled_dot_product_attention"]
+    for one, other in zip(results, three_ways(REAL), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_mask_is_watched_when_it_is_turned_around():
+    uses = trace_masks(lambda mask: (DATA.T * mask.T, DATA.mT + mask.data.mT), mask=REAL)
+    assert [(use.how, use.by, use.shape) for use in uses] == [("read", "mul", (3, 2)), ("read", "add", (3, 2))]
 
 
 def test_shape_dtype_line_and_calls_are_those_of_the_moment():
@@ -123,3 +130,31 @@ def test_gradients_flow_as_they_did():
     weight = torch.ones(3, requires_grad=True)
     trace_masks(lambda mask: hide(DATA * weight, mask).sum().backward(), mask=REAL)
     assert weight.grad.tolist() == [3, 1, 0]  # 0 + 3, 1, nothing
+
+
+def test_a_mask_is_not_taken_for_another_whose_name_holds_its_own():
+    uses = trace_masks(lambda mask, image_mask: hide(DATA, image_mask), mask=REAL, image_mask=REAL)
+    assert readers(uses, "image_mask") == ("hide",)
+    assert readers(uses, "mask") == ()
+
+
+def test_handed_is_what_a_function_was_given_and_not_what_it_made_of_it():
+    def rebinds(mask, other):
+        mask = mask & other
+        return DATA
+
+    uses = trace_masks(lambda a, b: rebinds(a, b), a=REAL, b=REAL)
+    assert [(use.mask, use.how, use.by) for use in uses] == [("a", "handed", "mask"), ("b", "handed", "other")]
+
+
+def test_it_is_the_code_that_asked_torch_that_reads_and_not_torch_itself_nor_a_lambda():
+    def asks(mask):
+        hidden = lambda mask: DATA * mask  # noqa: E731
+        return hidden(mask), mse_loss(DATA, mask.float())
+
+    uses = trace_masks(asks, mask=REAL)
+    assert [(use.how, use.function.split(".")[-1], use.by) for use in uses] == [
+        ("read", "asks", "mul"),
+        ("read", "asks", "mse_loss"),
+    ]
+    assert {use.file.split()[0] for use in uses} == {"test_trace.py"}

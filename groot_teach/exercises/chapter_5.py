@@ -57,7 +57,7 @@ SDPA_MASK = Exercise(
     misconceptions=(
         Misconception(
             name="a float of ones and zeros",
-            answer=lambda mask, heads, query_len: mask[:, None, None, :].double().repeat(1, heads, query_len, 1),
+            answer=lambda mask, heads, query_len: mask[:, None, None, :].float().repeat(1, heads, query_len, 1),
             message=(
                 "You made the mask a float. Attention *adds* a float mask to the scores, so a real token gains 1 and "
                 "padding is read all the same. Make it bool."
