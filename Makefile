@@ -34,12 +34,12 @@ FRESH := unset GROOT_TEACH_DATA && fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup book test unit nbval upstream notebooks bench serve lab lint format lock clean
+.PHONY: help setup book test unit nbval upstream notebooks experiments bench serve lab lint format lock clean
 
 help:  ## this list
 	@echo "Where the Padding Goes"
 	@echo
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  make book DATA=<LeRobot dataset folder>   chapter 1 on your own robot, beside the default book"
 	@echo "  make PYTHON=python3.12 ...                another Python, 3.11 or newer (after make clean)"
@@ -67,6 +67,13 @@ upstream: $(VENV)/.stamp-upstream  ## install LeRobot's two GR00T heads, so that
 notebooks: $(VENV)/.stamp-full  ## run all notebooks in place, normalise them, redraw the pictures of prose pages
 	@$(BIN)/python tools/run_notebooks.py
 	@$(BIN)/python tools/draw_figures.py
+
+# A run that was stopped goes on where it was. DATA=<the GR1 demo folder> also trains on that recording.
+RESULTS := groot_teach/results
+experiments: $(VENV)/.stamp-full  ## train the heads of chapter 6 again (half an hour on two cores) and store what came of it
+	@OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.experiments --out $(RESULTS)/dropped_masks.json
+	@$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.recorded "$(DATA)" --groups right_arm \
+	  --out $(RESULTS)/gr1_right_arm.json)
 
 bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head
 	@$(BIN)/python benchmarks/pages.py
@@ -124,7 +131,7 @@ $(VENV)/.stamp-full: $(if $(TORCH),,$(VENV)/.stamp-book) $(VENV)/.stamp-venv $(C
 	@echo "Installing torch (a few minutes, once)"
 	@$(PIP) install -c $(CONSTRAINTS) torch
 	@echo "Installing groot_teach, Jupyter and the tests (about a minute, once): a dot is a package"
-	@$(PIP) install -c $(CONSTRAINTS) -e '.[book,data,checkpoints,notebooks,test,lint]' | $(DOTS)
+	@$(PIP) install -c $(CONSTRAINTS) -e '.[book,data,checkpoints,train,notebooks,test,lint]' | $(DOTS)
 	@touch $@
 
 # Each release of LeRobot in a folder of its own, without the packages that it asks for: it would want an older torch.

@@ -67,3 +67,9 @@ recording's 44 columns the groups stand elsewhere, so `lerobot.read_episode` gat
 
 SO101 = Embodiment("SO-101", (("arm", 5), ("gripper", 1)), embodiment_id=2)
 """A desk-top arm with five joints and a gripper, the usual first robot of LeRobot's users."""
+
+TOY_DUAL_ARM = Embodiment("dual arm", (("arm", 3), ("claw", 1)), embodiment_id=0)
+TOY_SMALL_ARM = Embodiment("small arm", (("arm", 1), ("gripper", 1)), embodiment_id=1)
+TOY_HUMANOID = Embodiment("humanoid", (("arm", 4), ("hand", 2)), embodiment_id=2)
+"""Three robots of 4, 2 and 6 dims, as different in width as the real ones: for pictures of every entry, and for heads
+that are trained in seconds."""

@@ -12,6 +12,7 @@ import matplotlib
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Patch, Rectangle
 from torch import Tensor
 
@@ -306,6 +307,128 @@ def attention_maps(
         for kind, words in (("real", "a real key is read"), ("leak", "padding is read"))
     ]
     drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False)
+    return drawn
+
+
+@checked
+def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Picture:
+    """How each condition compares with another one, seed by seed: a dot a seed, and a line over the range of the seeds.
+
+    Orange: above 1 with every seed. Blue: below 1 with every seed. Grey: on both sides, or on 1 itself.
+
+    Args:
+        ratios: for each name a ratio a seed, all above 0.
+        x_name: what to write below.
+
+    Raises:
+        ValueError: no name, a name without a ratio, or a ratio that is not above 0.
+    """
+    if not ratios or not all(len(of_name) and min(of_name) > 0 for of_name in ratios.values()):
+        raise ValueError(f"ratios: got {ratios}, expected at least one name, each with ratios above 0")
+    drawn = picture(6.2, 0.7 + 0.28 * len(ratios))
+    axes = drawn.add_subplot()
+    axes.axvline(1, color="#777777", linewidth=1)
+    for row, of_name in enumerate(ratios.values()):
+        kind = "leak" if min(of_name) > 1 else "real" if max(of_name) < 1 else "padding"
+        marker, edge = {"leak": ("D", "#8A3C00"), "real": ("o", "#004F7A"), "padding": ("o", "#777777")}[kind]
+        axes.plot([min(of_name), max(of_name)], [row, row], color=FILLS[kind], linewidth=5, solid_capstyle="round")
+        places = [row] * len(of_name)
+        axes.scatter(
+            of_name, places, marker=marker, s=16, facecolors="white", edgecolors=edge, linewidths=0.9, zorder=3
+        )
+    axes.set_yticks(range(len(ratios)), [*ratios])
+    axes.set(xlabel=x_name, xscale="log", ylim=(len(ratios) - 0.4, -0.6))
+    low, high = axes.get_xlim()
+    marks = [mark for mark in (0.1, 0.2, 0.5, 0.7, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50) if low <= mark <= high]
+    axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+    return drawn
+
+
+@checked
+def curves_beside(
+    step: Sequence[int],
+    panels: dict[str, tuple[Float[Tensor, "seed point"], Float[Tensor, "seed point"]]],
+    names: tuple[str, str],
+    y_name: str,
+) -> Picture:
+    """Two conditions over the steps of training, a panel for each pair: the median of the seeds, and their range.
+
+    Args:
+        step: where the points are.
+        panels: for each title the first condition, blue, and the second, orange and dashed.
+        names: what the two are called.
+        y_name: what is drawn.
+
+    Raises:
+        ValueError: no panel, or curves of another length than `step`.
+    """
+    if not panels:
+        raise ValueError("panels: got none, expected at least one")
+    rows = -(-len(panels) // 4)
+    drawn = picture(7.4, 0.5 + 1.6 * rows)
+    places = drawn.subplots(rows, min(4, len(panels)), squeeze=False, sharex=True, sharey=True).flatten()
+    drawn.subplots_adjust(hspace=0.5)
+    for axes, (title, pair) in zip(places, panels.items(), strict=False):
+        for curves, kind, line in zip(pair, ("real", "leak"), ("-", "--"), strict=True):
+            if curves.shape[1] != len(step):
+                raise ValueError(f"panels[{title!r}]: got {curves.shape[1]} points, expected {len(step)} as in step")
+            low, high = curves.amin(dim=0).tolist(), curves.amax(dim=0).tolist()
+            axes.fill_between(step, low, high, color=FILLS[kind], alpha=0.2, linewidth=0)
+            axes.plot(step, curves.median(dim=0).values.tolist(), color=FILLS[kind], linestyle=line, linewidth=1.4)
+        axes.set_title(title, fontsize=8.5)
+        axes.set(yscale="log", xticks=[step[0], step[-1]])
+        axes.minorticks_off()
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in places[len(panels) :]:
+        axes.axis("off")
+    for place, axes in enumerate(places):
+        if place % 4 == 0:
+            axes.set_ylabel(y_name)
+        if place >= len(panels) - 4:
+            axes.set_xlabel("step")
+            axes.tick_params(labelbottom=True)
+    keys = [
+        Line2D([], [], color=FILLS[kind], linestyle=line, label=name)
+        for kind, line, name in zip(("real", "leak"), ("-", "--"), names, strict=True)
+    ]
+    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0.04 - 0.12 / rows), ncols=2, frameon=False)
+    return drawn
+
+
+@checked
+def hand_paths(
+    paths: dict[str, dict[str, Float[Tensor, "point 2"]]], goals: dict[str, Float[Tensor, " 2"]], names: Sequence[str]
+) -> Picture:
+    """Where the hand goes: a panel for each robot, a path for each condition; the first is blue, the others orange.
+
+    Args:
+        paths: for each robot, for each condition, the places of the hand, the start first.
+        goals: for each robot, where the hand shall be.
+        names: the conditions, three at most, in the order in which they are drawn.
+
+    Raises:
+        ValueError: no robot, more than three conditions, or a path or a goal that is missing.
+    """
+    styles = [("real", "-", "o"), ("leak", "--", "s"), ("leak", ":", "^")]
+    if not paths or not 1 <= len(names) <= len(styles):
+        raise ValueError(f"paths: got {len(paths)} robots and {len(names)} conditions, expected 1 or more, and 1 to 3")
+    drawn = picture(7.4, 2.9)
+    for axes, (robot, of_robot) in zip(drawn.subplots(1, len(paths), squeeze=False)[0], paths.items(), strict=True):
+        if robot not in goals or any(name not in of_robot for name in names):
+            raise ValueError(f"paths of {robot!r}: got {[*of_robot]}, expected {[*names]} and a goal")
+        for name, (kind, line, marker) in zip(names, styles, strict=False):
+            x, y = of_robot[name].T.tolist()
+            style = {"color": FILLS[kind], "linestyle": line, "marker": marker, "markersize": 3, "linewidth": 1.2}
+            axes.plot(x, y, label=name, **style)
+        axes.scatter(*goals[robot].tolist(), marker="+", s=110, color="black", linewidths=1.5, zorder=3, label="goal")
+        axes.set(title=robot, aspect="equal", xlabel="to the right", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
+        axes.margins(0.15)
+        axes.spines[["top", "right"]].set_visible(False)
+    drawn.axes[0].set_ylabel("away from us")
+    handles, labels = drawn.axes[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(labels), frameon=False)
     return drawn
 
 

@@ -20,15 +20,11 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from groot_teach.action_head import Observation
-from groot_teach.embodiments import Embodiment
+from groot_teach.embodiments import TOY_DUAL_ARM, TOY_HUMANOID, TOY_SMALL_ARM
 from groot_teach.padding import ActionBatch, VLBatch
 from groot_teach.shapes import checked
 
-ROBOTS = (
-    Embodiment("dual arm", (("arm", 3), ("claw", 1)), embodiment_id=0),
-    Embodiment("small arm", (("arm", 1), ("gripper", 1)), embodiment_id=1),
-    Embodiment("humanoid", (("arm", 4), ("hand", 2)), embodiment_id=2),
-)
+ROBOTS = (TOY_DUAL_ARM, TOY_SMALL_ARM, TOY_HUMANOID)
 ONE_CAMERA = 1
 """The robot without a second camera."""
 
@@ -203,7 +199,15 @@ def _tokens(situations: Situations, key_len: int | None) -> VLBatch:
 
 
 def _vocabulary() -> tuple[Float[Tensor, "camera 3 width"], Float[Tensor, "word width"]]:
-    """How each camera tells a place, and a vector for each word: drawn once and for all."""
+    """How each camera tells a place, and a vector for each word: drawn once and for all.
+
+    The four sides are alike, and so are the fillers, as words of one kind are in a language model.
+    """
     generator = torch.Generator().manual_seed(0)
-    see = torch.randn(CAMERAS, 3, TOKEN_WIDTH, dtype=torch.float64, generator=generator)
-    return see, torch.randn(len(SIDES) + FILLERS, TOKEN_WIDTH, dtype=torch.float64, generator=generator)
+
+    def vectors(*shape: int) -> Tensor:
+        return torch.randn(*shape, TOKEN_WIDTH, dtype=torch.float64, generator=generator)
+
+    see = vectors(CAMERAS, 3)
+    sides, fillers = (vectors(1) + vectors(kinds) for kinds in (len(SIDES), FILLERS))
+    return see, torch.cat([sides, fillers])

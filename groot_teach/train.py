@@ -131,7 +131,7 @@ def fit(
             f"batch_size: got {recipe.batch_size}, expected {processes * recipe.micro_batches} or more, a sample for "
             f"each of {recipe.micro_batches} micro-batches in {processes} processes"
         )
-    optimizer = torch.optim.Adam(head.parameters(), lr=recipe.learning_rate)
+    optimizer = torch.optim.Adam(head.parameters(), lr=recipe.learning_rate, fused=True)
     history = History()
     if checkpoint is not None and checkpoint.exists():
         history = _restore(checkpoint, head, optimizer, recipe)

@@ -1,13 +1,12 @@
 import json
 import math
-import os
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_data import gr1_folder
 
 from groot_teach.data import chunk_at
 from groot_teach.embodiments import Embodiment
@@ -615,12 +614,7 @@ def test_without_pyarrow_the_error_names_the_extra(v2, monkeypatch):
 
 @pytest.fixture(scope="module")
 def gr1():
-    beside = Path(__file__).parents[2] / "shared/data/gr1_pick_and_place"
-    folder = Path(os.environ.get("GROOT_TEACH_TEST_DATA", beside))
-    if not folder.is_dir():
-        reason = f"no real data at {folder}; set GROOT_TEACH_TEST_DATA to a copy of the GR1 demo folder"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    return open_dataset(folder)
+    return open_dataset(gr1_folder())
 
 
 def test_the_gr1_demo_is_v2_0_with_44_dims_and_two_of_its_five_episodes(gr1):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from groot_teach.embodiments import Embodiment
+from groot_teach.embodiments import TOY_DUAL_ARM, TOY_HUMANOID, TOY_SMALL_ARM, Embodiment
 from groot_teach.loss import masked_velocity_loss
 from groot_teach.padding import (
     ActionBatch,
@@ -22,9 +22,6 @@ from groot_teach.widgets.panels import Bars, HeatMap, KindMap, Number, Panel
 
 ACTION_HORIZON, HEAD_DIM, SLICE_DIM = 3, 8, 4
 
-TOY_DUAL_ARM = Embodiment("dual arm", (("arm", 3), ("claw", 1)), embodiment_id=0)
-TOY_SMALL_ARM = Embodiment("small arm", (("arm", 1), ("gripper", 1)), embodiment_id=1)
-TOY_HUMANOID = Embodiment("humanoid", (("arm", 4), ("hand", 2)), embodiment_id=2)
 ROBOTS = {f"{robot.name}, {robot.action_dim} dims": robot.name for robot in (TOY_DUAL_ARM, TOY_SMALL_ARM, TOY_HUMANOID)}
 MASKS = {"none": "none", "dims (N1.5)": "dims", "dims and steps (LeRobot N1.7)": "dims_and_steps"}
 DIVISORS = {"all entries": "all", "entries that count": "valid", "steps that count": "steps"}
