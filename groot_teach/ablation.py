@@ -154,24 +154,17 @@ def ablate(plan: Plan, progress: Callable[[Iterable[Trial]], Iterable[Trial]] = 
     return [run_trial(trial, plan) for trial in progress(plan.trials)]
 
 
-def run_trial(
-    trial: Trial, plan: Plan, checkpoint: Path | None = None, look: Callable[[], None] = lambda: None
-) -> dict:
+def run_trial(trial: Trial, plan: Plan, checkpoint: Path | None = None) -> dict:
     """Trains the head of `trial` and tries it out.
 
     Args:
         trial: which.
         plan: how.
         checkpoint: where the training is stored, and from where it goes on.
-        look: called whenever the training is looked at.
     """
     head, exam = plan.head(trial), Exam(AMOUNTS[trial.amount], plan.tried, plan.chunks)
-
-    def watch(head: ActionHead) -> tuple[float, float]:
-        look()
-        return exam.losses(head)
-
-    history = fit(head, exam.task, plan.recipe(trial.seed), checkpoint=checkpoint, watch=watch, every=plan.every)
+    recipe = plan.recipe(trial.seed)
+    history = fit(head, exam.task, recipe, checkpoint=checkpoint, watch=exam.losses, every=plan.every)
     reported, real = zip(*history.watched.values(), strict=True)
     record = {
         "condition": trial.condition,

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from importlib import resources
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import torch
@@ -89,23 +90,27 @@ def _finished(todo: Sequence[tuple[Trial, Plan, Path]], processes: int) -> Itera
         return
     # Not a fork: it would copy the threads of this process in whatever state they are.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin_worker) as pool:
         yield from (done.result() for done in as_completed([pool.submit(_run_part, *part) for part in todo]))
 
 
 def _run_part(trial: Trial, plan: Plan, file: Path) -> Trial:
     checkpoint = file.with_suffix(".pt")
-    record = run_trial(trial, plan, checkpoint, look=_stop_if_orphaned)
+    record = run_trial(trial, plan, checkpoint)
     _write(file, json.dumps(record))
     checkpoint.unlink()
     return trial
 
 
-def _stop_if_orphaned() -> None:
-    """A worker whose parent was killed would train on, beside the run that takes its place."""
-    parent = multiprocessing.parent_process()
-    if parent is not None and not parent.is_alive():
-        os._exit(1)
+def _begin_worker() -> None:
+    torch.set_num_threads(1)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would train on beside the run that takes its place, then wait for ever."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 def _same_plan(file: Path, mine: dict) -> None:

@@ -69,7 +69,7 @@ def test_a_grid_that_is_killed_ten_times_gives_the_same_file(tmp_path, processes
     run_plan(LONGER, whole)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["groot_teach.experiments"])
-    killed = 0
+    killed, workers = 0, set()
     while killed < 10:
         grid = context.Process(target=_grid, args=(broken, processes))
         grid.start()
@@ -79,6 +79,7 @@ def test_a_grid_that_is_killed_ten_times_gives_the_same_file(tmp_path, processes
             assert broken.read_bytes() == whole.read_bytes()
             broken.unlink()  # it was quicker than we: once more from the start, until ten are dead
             continue
+        workers |= children_of(grid.pid)
         grid.kill()
         grid.join()
         killed += 1
@@ -87,27 +88,29 @@ def test_a_grid_that_is_killed_ten_times_gives_the_same_file(tmp_path, processes
     last.join()
     assert last.exitcode == 0
     assert broken.read_bytes() == whole.read_bytes()
-    _no_worker_is_left()
+    assert bool(workers) == (processes > 1)
+    wait_until_gone(workers)
 
 
-def _no_worker_is_left(patience=30):
-    """A worker whose parent was killed stops at its next look."""
+def children_of(parent):
+    """The processes that `parent` started, as Linux lists them."""
+    listed = Path(f"/proc/{parent}/task/{parent}/children")
+    return set(map(int, listed.read_text().split()))
+
+
+def wait_until_gone(workers, patience=30):
+    """A worker whose parent was killed ends by itself."""
     end = time.monotonic() + patience
-    while time.monotonic() < end and _spawned_grids():
-        time.sleep(0.2)
-    assert not _spawned_grids()
+    while time.monotonic() < end and any(map(is_running, workers)):
+        time.sleep(0.1)
+    assert not [worker for worker in workers if is_running(worker)]
 
 
-def _spawned_grids():
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            status, command = (process / "stat").read_text(), (process / "cmdline").read_text()
-        except OSError:
-            continue
-        if "spawn_main" in command and status.rsplit(")", 1)[1].split()[1] == "1":  # its parent is gone
-            found.append(process.name)
-    return found
+def is_running(process):
+    try:  # a number may be given to somebody else, so we look at what runs under it
+        return "spawn_main" in Path(f"/proc/{process}/cmdline").read_text()
+    except OSError:
+        return False
 
 
 def test_the_command_says_what_it_can_do(capsys):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from real_data import gr1_folder
 
-from groot_teach.experiments import read_records
+from groot_teach.experiments import read_records, stored
 from groot_teach.reaching import ACTION_HORIZON
 from groot_teach.recorded import (
     PADDED_DIM,
@@ -139,3 +139,18 @@ def test_a_strict_head_on_a_recording_does_not_see_its_padding_and_an_open_one_d
     assert json.loads(json.dumps(strict))["real"] == strict["reported"]
     assert PADDED_DIM > 7
     assert ACTION_HORIZON == 8
+
+
+def test_a_slice_of_the_stored_records_made_again_is_the_same(gr1):
+    records = stored("gr1_right_arm")
+    assert records["about"]["plan"] == json.loads(json.dumps(dataclasses.asdict(RECORDED_PLAN)))
+    assert [(run["seed"], run["condition"]) for run in records["runs"]] == [
+        (seed, condition) for seed in range(RECORDED_PLAN.seeds) for condition in RECORDED_PLAN.conditions
+    ]
+    train, test = read_recording(gr1, records["about"]["groups"])
+    assert records["about"]["holds still"] == pytest.approx(RecordedExam(test).of_who_holds_still(), rel=1e-3)
+    plan = dataclasses.replace(RECORDED_PLAN, conditions=("N1.7",), seeds=1)
+    (mine,) = ablate_recording(train, test, plan)
+    (theirs,) = [run for run in records["runs"] if (run["condition"], run["seed"]) == ("N1.7", 0)]
+    assert mine["real"] == pytest.approx(theirs["real"], rel=1e-3)
+    assert mine["errors"] == pytest.approx(theirs["errors"], rel=1e-3)
