@@ -248,8 +248,8 @@ LOCAL_LOSSES = Exercise(
         "`count` (both processes, micro_batches; float64 and int64) are the sum of squared errors and the number of "
         "real entries of each. A process calls backward on a loss for each of its micro-batches: their gradients *add "
         "up*. Then `DistributedDataParallel` *averages* the gradients over the processes. Return the losses "
-        "(processes, micro_batches; float64) that leave the gradient of one mean over all real entries. A whole "
-        "process may have nothing but padding: 0 and 0."
+        "(processes, micro_batches; float64) whose gradients, so added and averaged, are those of one mean over all "
+        "real entries. A whole process may have nothing but padding: 0 and 0."
     ),
     minutes=6,
     difficulty=3,
@@ -528,10 +528,11 @@ SEES_ELSE = Exercise(
         "Heads are deployed under another masking than they were trained under. `trained_open` and `deployed_open` "
         "(both heads, 4; bool, True = open) have a column for each door: 0 `encoder_input`, 1 `self_attention`, 2 "
         "`vl_self_attention`, 3 `cross_attention`. Training had padding of every kind; so has the deployment, unless "
-        "`alone` (heads; bool) is True: then no step and no token is padded, only dims are. Through doors 1 to 3 "
+        "`alone` (heads; bool) is True: then only dims are padded. Through doors 1 to 3 "
         "padded steps and tokens are read. Through door 0 the encoder gets what padded dims hold: in training "
         "`(1 - t) * noise`; at inference what `sampler` (heads; int64) leaves: 0 = whatever comes of velocities that "
-        "nobody trained (free), 1 = zero, 2 = `(1 - t) * noise` (renoise). If door 0 is shut, it gets zero instead. "
+        "nobody trained (free), never the noise of training; 1 = zero, 2 = `(1 - t) * noise` (renoise). If door 0 is "
+        "shut, it gets zero instead. "
         "Return (heads, 4; bool), True = training and deployment differ behind this door: in column 0 the encoder gets "
         "something else for padded dims, in the others one of the two reads padding and the other does not."
     ),
@@ -722,8 +723,8 @@ TWO_LOSSES = Exercise(
         "the robot has this dim) and `step_mask` (batch, action_horizon; bool, True = recorded) say what is real. The "
         'training sums what its switch `loss` says: `"open"` = every entry, `"dims"` = those of real dims, in all '
         'steps, `"dims_and_steps"` = the recorded ones. It divides by what `loss_denominator` says: `"all"` = the '
-        'number of all entries, `"valid"` = of those that it sums. Return two tensors (looks; float64): the loss that '
-        "training reports, and the mean of the squared error over the recorded entries."
+        'number of all entries, `"valid"` = of those that it sums. Return a tuple of two tensors (looks; float64): the '
+        "loss that training reports, and the mean of the squared error over the recorded entries."
     ),
     minutes=7,
     difficulty=2,
