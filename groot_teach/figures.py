@@ -339,7 +339,7 @@ def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Picture:
     axes.set_yticks(range(len(ratios)), [*ratios])
     axes.set(xlabel=x_name, xscale="log", ylim=(len(ratios) - 0.4, -0.6))
     low, high = axes.get_xlim()
-    marks = [mark for mark in (0.1, 0.2, 0.5, 0.7, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50) if low <= mark <= high]
+    marks = [mark for mark in (0.1, 0.2, 0.5, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50) if low <= mark <= high]
     axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
     axes.minorticks_off()
     axes.spines[["top", "right"]].set_visible(False)
@@ -428,7 +428,7 @@ def hand_paths(
         axes.spines[["top", "right"]].set_visible(False)
     drawn.axes[0].set_ylabel("away from us")
     handles, labels = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(labels), frameon=False)
+    drawn.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=len(labels), frameon=False)
     return drawn
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from math import log10
 from statistics import median
 
-from groot_teach.ablation import AMOUNTS, Comparison, compare, error_when
+from groot_teach.ablation import AMOUNTS, compare, error_when
 from groot_teach.experiments import stored
 from groot_teach.reaching import ACTION_HORIZON, ROBOTS
 from groot_teach.widgets.chapter_1 import one_of
@@ -29,7 +29,7 @@ DROPPED = {
 
 ROBOT_NAMES = {robot.name: place for place, robot in enumerate(ROBOTS)}
 SEEDS = {"median of all": None, "0": 0, "1": 1}
-HOW_DEPLOYED = ("as trained", "alone", "in a crowd")
+HOW_DEPLOYED = ("as trained", "in a crowd")
 STEPS = (100, 200, 300, 400, 500, 600)
 """Which points of the curves are drawn."""
 LOW, HIGH = -3, 0.5
@@ -63,7 +63,7 @@ def drop_a_mask(leak: str, robot: str, padding: str = "much", seed: str = "media
         ),
         "error of the actions": Bars(
             labels=[f"{name}{where}" for where in ("", ", in a crowd") for name in errors],
-            values=[of_name[way] for way in (0, 2) for of_name in errors.values()],
+            values=[of_name[way] for way in (0, 1) for of_name in errors.values()],
             kinds=["real", "leak"] * 2,
             maximum=_worst(),
             digits=3,
@@ -71,17 +71,15 @@ def drop_a_mask(leak: str, robot: str, padding: str = "much", seed: str = "media
         "distance of the hand from its goal": Lines(
             FAR, pair(lambda run: run["distance"][place][::2]), "step of the robot", 0, _farthest(), digits=3
         ),
-        "the same in all seeds": Table(
-            ["deployed", "least", "median", "most", "verdict"],
-            [_ratios(condition, padding, way, place) for way in HOW_DEPLOYED],
-            digits=2,
-        ),
+        "the same in all seeds": Table(["seeds", "trained", "crowd"], _ratios(condition, padding, place), digits=2),
     }
 
 
-def _ratios(condition: str, padding: str, way: str, place: int) -> list[str | float]:
-    found: Comparison = compare(stored_runs(), condition, padding, error_when(way, place))
-    return [way, found.low, found.median, found.high, found.verdict]
+def _ratios(condition: str, padding: str, place: int) -> list[list[str | float]]:
+    """A row for each of least, median, most and the verdict; a column for each way to deploy."""
+    found = [compare(stored_runs(), condition, padding, error_when(way, place)) for way in HOW_DEPLOYED]
+    rows = {"least": "low", "median": "median", "most": "high", "verdict": "verdict"}
+    return [[name, *(getattr(of_way, value) for of_way in found)] for name, value in rows.items()]
 
 
 @cache
