@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from ablation_cases import ENDS_ALIKE, assert_the_same_training
 from real_data import gr1_folder
 
 from groot_teach.experiments import read_records, stored
@@ -152,5 +153,5 @@ def test_a_slice_of_the_stored_records_made_again_is_the_same(gr1):
     plan = dataclasses.replace(RECORDED_PLAN, conditions=("N1.7",), seeds=1)
     (mine,) = ablate_recording(train, test, plan)
     (theirs,) = [run for run in records["runs"] if (run["condition"], run["seed"]) == ("N1.7", 0)]
-    assert mine["real"] == pytest.approx(theirs["real"], rel=1e-3)
-    assert mine["errors"] == pytest.approx(theirs["errors"], rel=1e-3)
+    assert_the_same_training(mine, theirs)
+    assert mine["errors"] == pytest.approx(theirs["errors"], rel=ENDS_ALIKE)
