@@ -1,0 +1,440 @@
+"""How the auditor talks to a policy: what is padded, how it is asked, and what it answers.
+
+    padding   which entries of the batch are real: the truth, declared apart from the masks that the policy is given
+    run       the policy: it is called with the batch, and answers with a prediction and a loss
+    taps      places inside a module, where padding can be followed from stage to stage
+
+Nothing here judges. `probes` asks, `report` says what came of it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor, nn
+
+from groot_teach.audit.draws import Recorder, Replayer
+from groot_teach.shapes import checked
+
+Axis = Literal["dims", "steps", "tokens"]
+AXES: tuple[Axis, ...] = ("dims", "steps", "tokens")
+
+
+@checked
+@dataclass(frozen=True, eq=False)
+class Padding:
+    """One kind of padding in a batch, and where it lies.
+
+    Attributes:
+        axis: `dims`, `steps` or `tokens`.
+        real: `batch, size`, bool, **True = real**. This is the truth that the audit goes by; what the policy makes of
+            its own masks is what is looked at.
+        values: entries of the batch that hold numbers of no meaning where `real` is False -> the axis of the entry
+            along which they lie. The auditor writes other numbers there. What the policy draws itself is named
+            `"drawn 0"`, `"drawn 1"`; noise of the very shape of another entry need not be named.
+        masks: entries that are as long as `real` and say something about it, such as the policy's own mask -> their
+            axis. They are never changed; where padding is cut off, they are cut too.
+    """
+
+    axis: Axis
+    real: Bool[Tensor, "batch size"]
+    values: Mapping[str, int]
+    masks: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def places(self) -> dict[str, int]:
+        return {**self.values, **self.masks}
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place inside the policy between two stages: the output of a module.
+
+    Attributes:
+        module: the module's path, such as `action_head.action_encoder`. Its output is a tensor, `batch` first.
+        axis: what `place` runs along. An output longer than the batch is padded at its end.
+        before: the stage in front of it: what reaches the real entries of the output has leaked there.
+        behind: the stage after it: what its padded entries move has leaked there.
+        place: the axis of the output.
+    """
+
+    module: str
+    axis: Axis
+    before: str
+    behind: str
+    place: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a policy answers to one batch.
+
+    Attributes:
+        prediction: what the loss compares; every sample a row.
+        loss: from *any* prediction of this shape to the loss of it, on this batch; or the loss itself, a number in a
+            tensor, and then two of the four probes cannot look; None = this policy has no loss.
+    """
+
+    prediction: Tensor
+    loss: Callable[[Tensor], Tensor] | Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """What came of one run.
+
+    Attributes:
+        prediction: the part of the prediction that the batch asks for.
+        whole: the prediction as the policy gives it.
+        part: where `prediction` lies in it.
+        loss: the loss, or None.
+        loss_of: from another prediction to its loss, or None.
+        tapped: for each tap, the outputs of its module, one a call.
+        drawn: what was drawn at random.
+    """
+
+    prediction: Tensor
+    whole: Tensor
+    part: tuple[slice, ...]
+    loss: Tensor | None
+    loss_of: Callable[[Tensor], Tensor] | None
+    tapped: dict[str, list[Tensor]]
+    drawn: tuple[Tensor, ...]
+
+
+Given = dict[str, Any]
+DRAWN = "drawn {}"
+"""What the policy draws itself stands beside the batch by this name, to be changed and cut like the rest."""
+NO_DRAWS = "drawn nothing"
+"""Stands beside a batch whose first run drew nothing: no later one may."""
+
+
+class Policy:
+    """A policy that can be asked: again and again, with the same random numbers, and with other numbers inside.
+
+    Args of the constructor are those of `audit_masks`, which says what they mean.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Given], Any],
+        batch: Mapping[str, Any],
+        padding: Sequence[Padding],
+        *,
+        module: nn.Module | None = None,
+        prediction: str | None = None,
+        arrange: tuple[Callable[[Any], Tensor], Callable[[Tensor, Any], Any]] | None = None,
+        taps: Sequence[Tap] = (),
+        sample: Callable[[Given], Tensor] | None = None,
+        axes: Mapping[str, int] | None = None,
+        sample_along: Sequence[Axis] = AXES,
+    ):
+        self.run, self.sample, self.module = run, sample, module
+        self.sample_along = tuple(sample_along)
+        self.padding = {kind.axis: replace(kind, real=kind.real.cpu()) for kind in padding}
+        self.taps = tuple(taps)
+        self.axes: dict[str, int] = {"steps": 1, "dims": 2} if axes is None else dict(axes)
+        self._prediction_path = prediction
+        self.arrange = arrange or (lambda output: output, lambda said, output: said)
+        self._check(batch, padding, prediction)
+        self.batch_size = len(next(iter(self.padding.values())).real)
+
+    # asking
+
+    def ask(
+        self,
+        given: Given,
+        *,
+        say: Tensor | None = None,
+        write: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+        part_of: "Callable[[Tensor], tuple[slice, ...]] | None" = None,
+    ) -> Heard:
+        """Runs the policy.
+
+        Args:
+            given: the batch, and what shall be drawn; without draws they are free, and written down.
+            say: a prediction that the policy is made to give.
+            write: for a tap, what its module's output is turned into.
+            part_of: which part of the prediction is wanted; None = the part that the whole batch asks for.
+
+        Raises:
+            OtherDraws: the run draws something else than it is given.
+            ValueError: the answer is not what was promised.
+        """
+        part_of = part_of or self.wanted
+        batch, drawn = _without_draws(given)
+        hooks = _Hooks(self, write or {}, say, part_of)
+        with hooks.open(), _drawing(drawn) as draws:
+            answer = self.run(batch)
+        if self._prediction_path is not None:
+            return self._heard_by_hook(answer, hooks, draws, given, part_of)
+        if not isinstance(answer, Answer):
+            raise ValueError(f"run: got {_kind(answer)}, expected an Answer, unless `prediction` names a module")
+        prediction = answer.prediction
+        part = part_of(prediction)
+
+        def loss_of(said: Tensor) -> Tensor:
+            assert callable(answer.loss)
+            with _drawing(None):
+                return _scalar(answer.loss(_put(prediction, part, said)))
+
+        heard = partial(Heard, prediction[part], prediction, part, tapped=hooks.tapped, drawn=tuple(draws))
+        if callable(answer.loss):
+            return heard(loss_of(prediction[part]), loss_of)
+        return heard(None if answer.loss is None else _scalar(answer.loss), None)
+
+    def _heard_by_hook(
+        self, loss: Any, hooks: "_Hooks", draws: Sequence[Tensor], given: Given, part_of: Callable
+    ) -> Heard:
+        if len(hooks.predictions) != 1:
+            raise ValueError(
+                f"prediction: {self._prediction_path!r} was called {len(hooks.predictions)} times, expected once a run"
+            )
+        prediction = hooks.predictions[0]
+        again = with_draws(given, draws)
+
+        def loss_of(said: Tensor) -> Tensor:
+            heard = self.ask(again, say=said, part_of=part_of)
+            assert heard.loss is not None
+            return heard.loss
+
+        part = part_of(prediction)
+        return Heard(prediction[part], prediction, part, _scalar(loss), loss_of, hooks.tapped, tuple(draws))
+
+    def ask_sample(self, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The sampled actions, and what was drawn for them."""
+        assert self.sample is not None
+        batch, drawn = _without_draws(given)
+        with _drawing(drawn) as draws:
+            actions = self.sample(batch)
+        if not isinstance(actions, Tensor) or not actions.is_floating_point():
+            raise ValueError(f"sample: got {_kind(actions)}, expected a float tensor of actions")
+        return actions, tuple(draws)
+
+    # what is real
+
+    def wanted(self, prediction: Tensor) -> tuple[slice, ...]:
+        """The part of a prediction that the batch asks for: of too many steps the last, of too many dims the first."""
+        return self.wanted_for({axis: kind.real for axis, kind in self.padding.items()})(prediction)
+
+    def wanted_for(self, real: Mapping[str, Tensor]) -> Callable[[Tensor], tuple[slice, ...]]:
+        """The same for other lengths, such as those of one sample without its padding."""
+
+        def part(prediction: Tensor) -> tuple[slice, ...]:
+            slices = [slice(None)] * prediction.ndim
+            for axis, place in self.axes.items():
+                if axis not in real:
+                    continue
+                if place >= prediction.ndim:
+                    raise ValueError(f"axes: got {axis!r} at {place}, but a prediction has {prediction.ndim} axes")
+                length, size = real[axis].shape[1], prediction.shape[place]
+                if size > length:
+                    slices[place] = slice(size - length, None) if axis == "steps" else slice(length)
+                elif size < length and (axis != "dims" or real[axis][:, size:].any()):
+                    raise ValueError(
+                        f"prediction: got {size} {axis}, expected {length}; real ones would have no prediction"
+                    )
+            return tuple(slices)
+
+        return part
+
+    def real_in(self, prediction: Tensor, real: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Which entries of a prediction (or of actions) are real: bool, of its shape."""
+        real = {axis: kind.real for axis, kind in self.padding.items()} if real is None else real
+        entries = torch.ones(prediction.shape, dtype=torch.bool)
+        for axis, place in self.axes.items():
+            if axis in real:
+                entries = entries & along(real[axis][:, : prediction.shape[place]], prediction.ndim, place)
+        return entries
+
+    def sampled_real(self) -> dict[str, Tensor]:
+        """What is real along the axes along which samples are padded."""
+        return {axis: kind.real for axis, kind in self.padding.items() if axis in self.sample_along}
+
+    # parts of a batch
+
+    def places(self, axis: Axis, given: Given) -> dict[str, int]:
+        """Where the numbers lie that padding along `axis` makes meaningless: of the batch, and of what is drawn.
+
+        A draw of the very shape of such an entry is padded like it: noise is as large as the actions. Others have to be
+        declared by name, `"drawn 0"`.
+        """
+        places = {name: place for name, place in self.padding[axis].values.items() if name in given}
+        like = {tuple(given[name].shape): place for name, place in places.items()}
+        for name, value in given.items():
+            if _is_draw_name(name) and isinstance(value, Tensor) and tuple(value.shape) in like:
+                places[name] = like[tuple(value.shape)]
+        return places
+
+    def alone(self, given: Given, sample: int, cut: Axis | None) -> tuple[Given, dict[str, Tensor]]:
+        """One sample as a batch of its own; along `cut` its padding is cut off. And what is real in it."""
+        chosen = {
+            name: value[sample : sample + 1] if self._is_by_sample(value) else value for name, value in given.items()
+        }
+        real = {axis: kind.real[sample : sample + 1] for axis, kind in self.padding.items()}
+        if cut is not None:
+            kept = real[cut][0].nonzero().flatten()
+            places = {**self.places(cut, given), **self.padding[cut].masks}
+            for name, place in places.items():
+                chosen[name] = chosen[name].index_select(place, kept.to(chosen[name].device))
+            real[cut] = torch.ones(1, len(kept), dtype=torch.bool)
+        return chosen, real
+
+    def _is_by_sample(self, value: Any) -> bool:
+        if isinstance(value, Tensor):
+            return value.ndim > 0 and value.shape[0] == self.batch_size
+        return isinstance(value, list | tuple) and len(value) == self.batch_size
+
+    # what is checked
+
+    def _check(self, batch: Mapping[str, Any], padding: Sequence[Padding], prediction: str | None) -> None:
+        if not padding:
+            raise ValueError("padding: got none, expected at least one; without it there is nothing to look for")
+        if len(self.padding) < len(padding):
+            raise ValueError(f"padding: got the axes {[kind.axis for kind in padding]}, expected each of them once")
+        sizes = {len(kind.real) for kind in padding}
+        if len(sizes) > 1:
+            raise ValueError(f"padding: got batches of {sorted(sizes)} samples, expected the same number")
+        for name in batch:
+            if _is_draw_name(name):
+                raise ValueError(f"batch: got an entry named {name!r}, a name that is kept for what the policy draws")
+        for kind in padding:
+            self._check_kind(kind, batch)
+        for path in (*(tap.module for tap in self.taps), *([] if prediction is None else [prediction])):
+            if self.module is None:
+                raise ValueError(f"module: got None, expected the module that has a {path!r}")
+            if path not in dict(self.module.named_modules()):
+                raise ValueError(f"module: got no {path!r} in {type(self.module).__name__}; see named_modules()")
+        for tap in self.taps:
+            if tap.axis not in self.padding:
+                raise ValueError(f"taps: got {tap.module!r} along {tap.axis}, expected an axis that `padding` declares")
+
+    def _check_kind(self, kind: Padding, batch: Mapping[str, Any]) -> None:
+        name = f"padding of {kind.axis}"
+        if kind.real.all():
+            raise ValueError(f"{name}: got no padding, expected some; without it no probe can see a leak")
+        if kind.axis != "tokens" and not kind.real.any(dim=1).all():
+            sample = int((~kind.real.any(dim=1)).nonzero()[0])
+            raise ValueError(f"{name}: got nothing real in sample {sample}, expected something in every sample")
+        if not kind.values:
+            raise ValueError(f"{name}: got no values, expected at least one entry of the batch that holds padding")
+        for entry, place in kind.places.items():
+            if _is_draw_name(entry):  # it is drawn in the first run
+                continue
+            if not isinstance(batch.get(entry), Tensor):
+                raise ValueError(f"{name}: got no tensor {entry!r} in the batch, expected one of {sorted(batch)}")
+            shape, expected = tuple(batch[entry].shape), tuple(kind.real.shape)
+            if not 0 < place < len(shape) or (shape[0], shape[place]) != expected:
+                raise ValueError(
+                    f"{name}: {entry!r} has the shape {shape}, expected {expected[0]} at axis 0 and {expected[1]} at "
+                    f"axis {place}"
+                )
+        for entry in set(kind.values) & set(batch):
+            if batch[entry].dtype == torch.bool or batch[entry].is_complex():
+                raise ValueError(f"{name}: {entry!r} is {batch[entry].dtype}, expected numbers; masks go into `masks`")
+
+
+# --------------------------------------------------------------------------------------------------- inside a module
+
+
+class _Hooks:
+    """Listens at the prediction and at the taps of a module, and speaks for it where it is told to."""
+
+    def __init__(self, policy: Policy, write: Mapping[str, Callable], say: Tensor | None, part_of: Callable):
+        self.policy, self.write, self.say, self.part_of = policy, write, say, part_of
+        self.tapped: dict[str, list[Tensor]] = {tap.module: [] for tap in policy.taps}
+        self.predictions: list[Tensor] = []
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        module, path = self.policy.module, self.policy._prediction_path
+        with ExitStack() as stack:
+            for tap in self.policy.taps:
+                handle = module.get_submodule(tap.module).register_forward_hook(self._at_tap(tap.module))
+                stack.callback(handle.remove)
+            if path is not None:
+                stack.callback(module.get_submodule(path).register_forward_hook(self._at_prediction).remove)
+            yield
+
+    def _at_tap(self, path: str) -> Callable:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> Tensor:
+            if not isinstance(output, Tensor):
+                raise ValueError(f"taps: {path!r} gives {_kind(output)}, expected a tensor")
+            output = self.write.get(path, lambda same: same)(output)
+            self.tapped[path].append(output)
+            return output
+
+        return hook
+
+    def _at_prediction(self, module: nn.Module, inputs: Any, output: Any) -> Any:
+        there, back = self.policy.arrange
+        said = there(output)
+        if not isinstance(said, Tensor):
+            raise ValueError(f"prediction: got {_kind(said)}, expected a module that gives a tensor, or `arrange`")
+        if self.say is not None:
+            said = _put(said, self.part_of(said), self.say)
+        self.predictions.append(said)
+        return back(said, output)
+
+
+# ------------------------------------------------------------------------------------------------------------ parts
+
+
+def with_draws(given: Given, drawn: Sequence[Tensor]) -> Given:
+    """The batch, and these draws beside it."""
+    beside = {DRAWN.format(place): values for place, values in enumerate(drawn)}
+    return _without_draws(given)[0] | (beside or {NO_DRAWS: None})
+
+
+def along(real: Tensor, ndim: int, place: int) -> Tensor:
+    """`real` (batch, size) as a mask for a tensor of `ndim` axes, along its axis `place`."""
+    shape = [1] * ndim
+    shape[0], shape[place] = real.shape
+    return real.reshape(shape)
+
+
+@contextmanager
+def _drawing(drawn: Sequence[Tensor] | None) -> Iterator[list[Tensor]]:
+    """Free draws, written down, always from the same seed; or the draws that are given. The caller's stream is kept."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        if drawn is None:
+            with Recorder() as recorder:
+                yield recorder.drawn
+        else:
+            with Replayer(drawn) as replayer:
+                yield [*drawn]
+            replayer.finish()
+
+
+def _without_draws(given: Given) -> tuple[Given, list[Tensor] | None]:
+    batch = {name: value for name, value in given.items() if not _is_draw_name(name)}
+    if len(batch) == len(given):
+        return batch, None
+    return batch, [given[name] for name in given if _is_draw_name(name) and name != NO_DRAWS]
+
+
+def _is_draw_name(name: str) -> bool:
+    return name.startswith("drawn ")
+
+
+def _put(prediction: Tensor, part: tuple[slice, ...], said: Tensor) -> Tensor:
+    full = prediction.detach().clone()
+    full[part] = said
+    return full
+
+
+def _scalar(loss: Any) -> Tensor:
+    if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
+        raise ValueError(f"loss: got {_kind(loss)}, expected a float tensor with one number")
+    return loss.reshape(())
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.dtype}, {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,64 @@
+"""What is drawn once is drawn again."""
+
+import pytest
+import torch
+from torch import nn
+
+from groot_teach.audit.draws import OtherDraws, Recorder, Replayer
+
+DRAWS = {
+    "normal numbers": lambda: torch.randn(2, 3),
+    "like a tensor": lambda: torch.rand_like(torch.zeros(2, 3)),
+    "in place": lambda: torch.zeros(2, 3).normal_(),
+    "whole numbers": lambda: torch.randint(0, 99, (2, 3)),
+    "of a generator": lambda: torch.randn(2, 3, generator=torch.Generator()),
+    "of a distribution": lambda: torch.distributions.Beta(torch.tensor(1.5), torch.tensor(1.0)).sample([2]),
+    "an order": lambda: torch.randperm(7),
+    "dropout": lambda: nn.functional.dropout(torch.ones(4, 5), 0.5),
+    "dropout inside attention": lambda: nn.functional.scaled_dot_product_attention(
+        *(torch.linspace(-1, 1, 24).reshape(1, 2, 3, 4) for _ in range(3)), dropout_p=0.5
+    ),
+}
+
+
+@pytest.mark.parametrize("what", DRAWS)
+def test_each_kind_of_draw_is_written_down_and_given_back(what):
+    torch.manual_seed(0)
+    with Recorder() as recorder:
+        first = DRAWS[what]()
+    assert len(recorder.drawn) == 1
+    torch.manual_seed(1)
+    assert what == "of a generator" or not torch.equal(DRAWS[what](), first)
+    with Replayer(recorder.drawn) as replayer:
+        again = DRAWS[what]()
+    replayer.finish()
+    assert torch.equal(again, first)
+
+
+def test_attention_without_dropout_draws_nothing():
+    with Recorder() as recorder:
+        query = torch.ones(1, 1, 2, 2)
+        nn.functional.scaled_dot_product_attention(query, query, query)
+    assert recorder.drawn == []
+
+
+def test_draws_keep_their_order_and_are_not_changed_by_who_uses_them():
+    with Recorder() as recorder:
+        first, second = torch.rand(2), torch.rand(2)
+        first.zero_()
+    with Replayer(recorder.drawn):
+        again = torch.rand(2)
+        assert torch.equal(torch.rand(2), second)
+    assert not torch.equal(again, first)
+
+
+def test_another_shape_one_too_many_and_one_too_few_are_named():
+    other = r"draw 0 \(aten.rand.default\) has the shape \(3,\), expected \(2,\)"
+    with pytest.raises(OtherDraws, match=other), Replayer([torch.zeros(2)]):
+        torch.rand(3)
+    with pytest.raises(OtherDraws, match=r"it drew more than 1 times, \(5,\) at last"), Replayer([torch.zeros(2)]):
+        torch.rand(2), torch.rand(5)
+    with Replayer([torch.zeros(2), torch.zeros(2)]) as replayer:
+        torch.rand(2)
+    with pytest.raises(OtherDraws, match="it drew 1 times, expected 2"):
+        replayer.finish()
