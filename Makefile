@@ -4,7 +4,7 @@
 #   .stamp-book  what builds the site from the stored outputs: Jupyter Book, no torch
 #   .stamp-full  torch, groot_teach, Jupyter, the tests
 # and, for whoever asks for it,
-#   .stamp-upstream  LeRobot's two GR00T heads, which the tests in tests/upstream run
+#   .stamp-upstream  LeRobot's policies and pytest-torch, which the tests in tests/upstream run
 # A stamp is remade when the file that lists its packages changes. All versions come from constraints.txt.
 
 SHELL := bash -o pipefail
@@ -34,7 +34,7 @@ FRESH := unset GROOT_TEACH_DATA && fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup book test unit nbval upstream notebooks experiments bench serve lab lint format lock clean
+.PHONY: help setup book test unit nbval upstream notebooks experiments mutants bench serve lab lint format lock clean
 
 help:  ## this list
 	@echo "Where the Padding Goes"
@@ -62,7 +62,7 @@ nbval: $(VENV)/.stamp-full  ## only the stored outputs of the notebooks
 	@$(FRESH) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
 
 # Without it the tests in tests/upstream skip and say so; with CI=true a skip fails.
-upstream: $(VENV)/.stamp-upstream  ## install LeRobot's two GR00T heads, so that `make test` holds ours against them
+upstream: $(VENV)/.stamp-upstream  ## install LeRobot's policies, so that `make test` holds our head against theirs, and audits them
 
 notebooks: $(VENV)/.stamp-full  ## run all notebooks in place, normalise them, redraw the pictures of prose pages
 	@$(BIN)/python tools/run_notebooks.py
@@ -75,10 +75,16 @@ experiments: $(VENV)/.stamp-full  ## train the heads of chapter 6 again (half an
 	@$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.recorded "$(DATA)" --groups right_arm \
 	  --out $(RESULTS)/gr1_right_arm.json)
 
-bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head
+# Not a part of `make test`: it takes an hour.
+mutants: $(VENV)/.stamp-upstream  ## break loss, padding, masks, attention and the auditor on purpose, and see that a test notices
+	@OMP_NUM_THREADS=1 $(BIN)/python tools/mutate.py groot_teach/loss.py groot_teach/padding.py groot_teach/masks.py \
+	  groot_teach/attention.py groot_teach/audit/*.py
+
+bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head and of an audit
 	@$(BIN)/python benchmarks/pages.py
 	@$(BIN)/python benchmarks/stored_outputs.py
 	@$(BIN)/python benchmarks/action_head.py
+	@$(BIN)/python benchmarks/audit.py
 
 serve: book  ## build, then serve the site on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
@@ -135,11 +141,13 @@ $(VENV)/.stamp-full: $(if $(TORCH),,$(VENV)/.stamp-book) $(VENV)/.stamp-venv $(C
 	@touch $@
 
 # Each release of LeRobot in a folder of its own, without the packages that it asks for: it would want an older torch.
+# So is pytest-torch, a rival of our auditor: installed beside pytest it would load itself into every run.
 $(VENV)/.stamp-upstream: $(VENV)/.stamp-full tests/upstream/requirements.txt
-	@echo "Installing LeRobot's two GR00T heads (half a minute, once)"
+	@echo "Installing LeRobot's policies (half a minute, once)"
 	@$(PIP) install --quiet -c $(CONSTRAINTS) -r tests/upstream/requirements.txt
 	@for release in 0.4.4 0.6.1; do $(PIP) install --quiet --no-deps --ignore-requires-python --upgrade \
 	  --target $(VENV)/lerobot-$$release lerobot==$$release || exit 1; done
+	@$(PIP) install --quiet --no-deps --upgrade --target $(VENV)/pytest-torch-1.1.1 pytest-torch==1.1.1
 	@touch $@
 
 # Another torch brings its own dependencies: their pins go with torch's.

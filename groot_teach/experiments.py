@@ -23,6 +23,7 @@ from typing import Any
 import torch
 
 from groot_teach.ablation import AMOUNTS, CONDITIONS, PLAN, Plan, Trial, run_trial
+from groot_teach.progress import progress_bar
 
 
 def stored(name: str = "dropped_masks") -> dict:
@@ -130,15 +131,6 @@ def _write(file: Path, text: str) -> None:
     beside = file.with_name(f"{file.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(file)
-
-
-def progress_bar() -> Callable:
-    """tqdm, which only the commands need."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError('the command shows a bar by tqdm: pip install "groot_teach[train]"') from error
-    return tqdm
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -478,7 +478,79 @@ def _stage_box(axes: Axes, x: float, y: float, title: str, leaks: Sequence[Leak]
         axes.text(x + 1, top - 1.8, fill(happens, 27), va="top", fontsize=7.2, color="#333333", linespacing=1.05)
 
 
-def _runs(items: Sequence[str]) -> list[tuple[int, int]]:
+def _runs(items: Sequence[str] | Sequence[bool]) -> list[tuple[int, int]]:
     """Start and end of each run of equal items: `rrp` -> `[(0, 2), (2, 3)]`. Fewer shapes make a smaller page."""
     edges = [i for i in range(1, len(items)) if items[i] != items[i - 1]]
     return list(zip([0, *edges], [*edges, len(items)], strict=True))
+
+
+@checked
+def who_catches(caught: dict[str, dict[str, bool]]) -> Picture:
+    """Which check catches which bug: a row for each bug, a column for each check.
+
+    Blue with a full mark: caught. Hatched: missed.
+
+    Args:
+        caught: for each bug and each check, True = caught. All bugs have the same checks.
+
+    Raises:
+        ValueError: no bug, no check, or bugs whose checks differ.
+    """
+    checks = [*next(iter(caught.values()))] if caught else []
+    if not checks or any([*of_bug] != checks for of_bug in caught.values()):
+        raise ValueError(f"caught: got {caught}, expected at least one bug, and the same checks for every bug")
+    drawn = picture(0.62 * len(checks), 0.9 + 0.25 * len(caught))
+    axes = drawn.add_subplot()
+    whole = {"facecolor": FILLS["hidden"], "hatch": HATCHES["hidden"], "edgecolor": "#BBBBBB", "linewidth": 0}
+    axes.add_patch(Rectangle((0, 0), len(checks), len(caught), **whole))
+    for row, of_bug in enumerate(caught.values()):
+        seen = [*of_bug.values()]
+        for start, end in _runs(seen):
+            if seen[start]:
+                axes.add_patch(Rectangle((start, row), end - start, 1, facecolor=FILLS["real"]))
+    marks = [(x + 0.5, y + 0.5) for y, one in enumerate(caught.values()) for x, seen in enumerate(one.values()) if seen]
+    axes.scatter([x for x, _ in marks], [y for _, y in marks], marker="o", s=22, color="white", zorder=3)
+    axes.hlines(range(1, len(caught)), 0, len(checks), color="white", linewidth=2)
+    axes.vlines(range(1, len(checks)), 0, len(caught), color="white", linewidth=2)
+    axes.set(xlim=(0, len(checks)), ylim=(len(caught), 0))
+    axes.set_xticks([x + 0.5 for x in range(len(checks))], checks, rotation=30, ha="left", rotation_mode="anchor")
+    axes.set_yticks([y + 0.5 for y in range(len(caught))], [*caught])
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    drawn.text(0.5, 0.02, "blue with a mark: caught; hatched: missed", ha="center", fontsize=8)
+    return drawn
+
+
+@checked
+def stage_by_axis(cells: dict[str, dict[str, str]]) -> Picture:
+    """What an audit found: a row for each stage, a column for each axis, as `MaskReport.cell` says it.
+
+    Orange and hatched: something moved. Blue with a 0: nothing did. Hatched with a question mark: nobody could look.
+    White: the batch has no such padding there.
+
+    Args:
+        cells: for each stage and each axis what the report says. All stages have the same axes.
+
+    Raises:
+        ValueError: no stage, no axis, or stages whose axes differ.
+    """
+    axes_of = [*next(iter(cells.values()))] if cells else []
+    if not axes_of or any([*of_stage] != axes_of for of_stage in cells.values()):
+        raise ValueError(f"cells: got {cells}, expected at least one stage, and the same axes for every stage")
+    drawn = picture(1.1 * len(axes_of), 0.5 + 0.26 * len(cells))
+    axes = drawn.add_subplot()
+    for (row, of_stage), (column, axis) in product(enumerate(cells.values()), enumerate(axes_of)):
+        said = of_stage[axis]
+        if said:
+            kind = "real" if said == "0" else "hidden" if said == "-" or said.endswith("?") else "leak"
+            style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 1}
+            axes.add_patch(Rectangle((column, row), 1, 1, **style))
+            boxed = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.2}} if kind == "leak" else {}
+            colour = "white" if kind == "real" else "black"
+            axes.text(column + 0.5, row + 0.5, said, ha="center", va="center", fontsize=8, color=colour, **boxed)
+    axes.set(xlim=(0, len(axes_of)), ylim=(len(cells), 0))
+    axes.set_xticks([column + 0.5 for column in range(len(axes_of))], axes_of)
+    axes.set_yticks([row + 0.5 for row in range(len(cells))], [*cells])
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_color("#BBBBBB")
+    return drawn

@@ -25,11 +25,12 @@ from groot_teach.ablation import CONDITIONS, Plan, head_for, rounded
 from groot_teach.action_head import ActionHead, Observation
 from groot_teach.data import chunk_at
 from groot_teach.exam import DEPLOYMENTS, deployed
-from groot_teach.experiments import about, progress_bar, write_records
+from groot_teach.experiments import about, write_records
 from groot_teach.flow import flow_time_n1_7, sample_beta
 from groot_teach.lerobot import open_dataset, read_episode
 from groot_teach.loss import masked_velocity_loss
 from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps, collate_chunks
+from groot_teach.progress import progress_bar
 from groot_teach.reaching import ACTION_HORIZON, TOKEN_WIDTH
 from groot_teach.train import fit
 

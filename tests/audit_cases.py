@@ -51,7 +51,7 @@ class Toy(nn.Module):
 
     def __init__(self, *open_at: str, dtype: torch.dtype = torch.float64):
         super().__init__()
-        self.open_at = open_at
+        self.open_at, self.sharpness = open_at, 1.0
         with torch.random.fork_rng():
             torch.manual_seed(0)
             self.encode, self.read, self.decode = nn.Linear(DIMS, 6), nn.Linear(WIDTH, 6), nn.Linear(6, DIMS)
@@ -61,7 +61,7 @@ class Toy(nn.Module):
         real = b["dim_mask"][:, None] & b["step_mask"][:, :, None]
         tokens = self.encode(noisy if "encoder" in self.open_at else noisy * real)
         for door, keys, key_mask in (("steps", tokens, "step_mask"), ("words", self.read(b["words"]), "word_mask")):
-            scores = tokens @ keys.transpose(1, 2)
+            scores = self.sharpness * tokens @ keys.transpose(1, 2)
             if door not in self.open_at:
                 scores = scores.masked_fill(~b[key_mask][:, None], -torch.inf)
             tokens = tokens + scores.softmax(dim=-1) @ keys

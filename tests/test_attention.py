@@ -1,5 +1,7 @@
 """Attention with masks: answers from paper, torch's own functions, and what hidden tokens may not do."""
 
+from dataclasses import FrozenInstanceError, replace
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,6 +10,8 @@ from jaxtyping import TypeCheckError
 from torch.nn.functional import scaled_dot_product_attention
 
 from groot_teach.attention import (
+    AlternateMasks,
+    Attended,
     alternate_masks,
     cross_attention,
     mass_on_padding,
@@ -79,6 +83,22 @@ def test_every_step_may_read_the_real_steps_in_both_directions():
     assert may_read_real_steps(bools("101")).int().tolist() == [[[1, 0, 1]] * 3]
 
 
+def test_each_sample_reads_its_own_steps():
+    steps = bools("101", "110")
+    assert may_read_real_steps(steps).int().tolist() == [[[1, 0, 1]] * 3, [[1, 1, 0]] * 3]
+    assert may_read_earlier_steps(steps).int().tolist() == [
+        [[1, 0, 0], [1, 1, 0], [1, 0, 1]],
+        [[1, 0, 0], [1, 1, 0], [1, 1, 1]],
+    ]
+
+
+def test_masks_are_made_where_the_data_is():
+    """The meta device computes nothing, but it says where a tensor would be: a GPU is not needed."""
+    elsewhere = torch.ones(2, 3, dtype=torch.bool, device="meta")
+    assert may_read_earlier_steps(elsewhere).is_meta
+    assert may_read_real(elsewhere, 2).is_meta
+
+
 def test_a_sample_without_a_real_step_is_refused_and_named():
     with pytest.raises(ValueError, match=r"step_mask\[1\]: got a row without any True, expected at least one key"):
         may_read_real_steps(bools("10", "00"))
@@ -106,13 +126,27 @@ def test_looking_back_leaves_no_row_empty_and_never_looks_ahead(steps):
         lambda mask: may_read_real(mask, 2),
         may_read_real_steps,
         may_read_earlier_steps,
-        lambda mask: alternate_masks(mask, mask),
+        lambda mask: alternate_masks(mask, bools("110", "100")),
+        lambda mask: alternate_masks(bools("110", "100"), mask),
     ],
 )
 @pytest.mark.parametrize("wrong", [torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64), torch.ones(3) == 1])
 def test_a_mask_that_is_not_bool_or_not_of_two_axes_is_refused(build, wrong):
     with pytest.raises(TypeCheckError):
         build(wrong)
+
+
+@pytest.mark.parametrize("other", [bools("110"), bools("11", "10")], ids=["one sample for all", "another length"])
+def test_images_are_not_broadcast_over_other_tokens(other):
+    mask = bools("110", "100")
+    for real, image in ((mask, other), (other, mask)):
+        with pytest.raises(TypeCheckError, match="parameter 'image_mask'"):
+            alternate_masks(real, image)
+
+
+def test_the_number_of_queries_must_be_an_int():
+    with pytest.raises(TypeCheckError, match=r"(?s)parameter 'query_len'.*2\.0.*int"):
+        may_read_real(bools("110"), 2.0)
 
 
 # --------------------------------------------------------------------------------------------------- from paper
@@ -350,11 +384,20 @@ def test_a_query_that_may_read_nothing_is_refused_and_named():
         torch.ones(BATCH, QUERIES, KEYS),
         torch.ones(BATCH, QUERIES, KEYS, dtype=torch.int64),
         torch.ones(BATCH, 1, KEYS) == 1,
+        torch.ones(BATCH, QUERIES, 1) == 1,
         torch.ones(1, QUERIES, KEYS) == 1,
         torch.ones(BATCH, KEYS) == 1,
         torch.ones(BATCH, KEYS, QUERIES) == 1,
     ],
-    ids=["float", "int64", "one row for all", "one sample for all", "no axis of queries", "the wrong way round"],
+    ids=[
+        "float",
+        "int64",
+        "one row for all",
+        "one key for all",
+        "one sample for all",
+        "no axis of queries",
+        "the wrong way round",
+    ],
 )
 def test_no_mask_is_cast_or_broadcast(wrong):
     with pytest.raises(TypeCheckError, match="parameter 'attention_mask'"):
@@ -394,3 +437,39 @@ def test_tensors_on_different_devices_are_refused():
 def test_shapes_have_to_fit_and_the_first_argument_that_does_not_is_named(named, change):
     with pytest.raises(TypeCheckError, match=f"parameter '{named}'"):
         cross_attention(*change(*inputs()))
+
+
+RECORDS = [
+    AlternateMasks(image=bools("110", "100"), text=bools("001", "011")),
+    Attended(output=draw(6, BATCH, QUERIES, VALUE_WIDTH), weights=draw(7, BATCH, QUERIES, KEYS)),
+]
+# The last axes of output and weights: values and keys may differ in number.
+FREE_AXES = [("output", 2), ("weights", 2)]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_the_parts_of_a_record_share_their_axes(record):
+    for name, part in vars(record).items():
+        for axis in range(part.ndim):
+            longer = torch.cat([part, part.narrow(axis, 0, 1)], axis)
+            if (name, axis) in FREE_AXES:
+                assert vars(replace(record, **{name: longer}))[name] is longer
+                continue
+            with pytest.raises(TypeCheckError):
+                replace(record, **{name: longer})
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_refuses_a_part_of_another_kind(record):
+    for name, part in vars(record).items():
+        for wrong in (part.long(), part[0, 0], part[0, 0, 0] if part.ndim == 3 else part[0], 7):
+            with pytest.raises(TypeCheckError, match=f"parameter '{name}'"):
+                replace(record, **{name: wrong})
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_cannot_be_changed_and_is_equal_to_itself_alone(record):
+    """Tensors have no single answer to `==`, so neither have records of tensors."""
+    with pytest.raises(FrozenInstanceError):
+        setattr(record, next(iter(vars(record))), None)
+    assert record != replace(record)

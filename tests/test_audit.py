@@ -94,7 +94,7 @@ def test_real_entries_that_do_not_count_are_found():
     report = audit_masks(run, toy_batch(), toy_padding(), excused={"sampler": "not asked"})
     (finding,) = report.findings
     assert (finding.name, finding.kind, finding.probes) == ("loss sum, steps", "lost", ("gradient",))
-    assert finding.why == "19 of 49 real entries do not count"
+    assert finding.why == "19 of 49 real entries do not count, such as sample 1, step 2, dim 0"
 
 
 def test_real_words_that_nobody_reads_are_found():
@@ -106,7 +106,10 @@ def test_real_words_that_nobody_reads_are_found():
     report = audit_masks(run, toy_batch(), toy_padding(), excused={"sampler": "not asked"})
     (finding,) = report.findings
     assert (finding.name, finding.kind) == ("prediction, tokens", "lost")
-    assert finding.why == "1 of 6 real tokens have no effect on any prediction"
+    assert (
+        finding.why
+        == "in 2 of 19 pairs a real step does not depend on one of the real tokens, such as sample 0, step 0, token 0"
+    )
 
 
 def test_a_prompt_that_is_never_read_is_found():
@@ -117,7 +120,7 @@ def test_a_prompt_that_is_never_read_is_found():
 
     report = audit_masks(run, toy_batch(), toy_padding(), excused={"sampler": "not asked"})
     assert [(finding.name, finding.kind, finding.why) for finding in report.findings] == [
-        ("prediction, tokens", "lost", "nothing real in 'words' moves a prediction")
+        ("prediction, tokens", "lost", "nothing real in 'words' moves what is predicted for a real entry")
     ]
 
 
@@ -151,7 +154,10 @@ def test_a_word_that_some_steps_may_not_read_is_found():
     (at_tap,) = [finding for finding in found if finding.stage == "words are read"]
     assert (at_tap.axis, at_tap.kind, at_tap.probes) == ("tokens", "lost", ("gradient",))
     # Two steps are real beside three words, five beside one, four beside two; step 0 reads two words of three.
-    assert at_tap.why == "in 1 of 19 pairs a real step does not depend on one of the real tokens"
+    assert (
+        at_tap.why
+        == "in 1 of 19 pairs a real step does not depend on one of the real tokens, such as sample 0, step 0, token 2"
+    )
 
 
 def test_a_last_recorded_step_that_the_others_may_not_read_is_found_and_a_causal_mask_is_not():
@@ -179,6 +185,14 @@ def test_a_last_recorded_step_that_the_others_may_not_read_is_found_and_a_causal
     assert [(one.name, one.probes) for one in lost] == [("prediction, steps", ("gradient",))]
 
 
+def test_attention_so_sharp_that_weights_are_rounded_to_0_hides_nothing():
+    toy, batch = Toy(dtype=torch.float32), toy_batch(torch.float32)
+    toy.sharpness = 3000.0
+    weights = (3000 * toy.encode(batch["noise"]) @ toy.read(batch["words"]).mT).softmax(-1)
+    assert (weights == 0).any()
+    assert audit_masks(toy.answer, batch, toy_padding(), module=toy, taps=TAPS, sample=toy.sample).is_clean
+
+
 def test_masks_upside_down_hide_what_is_real_and_read_what_is_not():
     upside_down = ~TOKEN_MASK
     upside_down[0, 0] = True  # all three words of the first robot are real: something has to be left to read
@@ -194,14 +208,39 @@ def test_a_prediction_that_is_nan_is_found_and_nothing_else_is_called_clean():
 
     def run(b):
         answer = toy.answer(b)
-        return Answer(torch.where(b["word_mask"].sum(1)[:, None, None] == 1, torch.nan, answer.prediction), answer.loss)
+        return Answer(torch.where(b["word_mask"].sum(1)[:, None, None] == 2, torch.nan, answer.prediction), answer.loss)
 
     report = audit_masks(run, toy_batch(), toy_padding(), sample=toy.sample)
     (finding,) = report.findings
     assert finding.kind == "not finite"
-    assert finding.why == "15 of 49 predictions of real entries are not finite"
+    assert finding.why == "20 of 49 predictions of real entries are not finite"
     assert report.unseen
     assert not report.is_clean
+
+
+def test_nan_in_samples_without_padding_points_at_a_mask_that_is_upside_down():
+    toy, batch = Toy(), toy_batch() | {"word_mask": ~TOKEN_MASK}
+    report = audit_masks(toy.answer, batch, toy_padding(), sample=Toy("words").sample)
+    finding = report.findings[0]
+    assert finding.name == "prediction, tokens"
+    assert "all in samples without padded tokens: is a mask upside down? It hides everything there" in finding.why
+
+
+def test_real_steps_that_see_no_word_are_found_even_if_padded_ones_see_them():
+    """As where attention is blanked for queries that a mask calls padded, and the mask is upside down."""
+    toy = Toy()
+
+    def run(b):
+        t = b["t"][:, None, None]
+        noisy, target = (1 - t) * b["noise"] + t * b["actions"], b["actions"] - b["noise"]
+        tokens, keys = toy.encode(noisy * b["dim_mask"][:, None] * b["step_mask"][..., None]), toy.read(b["words"])
+        read = (tokens @ keys.transpose(1, 2)).masked_fill(~b["word_mask"][:, None], -torch.inf).softmax(-1) @ keys
+        tokens = tokens + read * ~b["step_mask"][..., None]
+        return Answer(toy.decode(tokens.tanh()), lambda said: toy.loss_of(said, target, b))
+
+    found = audit_masks(run, toy_batch(), toy_padding(), sample=toy.sample).findings
+    assert [(one.name, one.kind) for one in found] == [("prediction, tokens", "lost")]
+    assert found[0].why == "nothing real in 'words' moves what is predicted for a real entry"
 
 
 def test_nan_that_comes_with_other_padding_counts_as_moved():
@@ -259,7 +298,7 @@ def test_what_was_not_handed_over_was_not_looked_at_and_that_is_not_clean():
     assert not report.findings
     assert not report.is_clean
     assert {look.stage for look in report.unseen} == {"loss sum", "loss count", "sampler"}
-    with pytest.raises(MasksLeak, match="sampler, dims and steps: perturb could not look: no `sample` was handed over"):
+    with pytest.raises(MasksLeak, match="sampler, dims and steps: perturb could not look: no sampler was handed over"):
         report.assert_clean()
 
 
@@ -311,6 +350,24 @@ def test_a_last_layer_of_zeros_hides_everything_and_is_not_clean():
     assert {finding.stage for finding in report.findings} == set()
 
 
+def test_it_does_not_matter_whether_the_caller_records_gradients():
+    toy = Toy("words")
+    with torch.no_grad():
+        inside = audit_masks(toy.answer, toy_batch(), toy_padding(), module=toy, taps=TAPS, sample=toy.sample)
+    assert inside == audited("words")
+
+
+def test_the_gradient_of_a_frozen_policys_loss_is_found_through_the_batch():
+    toy = Toy("loss").requires_grad_(False)
+
+    def run(b):
+        answer = toy.answer(b)
+        return Answer(answer.prediction, answer.loss(answer.prediction))
+
+    found = audit_masks(run, toy_batch(), toy_padding(), sample=toy.sample).findings
+    assert "gradient" in next(one.probes for one in found if one.name == "loss sum, dims")
+
+
 def test_a_policy_without_a_graph_is_not_seen_by_the_gradient():
     toy = Toy()
     report = audit_masks(torch.no_grad()(toy.answer), toy_batch(), toy_padding(), sample=toy.sample)
@@ -326,7 +383,10 @@ def test_a_loss_that_does_not_look_at_what_it_is_given_counts_nothing():
 
     report = audit_masks(run, toy_batch(), toy_padding(), sample=toy.sample)
     (finding,) = report.findings
-    assert (finding.kind, finding.why) == ("lost", "49 of 49 real entries do not count")
+    assert (finding.kind, finding.why) == (
+        "lost",
+        "49 of 49 real entries do not count, such as sample 0, step 0, dim 0",
+    )
     assert [(look.stage, look.probe) for look in report.unseen] == [("loss count", "unit error")]
 
 
@@ -380,13 +440,13 @@ def test_a_policy_that_draws_its_own_noise_is_audited_like_one_that_is_given_it(
 
 
 def test_noise_of_another_shape_is_cut_and_changed_where_it_is_declared():
-    """Drawn with an axis more, as if there were several candidates for each chunk."""
+    """Drawn for two candidates of each chunk, of which the first is taken."""
     toy = Toy("encoder")
     batch, padding = without_noise()
 
     def run(b):
         shape = b["actions"].shape
-        return toy.answer(b | {"noise": torch.randn(shape[0], 1, *shape[1:], dtype=torch.float64)[:, 0]})
+        return toy.answer(b | {"noise": torch.randn(shape[0], 2, *shape[1:], dtype=torch.float64)[:, 0]})
 
     sample = lambda b: toy.sample(b | {"noise": torch.zeros_like(b["actions"])})  # noqa: E731
     more = {"module": toy, "taps": TAPS, "sample": sample}
@@ -397,6 +457,12 @@ def test_noise_of_another_shape_is_cut_and_changed_where_it_is_declared():
     seeing = audit_masks(run, batch, named, **more)
     assert not seeing.unseen
     assert seeing.findings[0].size > blind.findings[0].size
+
+    def with_one_axis_more(b):
+        shape = b["actions"].shape
+        return toy.answer(b | {"noise": torch.randn(shape[0], 1, *shape[1:], dtype=torch.float64)[:, 0]})
+
+    assert not audit_masks(with_one_axis_more, batch, padding, **more).unseen
 
 
 def test_dropout_is_repeated_exactly_and_cannot_be_compacted():
@@ -643,6 +709,13 @@ def test_lists_of_the_batch_are_cut_to_the_sample_too():
     assert {("a", "b", "c"), ("a",), ("b",), ("c",)} == set(seen)
 
 
+def test_a_batch_that_is_padded_along_dims_only_is_audited():
+    toy = Toy("loss")
+    report = audit_masks(toy.answer, toy_batch(), toy_padding()[:1], sample=toy.sample)
+    assert names(report) == {"loss sum, dims"}
+    assert not report.unseen
+
+
 def test_steps_that_the_sampler_never_pads_can_be_left_out():
     toy = Toy("steps")
     report = audit_masks(toy.answer, toy_batch(), toy_padding(), sample=toy.sample, sample_along=("dims", "tokens"))
@@ -652,7 +725,7 @@ def test_steps_that_the_sampler_never_pads_can_be_left_out():
 
 def test_the_work_grows_with_the_number_of_paddings_and_not_with_their_product():
     counted = []
-    for count in (1, 2, 3):
+    for count in (1, 2, 3):  # the first alone has no taps and no steps to be read
         toy, calls = Toy(), []
 
         def run(b, toy=toy, calls=calls):
@@ -661,8 +734,8 @@ def test_the_work_grows_with_the_number_of_paddings_and_not_with_their_product()
 
         audit_masks(run, toy_batch(), toy_padding()[::-1][:count])
         counted.append(len(calls))
-    # first and again, gradient, each sample alone: 3 + 3; for each padding 2, and once more each sample if it is cut
-    assert counted == [6 + 5, 6 + 10, 6 + 12]
+    # Twice at first, two gradients, three samples alone; for each padding 2, and 3 if it can be cut.
+    assert counted == [7 + 5, 7 + 5 + 5, 7 + 5 + 5 + 2]
 
 
 def test_progress_is_told_each_piece_of_work():
@@ -671,7 +744,7 @@ def test_progress_is_told_each_piece_of_work():
     audit_masks(
         toy.answer, toy_batch(), toy_padding(), progress=lambda work: [pieces.append(0) or piece for piece in work]
     )
-    assert len(pieces) == 9  # three paddings, gradient, loss, alone, without steps, without tokens, no sampler
+    assert len(pieces) == 10  # three paddings, gradient, who reads what, loss, alone, without steps or tokens, sampler
 
 
 # ---------------------------------------------------------------------------------------------------- declarations

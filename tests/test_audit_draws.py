@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from groot_teach.audit.draws import OtherDraws, Recorder, Replayer
 
@@ -62,3 +63,17 @@ def test_another_shape_one_too_many_and_one_too_few_are_named():
         torch.rand(2)
     with pytest.raises(OtherDraws, match="it drew 1 times, expected 2"):
         replayer.finish()
+
+
+def test_a_draw_of_dropout_is_called_so():
+    message = r"draw 0 \(dropout\) has the shape \(3,\), expected \(2,\)"
+    with pytest.raises(OtherDraws, match=message), Replayer([torch.zeros(2)]):
+        nn.functional.dropout(torch.ones(3), 0.5)
+
+
+@pytest.mark.skipif(not hasattr(TorchDispatchMode, "supports_higher_order_operators"), reason="this torch cannot")
+@pytest.mark.parametrize("mode", [Recorder(), Replayer([])], ids=["written down", "repeated"])
+def test_operations_that_are_given_functions_run_as_well(mode):
+    """`torch.cond` is one, flex attention another."""
+    with mode:
+        assert torch.cond(torch.tensor(True), torch.sin, torch.cos, (torch.zeros(1),)).item() == 0

@@ -1,11 +1,18 @@
 """What a report says of looks that are written down by hand."""
 
 import json
+import platform
+from dataclasses import FrozenInstanceError
 from math import inf, nan
+from typing import get_args
+from xml.etree import ElementTree
 
 import pytest
+import torch
 
-from groot_teach.audit import Look, MaskReport, MasksLeak
+from groot_teach.audit import LEAK_OF_STAGE, Look, MaskReport, MasksLeak
+from groot_teach.audit.report import LEGEND, STAGES, Kind, Probe, _look_of, _plain, percent
+from groot_teach.masks import LEAKS
 
 LOOKS = (
     Look("prediction", "dims", "perturb", 0.25, why="it moves"),
@@ -41,16 +48,16 @@ def test_looks_at_the_same_place_are_one_finding_with_the_first_ones_size():
 def test_the_table_says_for_each_stage_and_axis_what_was_seen():
     assert str(MaskReport(LOOKS)).splitlines()[2:7] == [
         "stage       dims  steps  tokens       samples",
-        "prediction  25 %  0      lost 12.5 %  <0.01 %",
+        "prediction  25 %  0?     lost 12.5 %  <0.01 %",
         "loss sum    NaN   NaN",
         "loss count  ?     ?",
         "sampler                  inf",
     ]
 
 
-def test_where_one_probe_looked_and_another_could_not_the_cell_says_nothing_moved_and_the_report_is_not_clean():
+def test_where_one_probe_looked_and_another_could_not_the_cell_says_both_and_the_report_is_not_clean():
     report = MaskReport(LOOKS[2:4])
-    assert report.cell("prediction", "steps") == "0"
+    assert report.cell("prediction", "steps") == "0?"
     assert report.unseen == (LOOKS[3],)
     assert not report.is_clean
 
@@ -60,6 +67,8 @@ def test_a_look_that_was_not_taken_is_excused_by_name_stage_or_probe(name):
     report = MaskReport(LOOKS[2:4], excused={name: "the network has five steps"})
     assert report.is_clean
     assert report.unseen == ()
+    assert report.cell("prediction", "steps") == "0"
+    assert MaskReport(LOOKS[3:4], excused={name: "-"}).cell("prediction", "steps") == "-"
     assert "prediction, steps: compact could not look: it cannot be cut; excused: the network has five steps" in str(
         report
     )
@@ -148,3 +157,120 @@ def test_json_writes_what_is_not_finite_as_null():
         "why": "it moves",
         "intended": "x",
     }
+
+
+# ------------------------------------------------------------------------------------------- to the last character
+
+
+def test_the_words_that_users_write_down_in_their_tests_stay_what_they_are():
+    assert get_args(Probe) == ("perturb", "compact", "gradient", "unit error", "read off")
+    assert get_args(Kind) == ("leak", "lost", "not finite")
+    assert STAGES == ("prediction", "loss sum", "loss count", "sampler", "sampled padding")
+
+
+def test_each_leak_of_the_book_has_its_stage():
+    assert set(LEAK_OF_STAGE.values()) == {leak.name for leak in LEAKS}
+    for stage, name in LEAK_OF_STAGE.items():
+        assert MaskReport((Look(stage, "dims", "perturb", 0.5),)).leaks == (name,)
+
+
+def test_a_report_is_printed_line_by_line():
+    report = MaskReport(LOOKS[:4], excused={"prediction, steps": "it has five"})
+    assert str(report).splitlines() == [
+        "not clean: 1 found",
+        "",
+        "stage       dims  steps",
+        "prediction  25 %  0",
+        "",
+        LEGEND,
+        "! prediction, dims: it moves (perturb and gradient)",
+        "- prediction, steps: compact could not look: it cannot be cut; excused: it has five",
+    ]
+    assert repr(report) == str(report)
+
+
+def test_a_report_without_looks_can_be_printed():
+    assert str(MaskReport(())).splitlines()[2] == "stage"
+
+
+def test_the_headline_counts_only_what_there_is():
+    def headline(*looks, **more):
+        return str(MaskReport(looks, **more)).splitlines()[0]
+
+    assert headline(LOOKS[0]) == "not clean: 1 found"
+    assert headline(LOOKS[3]) == "not clean: 1 not looked at"
+    assert headline(LOOKS[2], axes=("steps",)) == "clean along steps: nothing that is padded moves what is real"
+
+
+def test_an_intention_that_was_found_is_not_called_missing():
+    said = str(MaskReport(LOOKS[:1], intended={"prediction, dims": "as trained"}))
+    assert "not found" not in said
+
+
+def test_of_several_excuses_the_most_exact_one_is_given():
+    excused = {"compact": "by probe", "prediction": "by stage", "prediction, steps": "by name"}
+    for name in ("by name", "by stage", "by probe"):
+        assert f"; excused: {name}" in str(MaskReport(LOOKS[3:4], excused=excused))
+        excused = {kind: reason for kind, reason in excused.items() if reason != name}
+
+
+def test_of_several_findings_in_a_cell_the_first_one_is_shown():
+    looks = (LOOKS[0], Look("prediction", "dims and steps", "gradient", 0.5, "lost"))
+    assert MaskReport(looks).cell("prediction", "dims") == "25 %"
+    assert MaskReport(looks, {"prediction, dims": "-"}).cell("prediction", "dims") == "25 %*"
+    assert MaskReport(looks[::-1]).cell("prediction", "dims") == "lost 50 %"
+    nan_first = (LOOKS[6], Look("loss sum", "dims", "perturb", 0.5))
+    assert MaskReport(nan_first).cell("loss sum", "dims") == "NaN"
+    assert MaskReport(nan_first, {"loss sum, dims and steps": "-"}).cell("loss sum", "dims") == "NaN*"
+    assert MaskReport(nan_first[::-1]).cell("loss sum", "dims") == "50 %"
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(0.0, "0 %"), (5e-5, "<0.01 %"), (1e-4, "0.01 %"), (0.123456, "12.3 %"), (-0.25, "-25 %"), (inf, "inf")],
+)
+def test_a_size_is_said_in_three_digits(size, said):
+    assert percent(size) == said
+
+
+@pytest.mark.parametrize(
+    ("cell", "look"),
+    [
+        ("", "quiet"),
+        ("0", "quiet"),
+        ("-", "quiet"),
+        ("?", "unseen"),
+        ("0?", "unseen"),
+        ("25 %*", "wanted"),
+        ("NaN*", "wanted"),
+        ("25 %", "found"),
+        ("lost 50 %", "found"),
+        ("inf", "found"),
+    ],
+)
+def test_a_cell_looks_like_what_it_says(cell, look):
+    assert _look_of(cell) == look
+
+
+def test_html_has_a_row_for_each_stage_and_every_tag_is_closed():
+    page = ElementTree.fromstring(f"<page>{MaskReport(LOOKS)._repr_html_()}</page>")
+    rows = [["".join(cell.itertext()) for cell in row] for row in page.iter("tr")]
+    assert rows[0] == ["stage", "dims", "steps", "tokens", "samples"]
+    assert rows[1] == ["prediction", "25 %", "0?", "lost 12.5 %", "<0.01 %"]
+    assert [row[0] for row in rows[2:]] == ["loss sum", "loss count", "sampler"]
+    assert len([*page.iter("li")]) == 7
+
+
+def test_json_says_who_ran_it_and_has_a_line_for_each_entry():
+    text = MaskReport(LOOKS[:1]).to_json()
+    said = json.loads(text)
+    assert (said["torch"], said["python"]) == (torch.__version__, platform.python_version())
+    assert text.splitlines()[1] == ' "clean": false,'
+    assert _plain({"sizes": (0.5, nan)}) == {"sizes": [0.5, None]}
+
+
+def test_what_was_looked_at_cannot_be_changed_afterwards():
+    report = MaskReport(LOOKS)
+    for one in (report, report.looks[0], report.findings[0]):
+        with pytest.raises(FrozenInstanceError):
+            one.size = 0.0

@@ -5,6 +5,7 @@ import re
 from io import StringIO
 from pathlib import Path
 
+import audits
 import field_survey
 import pytest
 from docutils import nodes
@@ -198,7 +199,8 @@ def small_book(tmp_path):
     """Builds a book of one page with the directive in it, on the first three rows, and returns its HTML and doctree."""
     (tmp_path / "book").mkdir()
     (tmp_path / "conf.py").write_text(CONF)
-    (tmp_path / "book" / "references.bib").write_text((ROOT / "book/references.bib").read_text())
+    for file in ("book/references.bib", audits.AUDITS):
+        (tmp_path / file).write_text((ROOT / file).read_text())
     data = field_survey.yaml.safe_load((ROOT / field_survey.DATA).read_text())
     data["policies"] = data["policies"][:3]
     (tmp_path / field_survey.DATA).write_text(field_survey.yaml.safe_dump(data, allow_unicode=True))
@@ -242,6 +244,18 @@ def test_a_cell_starts_with_the_word_that_the_numbers_count(small_book):
     assert heads["Steps past the end"] == "In the loss"
     assert heads["Padded text and camera tokens"] == "Hidden in part"
     assert "run" in row[0].astext()
+
+
+def test_a_row_that_was_audited_says_what_ran_and_leads_to_what_was_found(small_book):
+    html, doctree, _ = small_book(directive("table"))
+    cells = [row[0].astext() for row in doctree.findall(field_survey.table_row)]
+    assert "Audited: GR00T N1.5 head. In part: the action head alone" in cells[2]
+    assert not any("Audited" in cell for cell in cells[:2])
+    assert 'href="book/audits.html#audit-gr00t-n1-5-head"' in html["index"]
+
+
+def test_every_audited_policy_has_a_row():
+    assert {audit["row"] for audit in audits.load(ROOT).values()} <= {row["policy"] for row in ROWS}
 
 
 def test_only_the_page_with_the_table_loads_its_script_and_its_style(small_book):

@@ -25,6 +25,7 @@ from groot_teach.loss import (
     learned_weight_loss,
     masked_velocity_loss,
     sample_weighted_velocity_loss,
+    velocity_error_sum,
 )
 
 T, F = True, False
@@ -53,7 +54,9 @@ def sum_of_groups(velocity_pred: Tensor, velocity_target: Tensor, action_mask: T
     return losses["first"] + 2 * losses.get("rest", 0)
 
 
-every_loss = pytest.mark.parametrize("loss_of", [masked_velocity_loss, sample_weighted_velocity_loss, sum_of_groups])
+MEANS = [masked_velocity_loss, sample_weighted_velocity_loss, sum_of_groups]
+every_mean = pytest.mark.parametrize("loss_of", MEANS)
+every_loss = pytest.mark.parametrize("loss_of", [*MEANS, velocity_error_sum])
 
 
 # ----------------------------------------------------------------------------------------- answers from paper
@@ -66,6 +69,12 @@ MASK = tensor([[[T, F], [T, T]]])
 def test_the_mean_is_over_real_entries_alone():
     assert masked_velocity_loss(PRED, TARGET, MASK).item() == pytest.approx((1 + 4 + 9) / 3)
     assert masked_velocity_loss(PRED, TARGET, torch.ones_like(MASK)).item() == pytest.approx((1 + 49 + 4 + 9) / 4)
+
+
+def test_the_error_sum_is_the_loss_before_anybody_divides_it_and_0_if_nothing_is_real():
+    assert velocity_error_sum(PRED, TARGET, MASK).item() == 1 + 4 + 9
+    assert velocity_error_sum(PRED, TARGET, torch.zeros_like(MASK)).item() == 0
+    assert velocity_error_sum(PRED[:0], TARGET[:0], MASK[:0]).item() == 0
 
 
 def test_the_gradient_is_two_errors_over_the_count_and_0_where_hidden():
@@ -231,6 +240,12 @@ def test_every_loss_and_every_log_scale_is_looked_at_not_the_first_alone(argumen
         learned_weight_loss(**arguments)
 
 
+@pytest.mark.parametrize("argument", ["losses", "log_scales"])
+def test_losses_and_log_scales_come_as_mappings(argument):
+    with pytest.raises(TypeCheckError, match=rf"(?s)parameter '{argument}'.*Mapping\[str, .*Float"):
+        learned_weight_loss(**{"losses": {"a": SCALAR}, "log_scales": {"a": SCALAR}, argument: [("a", SCALAR)]})
+
+
 # --------------------------------------------------------------------------------- the hidden and the visible
 
 
@@ -327,14 +342,14 @@ def test_counts_and_sums_beyond_half_precision_are_exact(dtype, shape):
 # -------------------------------------------------------------------------------------------- what is refused
 
 
-@every_loss
+@every_mean
 def test_a_mean_over_nothing_is_an_error(loss_of):
     pred = torch.zeros(2, 3, 5)
     with pytest.raises(ValueError, match=r"action_mask.*: got no real entry, expected at least one; a mean over"):
         loss_of(pred, pred, torch.zeros(2, 3, 5, dtype=torch.bool))
 
 
-@every_loss
+@every_mean
 @pytest.mark.parametrize("shape", [(0, 3, 5), (2, 0, 5)])
 def test_an_empty_axis_is_a_mean_over_nothing(loss_of, shape):
     pred = torch.zeros(shape)
@@ -413,6 +428,16 @@ def test_an_argument_of_another_kind_is_an_error_that_says_what_came_and_what_wa
         loss_of(**arguments)
 
 
+@every_loss
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("place", range(3))
+def test_no_axis_of_length_1_is_broadcast(loss_of, place, axis):
+    arguments = [torch.zeros(2, 3, 5), torch.zeros(2, 3, 5), torch.ones(2, 3, 5, dtype=torch.bool)]
+    arguments[place] = arguments[place].narrow(axis, 0, 1)
+    with pytest.raises(TypeCheckError, match=r"parameter '(velocity_target|action_mask)'"):
+        loss_of(*arguments)
+
+
 @pytest.mark.parametrize(
     ("group_slices", "message"),
     [
@@ -446,6 +471,7 @@ def test_a_dim_that_is_real_in_one_step_of_one_sample_belongs_to_a_group_too():
         slice(4, 2),
         slice(-3, 5),
         slice(-3, -1),
+        slice(-1, 5),
         slice(2, None),
         slice(None, 5),
         slice(2, 5, 2),
@@ -541,10 +567,18 @@ def tensors_of(case: Case) -> tuple[Tensor, Tensor, Tensor]:
     return *floats, mask
 
 
-def compact_mean(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """The real entries, one after the other in new memory, then the mean of the squares."""
+def compact_squares(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """The squared errors of the real entries, one after the other in new memory."""
     wide = torch.float64 if pred.dtype == torch.float64 else torch.float32
-    return (pred[mask].to(wide) - target[mask].to(wide)).square().mean()
+    return (pred[mask].to(wide) - target[mask].to(wide)).square()
+
+
+def compact_sum(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    return compact_squares(pred, target, mask).sum()
+
+
+def compact_mean(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    return compact_squares(pred, target, mask).mean()
 
 
 def compact_by_sample(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -558,6 +592,7 @@ def compact_by_group(pred: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 # Each loss, the compact one, and how many entries every mean that it takes is over.
 LOSSES = {
+    "sum": (velocity_error_sum, compact_sum, lambda mask: []),
     "masked": (masked_velocity_loss, compact_mean, lambda mask: [mask.sum()]),
     "by sample": (sample_weighted_velocity_loss, compact_by_sample, lambda mask: mask.sum(dim=(1, 2))),
     "by group": (
@@ -614,7 +649,7 @@ VALUE_TOLERANCE = {torch.float64: 1e-14} | dict.fromkeys(DTYPES[1:], 1e-6)
 GRADIENT_TOLERANCE = {dtype: 2 * torch.finfo(dtype).eps for dtype in DTYPES}
 
 
-@pytest.mark.parametrize(("name", "number"), [("masked", 4000), ("by sample", 1000), ("by group", 1000)])
+@pytest.mark.parametrize(("name", "number"), [("masked", 4000), ("by sample", 1000), ("by group", 1000), ("sum", 1000)])
 def test_padded_and_compact_agree_in_value_and_gradient_on_every_case(name, number):
     tried = Counter()
 
@@ -628,7 +663,8 @@ def test_padded_and_compact_agree_in_value_and_gradient_on_every_case(name, numb
 
     check()
     assert tried["finite"] + tried["nan or inf"] + tried["empty"] >= number
-    for kind in ("finite", "nan or inf", "empty", "finite, with NaN or infinity in padding", *DTYPES):
+    may_be_empty = [] if name == "sum" else ["empty"]
+    for kind in ("finite", "nan or inf", *may_be_empty, "finite, with NaN or infinity in padding", *DTYPES):
         assert tried[kind] >= number / 50, kind
 
 

@@ -68,7 +68,7 @@ def test_the_attn_mask_of_multihead_attention_is_turned_round_with_any_number_of
 
 @pytest.mark.parametrize("wrong", [torch.ones(2, 3), torch.ones(2, 3, dtype=torch.int64), tensor([T])])
 def test_an_attn_mask_that_is_not_bool_or_has_one_axis_is_refused(wrong):
-    with pytest.raises(TypeCheckError, match="attn_mask"):
+    with pytest.raises(TypeCheckError, match="parameter 'attn_mask'"):
         from_mha_attn_mask(wrong)
 
 
@@ -201,6 +201,12 @@ def test_an_additive_mask_may_hold_zeros_and_huge_negatives_only(value, got):
     message = rf"values: got {got}, expected 0 \(may be read\) or at most -9984 \(hidden\)"
     with pytest.raises(ValueError, match=message):
         from_additive_mask(tensor([[0.0, -INF], [value, 0.0]]))
+
+
+@pytest.mark.parametrize("convert", [from_float_mask, from_additive_mask])
+def test_of_several_values_that_nobody_can_read_the_first_is_named(convert):
+    with pytest.raises(ValueError, match=r"^values: got 0\.5, expected"):
+        convert(tensor([0.0, 0.5, 0.25]))
 
 
 def test_the_additive_constant_itself_hides():
@@ -354,7 +360,7 @@ def test_a_masking_with_a_switch_moved_does_not_carry_the_name_of_the_version():
 
 def test_only_switches_that_exist_can_be_moved_and_only_to_their_positions():
     with pytest.raises(ValueError, match="name: no such switch, expected one of encoder_input, "):
-        with_switches(STRICT, name="mine")
+        with_switches(STRICT, name="mine", source="here")
     with pytest.raises(ValueError, match="sampler: got 'open', expected one of 'free', 'zero', 'renoise'"):
         with_switches(STRICT, sampler="open")
 
@@ -364,6 +370,8 @@ def test_switches_are_set_by_name_only():
         Masking("open", "open", "open", "open", "open", "all", "free")
 
 
-def test_a_masking_cannot_be_changed_in_place():
+def test_a_masking_and_a_leak_cannot_be_changed_in_place():
     with pytest.raises(FrozenInstanceError):
         STRICT.loss = "open"
+    with pytest.raises(FrozenInstanceError):
+        LEAKS[0].switch = "sampler"

@@ -3,7 +3,7 @@
 Answers are typed out. Sizes are distinct primes, so that a swapped axis cannot pass.
 """
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 import torch
@@ -119,6 +119,8 @@ def test_actions_must_be_a_float_tensor_with_an_axis(actions, got):
 def test_the_width_must_be_an_int():
     with pytest.raises(TypeCheckError, match=r"(?s)parameter 'padded_dim'.*5\.0.*int"):
         pad_dims(torch.zeros(2, 3), 5.0)
+    with pytest.raises(TypeCheckError, match=r"(?s)parameter 'padded_dim'.*5\.0.*int"):
+        collate_chunks([pad_steps_with_zeros(numbered(2, 3), 5)], 5.0)
 
 
 # ------------------------------------------------------------------------------------------------------ steps
@@ -432,6 +434,11 @@ def test_a_horizon_below_one_is_refused(action_horizon):
         action_mask_dims_only(tensor([[T, F]]), action_horizon)
 
 
+def test_the_horizon_of_a_mask_must_be_an_int():
+    with pytest.raises(TypeCheckError, match=r"(?s)parameter 'action_horizon'.*3\.0.*int"):
+        action_mask_dims_only(tensor([[T, F]]), 3.0)
+
+
 # ----------------------------------------------------------------------------------------------------- tokens
 
 
@@ -472,6 +479,17 @@ def test_without_any_camera_nothing_says_how_many_seats_one_needs(cameras):
 def test_text_of_another_width_than_the_cameras_is_refused():
     with pytest.raises(ValueError, match=r"cameras and text: got width \[3, 5\]"):
         join_tokens([torch.zeros(2, 3)], torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize("text", [torch.zeros(3), torch.zeros(1, 2, 3), torch.zeros(2, 3).long(), "words"])
+def test_text_that_is_no_row_of_float_tokens_is_refused(text):
+    with pytest.raises(TypeCheckError, match="parameter 'text'"):
+        join_tokens([torch.zeros(2, 3)], text)
+
+
+def test_a_batch_of_cameras_is_not_taken_for_one_camera():
+    with pytest.raises(ValueError, match=r"^cameras and text: got number of axes \[3, 2\], expected the same"):
+        join_tokens([torch.zeros(1, 2, 3)], torch.zeros(2, 3))
 
 
 def test_a_bare_tensor_of_cameras_is_refused():
@@ -660,6 +678,37 @@ GOOD_RECORDS = [
 def test_a_record_refuses_a_part_that_does_not_fit(record, name, bad):
     with pytest.raises(TypeCheckError, match=f"parameter '{name}'"):
         replace(record, **{name: bad})
+
+
+# The axes that one part alone has: these may be of any length.
+FREE_AXES = [(ActionChunk, "actions", 1), (VLTokens, "tokens", 1), (VLBatch, "tokens", 2)]
+PARTS = [(record, name, part) for record in GOOD_RECORDS for name, part in vars(record).items() if name != "task"]
+
+
+@pytest.mark.parametrize(
+    ("record", "name", "axis"), [(record, name, axis) for record, name, part in PARTS for axis in range(part.ndim)]
+)
+def test_the_parts_of_a_record_share_their_axes(record, name, axis):
+    part = vars(record)[name]
+    longer = torch.cat([part, part.narrow(axis, 0, 1)], axis)
+    if (type(record), name, axis) in FREE_AXES:
+        assert vars(replace(record, **{name: longer}))[name] is longer
+        return
+    with pytest.raises(TypeCheckError):
+        replace(record, **{name: longer})
+
+
+def test_a_task_is_words():
+    with pytest.raises(TypeCheckError, match="parameter 'task'"):
+        replace(GOOD_RECORDS[0], task=None)
+
+
+@pytest.mark.parametrize("record", GOOD_RECORDS, ids=lambda record: type(record).__name__)
+def test_a_record_cannot_be_changed_and_is_equal_to_itself_alone(record):
+    """Tensors have no single answer to `==`, so neither have records of tensors."""
+    with pytest.raises(FrozenInstanceError):
+        setattr(record, next(iter(vars(record))), None)
+    assert record != replace(record)
 
 
 def test_masks_are_made_where_the_data_is():

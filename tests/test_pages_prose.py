@@ -155,9 +155,12 @@ def test_every_entry_says_who_what_when_and_where():
             assert re.search(rf"^  {needed} = \{{.+\}},?$", entry, re.MULTILINE), f"{key}: {needed}"
 
 
-def test_code_and_note_are_pinned_to_the_commit_they_name():
+def test_code_and_note_are_pinned_to_the_commit_or_the_release_they_name():
     for key, entry in bib_entries().items():
         if re.search(r"keywords = \{(code|note)\}", entry):
+            if release := re.search(r"note = \{release ([0-9.]+)", entry):
+                assert f"/{release[1]}/}}" in entry, key
+                continue
             commit = re.search(r"note = \{commit ([0-9a-f]{8})", entry)[1]
             assert re.search(rf"/(tree|blob)/{commit}[0-9a-f]{{32}}", entry), key
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
+import audits
 import yaml
 from docutils import nodes
 from row_table import paragraph_of_links, pinned_links, row_table, status_of, table_cell, table_row
@@ -241,6 +242,9 @@ class FieldSurvey(SphinxDirective):
             columns=COLUMNS,
             before=FORM.format(designs=designs, total=len(survey["policies"])),
         )
+        root = Path(self.env.srcdir)
+        self.env.note_dependency(str(root / audits.AUDITS))
+        self.audited = audits.load(root)
         for policy in survey["policies"]:
             line = table_row(
                 ids=[anchor(policy)], data={"status": policy["status"], "designs": " ".join(policy["designs"])}
@@ -281,8 +285,22 @@ class FieldSurvey(SphinxDirective):
         return [
             nodes.paragraph(
                 "", "", status_of(row["status"]), nodes.Text(f" {row['repository']}, {row['version']} "), *words
-            )
+            ),
+            *self.audits_of(row),
         ]
+
+    def audits_of(self, row):
+        """What of it ran in an audit, and links to what was found."""
+        found = {name: audit for name, audit in self.audited.items() if audit["row"] == row["policy"]}
+        if not found:
+            return []
+        page = self.env.app.builder.get_relative_uri(self.env.docname, "book/audits")
+        line = nodes.paragraph("", "Audited: ")
+        for place, name in enumerate(found):
+            line += [nodes.Text(", ")] if place else []
+            line += nodes.reference("", name, refuri=f"{page}#{audits.anchor(name)}", internal=True)
+        line += self.words(f". {audits.what_ran(next(iter(found.values())))}.")
+        return [line]
 
 
 FORM = """<form class="survey-form" role="search" aria-label="The survey" hidden>

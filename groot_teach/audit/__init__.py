@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from groot_teach.audit.policy import AXES, Answer, Axis, Padding, Policy, Tap
 from groot_teach.audit.probes import Probes
 from groot_teach.audit.report import LEAK_OF_STAGE, STAGES, Finding, Look, MaskReport, MasksLeak
+from groot_teach.shapes import checked
 
 __all__ = ["LEAK_OF_STAGE", "Answer", "Finding", "Look", "MaskReport", "MasksLeak", "Padding", "Tap", "audit_masks"]
 
 
+@checked
 def audit_masks(
     run: Callable[[dict[str, Any]], Any],
     batch: Mapping[str, Any],
@@ -35,7 +37,7 @@ def audit_masks(
     sample: Callable[[dict[str, Any]], Tensor] | None = None,
     axes: Mapping[str, int] | None = None,
     sample_along: Sequence[Axis] = AXES,
-    unit_loss: float = 1.0,
+    unit_loss: float | int = 1,
     intended: Mapping[str, str] | None = None,
     excused: Mapping[str, str] | None = None,
     progress: Callable[[Iterable], Iterable] = iter,

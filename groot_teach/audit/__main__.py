@@ -19,10 +19,10 @@ from torch import Tensor
 from groot_teach.action_head import ActionHead, Observation
 from groot_teach.audit import MaskReport, audit_masks
 from groot_teach.audit.heads import audit_action_head
-from groot_teach.experiments import progress_bar
 from groot_teach.head_config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, Masking
 from groot_teach.padding import ActionBatch, VLBatch
+from groot_teach.progress import progress_bar
 from groot_teach.upstream import config_from_weights, load_upstream, read_action_head
 
 VERSIONS: dict[str, Masking] = {

@@ -57,8 +57,9 @@ class Replayer(TorchDispatchMode):
             raise OtherDraws(f"it drew more than {len(self.drawn)} times, {tuple(out.shape)} at last")
         given = self.drawn[self.place]
         if given.shape != out.shape:
+            by = "dropout" if "bernoulli" in str(func) else str(func)
             expected = f"expected {tuple(given.shape)}"
-            raise OtherDraws(f"draw {self.place} ({func}) has the shape {tuple(out.shape)}, {expected}")
+            raise OtherDraws(f"draw {self.place} ({by}) has the shape {tuple(out.shape)}, {expected}")
         self.place += 1
         return out.copy_(given)
 

@@ -35,7 +35,7 @@ class Padding:
             its own masks is what is looked at.
         values: entries of the batch that hold numbers of no meaning where `real` is False -> the axis of the entry
             along which they lie. The auditor writes other numbers there. What the policy draws itself is named
-            `"drawn 0"`, `"drawn 1"`; noise of the very shape of another entry need not be named.
+            `"drawn 0"`, `"drawn 1"`; noise of the shape of another entry need not be named.
         masks: entries that are as long as `real` and say something about it, such as the policy's own mask -> their
             axis. They are never changed; where padding is cut off, they are cut too.
     """
@@ -109,6 +109,12 @@ class Heard:
 Given = dict[str, Any]
 DRAWN = "drawn {}"
 """What the policy draws itself stands beside the batch by this name, to be changed and cut like the rest."""
+NOT_REPEATABLE = (
+    "got two answers to the same batch and the same draws, expected one. Does it draw outside of PyTorch, or keep a "
+    "state from call to call? Hand noise and time over in the batch"
+)
+
+
 NO_DRAWS = "drawn nothing"
 """Stands beside a batch whose first run drew nothing: no later one may."""
 
@@ -236,7 +242,8 @@ class Policy:
                     slices[place] = slice(size - length, None) if axis == "steps" else slice(length)
                 elif size < length and (axis != "dims" or real[axis][:, size:].any()):
                     raise ValueError(
-                        f"prediction: got {size} {axis}, expected {length}; real ones would have no prediction"
+                        f"prediction: got {size} {axis}, expected {length}; real ones would have no prediction. "
+                        "If it is laid out otherwise, say so by `axes` or `arrange`"
                     )
             return tuple(slices)
 
@@ -257,17 +264,35 @@ class Policy:
 
     # parts of a batch
 
+    @property
+    def declared_values(self) -> list[str]:
+        """The entries of the batch that hold padding, each once."""
+        names = (name for kind in self.padding.values() for name in kind.values if not _is_draw_name(name))
+        return [*dict.fromkeys(names)]
+
+    def with_something_left(self, cut: Axis | None) -> list[int]:
+        """The samples that have anything real along `cut`: an empty prompt cannot be cut down to its tokens."""
+        if cut is None:
+            return [*range(self.batch_size)]
+        return self.padding[cut].real.any(dim=1).nonzero().flatten().tolist()
+
     def places(self, axis: Axis, given: Given) -> dict[str, int]:
         """Where the numbers lie that padding along `axis` makes meaningless: of the batch, and of what is drawn.
 
-        A draw of the very shape of such an entry is padded like it: noise is as large as the actions. Others have to be
-        declared by name, `"drawn 0"`.
+        A draw of the shape of such an entry, axes of length 1 aside, is padded like it: noise is as large as the
+        actions. Others have to be declared by name, `"drawn 0"`.
         """
         places = {name: place for name, place in self.padding[axis].values.items() if name in given}
-        like = {tuple(given[name].shape): place for name, place in places.items()}
+        like = {}
+        for name, place in places.items():
+            kept = _axes_with_extent(given[name])
+            like[tuple(given[name].shape[at] for at in kept)] = kept.index(place)
         for name, value in given.items():
-            if _is_draw_name(name) and isinstance(value, Tensor) and tuple(value.shape) in like:
-                places[name] = like[tuple(value.shape)]
+            if _is_draw_name(name) and isinstance(value, Tensor) and value.ndim and name not in places:
+                kept = _axes_with_extent(value)
+                shape = tuple(value.shape[at] for at in kept)
+                if shape in like:
+                    places[name] = kept[like[shape]]
         return places
 
     def alone(self, given: Given, sample: int, cut: Axis | None) -> tuple[Given, dict[str, Tensor]]:
@@ -416,6 +441,11 @@ def _without_draws(given: Given) -> tuple[Given, list[Tensor] | None]:
     if len(batch) == len(given):
         return batch, None
     return batch, [given[name] for name in given if _is_draw_name(name) and name != NO_DRAWS]
+
+
+def _axes_with_extent(value: Tensor) -> list[int]:
+    """The axes of more than one place; the first one, of samples, always."""
+    return [axis for axis, size in enumerate(value.shape) if size > 1 or axis == 0]
 
 
 def _is_draw_name(name: str) -> bool:

@@ -206,7 +206,7 @@ class MaskReport:
     # parts
 
     def cell(self, stage: str, axis: str) -> str:
-        """One cell of the table: a size, `0`, `?`, or nothing."""
+        """One cell of the table, as the legend explains it."""
         looks = [look for look in self.looks if look.stage == stage and axis in look.axis.split(" and ")]
         found = [look for look in looks if look.size]
         if found:
@@ -215,15 +215,24 @@ class MaskReport:
             return f"{words}{percent(found[0].size)}{wanted}" if found[0].kind != "not finite" else f"NaN{wanted}"
         if not looks:
             return ""
-        return "0" if any(look.size == 0 for look in looks) else "?"
+        open_questions = any(look.size is None and self._excuse(look) is None for look in looks)
+        if any(look.size == 0 for look in looks):
+            return "0?" if open_questions else "0"
+        return "?" if open_questions else "-"
+
+    def cells(self) -> dict[str, dict[str, str]]:
+        """The whole table, for a picture: for each stage and each axis what `cell` says."""
+        columns = [axis for axis in COLUMNS if any(axis in look.axis.split(" and ") for look in self.looks)]
+        return {stage: {axis: self.cell(stage, axis) for axis in columns} for stage in self.stages}
 
     @property
     def stages(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(look.stage for look in self.looks))
 
     def _table(self) -> list[list[str]]:
-        columns = [axis for axis in COLUMNS if any(axis in look.axis.split(" and ") for look in self.looks)]
-        return [["stage", *columns], *([stage, *(self.cell(stage, axis) for axis in columns)] for stage in self.stages)]
+        cells = self.cells()
+        columns = [*next(iter(cells.values()))] if cells else []
+        return [["stage", *columns], *([stage, *of_stage.values()] for stage, of_stage in cells.items())]
 
     def _headline(self) -> str:
         if self.is_clean:
@@ -234,7 +243,7 @@ class MaskReport:
             parts.append(f"{len(self.unintended)} found")
         if self.unseen:
             parts.append(f"{len(self.unseen)} not looked at")
-        return f"not clean: {', '.join(parts)}"
+        return f"not clean: {', '.join(parts) or 'nothing was looked at'}"
 
     def _sentences(self) -> list[str]:
         said = [f"{'*' if finding.intended else '!'} {finding}" for finding in self.findings]
@@ -254,7 +263,10 @@ class MaskReport:
         return None
 
 
-LEGEND = "0 = nothing moved; ? = nobody could look; * = intended; lost = real entries without effect"
+LEGEND = (
+    "0 = nothing moved; ? = somebody could not look; - = nobody looked, which is excused; * = intended; "
+    "lost = real entries without effect"
+)
 
 
 def percent(size: float) -> str:
@@ -266,14 +278,16 @@ def percent(size: float) -> str:
 
 def _look_of(cell: str) -> str:
     """The class of a cell, by which a style sheet knows it; its words say the same without one."""
-    if cell in ("", "0"):
+    if cell in ("", "0", "-"):
         return "quiet"
-    return "unseen" if cell == "?" else "wanted" if cell.endswith("*") else "found"
+    return "unseen" if cell.endswith("?") else "wanted" if cell.endswith("*") else "found"
 
 
 STYLE = (
     "<style>.audit .found{background:#D55E00;color:#000}.audit .wanted{outline:2px dashed #D55E00}"
-    ".audit .unseen{outline:2px dotted #767676}.audit td{min-width:4.5em;text-align:right}</style>"
+    ".audit .unseen{outline:2px dotted #767676}.audit :is(td,thead th){text-align:right;white-space:nowrap}"
+    ".audit td{border:2px solid transparent;background-clip:padding-box}.audit p{margin:.6em 0}"
+    ".audit ul{list-style:none;padding-left:0}</style>"
 )
 """Orange is a leak, as in the book's figures; never colour alone."""
 

@@ -12,13 +12,23 @@ A chapter's exercises are a module with a `TITLE` and a tuple `EXERCISES`, and o
 import inspect
 from typing import Any
 
-from groot_teach.exercises import chapter_1, chapter_2, chapter_3, chapter_4, chapter_5, chapter_6, progress_file
+from groot_teach.exercises import (
+    chapter_1,
+    chapter_2,
+    chapter_3,
+    chapter_4,
+    chapter_5,
+    chapter_6,
+    chapter_7,
+    chapter_8,
+    progress_file,
+)
 from groot_teach.exercises.cards import BLUE, Card
 from groot_teach.exercises.engine import Exercise, Verdict, grade
 
 __all__ = ["CHAPTERS", "check", "hint", "hints", "progress", "solution"]
 
-CHAPTERS = (chapter_1, chapter_2, chapter_3, chapter_4, chapter_5, chapter_6)
+CHAPTERS = (chapter_1, chapter_2, chapter_3, chapter_4, chapter_5, chapter_6, chapter_7, chapter_8)
 
 _BY_ID = {exercise.id: exercise for chapter in CHAPTERS for exercise in chapter.EXERCISES}
 _hints_shown: dict[str, int] = {}

@@ -9,7 +9,7 @@ import textwrap
 from dataclasses import dataclass
 from html import escape
 
-CELL = 'style="text-align: left; padding: 2px 12px 2px 0"'
+CELL = 'style="text-align:left"'
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
 
 

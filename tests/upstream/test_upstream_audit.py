@@ -37,7 +37,7 @@ def test_n1_5_has_the_leaks_of_its_preset():
 
 
 def test_n1_5_is_believed_about_its_steps_if_nobody_says_more():
-    """Its action mask calls copies real, so along steps there is no padding to look for, and the report has no column."""
+    """Its action mask calls copies real, so along steps there is no padding to look for, and the report has no row."""
     report = audit_lerobot_head(loader.head_n1_5(), *given("N1.5"))
     assert report.axes == ("dims", "tokens")
 

@@ -1,0 +1,125 @@
+"""Did anything move, and how far? And the other numbers that padding is changed to.
+
+Every comparison is made so that NaN cannot pass it: what is not finite is infinitely far away.
+"""
+
+from collections.abc import Mapping
+from math import inf, sqrt
+
+import torch
+from torch import Tensor
+
+from groot_teach.audit.policy import Given, Tap, along
+from groot_teach.audit.report import percent
+
+
+def moved_by(before: Tensor, after: Tensor, where: Tensor) -> float:
+    """How far `after` is from `before` where `where` is True, in parts of `before`; 0 = it did not move, inf = NaN.
+
+    Padding was changed and nothing else, so nothing real may move at all; what is let pass is 100 roundings, and in
+    half precision, where roundings are large, hardly one.
+    """
+    where = where.to(before.device)
+    return _relative(before[where], after[where], min(100 * torch.finfo(before.dtype).eps, 1e-3))
+
+
+def apart(one: Tensor, other: Tensor) -> float:
+    """The same for two batches of different sizes, whose sums are added in another order: half of the digits count."""
+    if one.shape != other.shape:
+        return inf
+    return _relative(one, other, sqrt(torch.finfo(one.dtype).eps))
+
+
+def _relative(before: Tensor, after: Tensor, tolerance: float) -> float:
+    before, after = before.double(), after.double()
+    if not before.numel():
+        return 0.0
+    if not finite(after):
+        return inf
+    gap = after - before
+    if gap.abs().max() <= tolerance * before.abs().max():
+        return 0.0
+    return (gap.norm() / before.norm()).item() if before.norm() else inf
+
+
+def taps_moved(before: list[Tensor], after: list[Tensor], tap: Tap, where: Tensor) -> float:
+    """The same for all outputs of a tapped module; `where` is `batch, size`, along the tap's axis."""
+    if len(before) != len(after) or not before:
+        return inf
+    entries = (at_end(where, one, tap.place).expand_as(one) for one in before)
+    return max(moved_by(one, other, at) for one, other, at in zip(before, after, entries, strict=True))
+
+
+def same(one: Tensor, other: Tensor) -> bool:
+    """Equal to the last bit; NaN in the same place is equal."""
+    return torch.equal(one, other) or (one.shape == other.shape and bool(torch.allclose(one, other, 0, 0, True)))
+
+
+def finite(values: Tensor) -> bool:
+    """No NaN and nothing infinite."""
+    return bool(torch.isfinite(values).all())
+
+
+# ---------------------------------------------------------------------------------------------------- other numbers
+
+
+def changed(given: Given, places: Mapping[str, int], where: Tensor) -> Given:
+    """The same batch, with other numbers in the entries of `places`, where `where` is True."""
+    other = dict(given)
+    for name, place in places.items():
+        value = given[name]
+        at = along(where, value.ndim, place).to(value.device)
+        other[name] = torch.where(at, other_numbers(value), value)
+    return other
+
+
+def other_numbers(values: Tensor) -> Tensor:
+    """Other numbers of the same size, each unlike the one in its place; of whole numbers, others that occur."""
+    if not values.is_floating_point():
+        known = values.unique()
+        if len(known) < 2:
+            known = torch.stack([known[0], known[0] + 1 if known[0] == 0 else known[0] - 1])
+        step = 1 + (signs(values).abs() - 1) * (len(known) - 1)
+        return known[(torch.searchsorted(known, values) + step.long()) % len(known)]
+    scale = values.detach()[torch.isfinite(values)].double().square().mean().sqrt().nan_to_num()
+    return values.nan_to_num() + ((scale if scale > 0 else 1.0) * signs(values)).to(values.dtype)
+
+
+def signs(like: Tensor) -> Tensor:
+    """Between 1 and 2, of either sign, no two alike. A hash of places: a draw here would be taken for a policy's."""
+    place = torch.arange(like.numel(), dtype=torch.float64, device=like.device).reshape(like.shape)
+    size, sign = (torch.frac(torch.sin(place * rate + 1).abs() * 9973) for rate in (12.9898, 78.233))
+    return (1 + size) * torch.where(sign < 0.5, -1.0, 1.0)
+
+
+def at_end(real: Tensor, output: Tensor, place: int) -> Tensor:
+    """`real` along the axis `place` of `output`; if that is longer, its end is meant, and the rest is nobody's."""
+    more = output.shape[place] - real.shape[1]
+    if more < 0:
+        raise ValueError(
+            f"taps: got {output.shape[place]} entries along axis {place}, expected {real.shape[1]} or more"
+        )
+    real = torch.nn.functional.pad(real, (more, 0), value=False)
+    return along(real, output.ndim, place).to(output.device)
+
+
+# --------------------------------------------------------------------------------------------------------- in words
+
+
+def such_as(where: Tensor, axes: Mapping[str, int]) -> str:
+    """The first of the entries that are meant, counted from 0: `, such as sample 1, step 4`."""
+    if not where.any():
+        return ""
+    first = where.nonzero()[0].tolist()
+    named = [f"{axis.strip().removesuffix('s')} {first[place]}" for axis, place in axes.items() if place < len(first)]
+    return ", ".join([f", such as sample {first[0]}", *named])
+
+
+def percent_of(size: float, what: str) -> str:
+    """How far something moved, in a sentence."""
+    return f"{what} moves by {percent(size)}" if size < inf else f"{what} becomes NaN or infinite"
+
+
+def reason(error: Exception) -> str:
+    """Why a look could not be taken, in a line."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

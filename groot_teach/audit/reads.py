@@ -1,0 +1,129 @@
+"""Who reads what: does each predicted step depend on all that is real?
+
+A mask that hides too much passes every test for leaks. Here it shows as a pair of a real step and a real token, or of
+two real steps, of which the first does not depend on the second.
+
+Where a layer mixes tokens, every step depends on every token through it; so behind a tap it is asked again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from groot_teach.audit.gradients import by_place, gradients
+from groot_teach.audit.measure import at_end, reason, signs, such_as
+from groot_teach.audit.policy import Axis, Given, Policy, Tap, along
+from groot_teach.audit.report import PREDICTION, Look
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the predictions depend on, at one stage.
+
+    Attributes:
+        stage, axis: where, and along what.
+        reach: `batch, step, size`, bool, True = this predicted step depends on that place.
+    """
+
+    stage: str
+    axis: Axis
+    reach: Tensor
+
+
+def who_reads_what(policy: Policy, given: Given, real: Tensor) -> Iterator[Look]:
+    """A look for each stage: real steps that do not depend on something real.
+
+    Every step reads every token. A step that is read by another one in one sample is read by it in each sample that has
+    both; what no sample reads may be causal.
+
+    Args:
+        policy: whom to ask.
+        given: the batch and its draws.
+        real: which entries of the prediction are real.
+    """
+    place = policy.axes.get("steps")
+    if place is None or place >= real.ndim:
+        return
+    steps = real.movedim(place, 1).flatten(2).any(dim=2) if real.ndim > 2 else real
+    try:
+        first = _reaches(policy, given, real, alike=False)
+        if not any(_lost(one, policy, steps)[0].any() for one in first):
+            found = first
+        else:  # a weight can be rounded to 0 where attention is sharp; among tokens that are all alike it is not sharp
+            second = _reaches(policy, given, real, alike=True)
+            found = [
+                Reach(one.stage, one.axis, one.reach | other.reach) for one, other in zip(first, second, strict=True)
+            ]
+    except Exception as error:
+        yield Look(PREDICTION, "steps", "gradient", None, "lost", reason(error))
+        return
+    for one in found:
+        lost, expected = _lost(one, policy, steps)
+        if expected.any():
+            size = (lost.sum() / expected.sum()).item()
+            pairs = f"{int(lost.sum())} of {int(expected.sum())} pairs"
+            why = f"in {pairs} a real step does not depend on one of the real {one.axis}"
+            yield Look(
+                one.stage, one.axis, "gradient", size, "lost", why + such_as(lost, {"steps": 1, f"{one.axis} ": 2})
+            )
+
+
+def _lost(found: Reach, policy: Policy, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs that should depend and do not, and all that should."""
+    pairs = steps[:, :, None] & policy.padding[found.axis].real[:, None]
+    by_somebody = found.reach.any() if found.axis == "tokens" else (pairs & found.reach).any(dim=0)
+    expected = pairs & by_somebody
+    return expected & ~found.reach, expected
+
+
+def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Reach]:
+    """Who reads what, by gradients. `alike`: with all that is real in the place of its mean."""
+    places = {axis: kind.values for axis, kind in policy.padding.items() if axis != "dims"}
+    names = [name for name in policy.declared_values if given[name].is_floating_point()]
+    leaves = {name: given[name].detach().clone() for name in names}
+    for axis, values in places.items():
+        for name in values:
+            if name in leaves and alike:
+                kept = along(policy.padding[axis].real, leaves[name].ndim, values[name]).to(leaves[name].device)
+                leaves[name] = _mean_where(leaves[name], kept, values[name])
+    leaves = {name: leaf.requires_grad_() for name, leaf in leaves.items()}
+    write = {tap.module: lambda output, tap=tap: _alike(output, tap, policy) for tap in policy.taps} if alike else {}
+    with torch.enable_grad():
+        heard = policy.ask(given | leaves, write=write)
+        asked = heard.prediction * signs(heard.prediction).to(heard.prediction)
+        by_step = asked.where(real.to(asked.device), 0).unbind(policy.axes["steps"])
+    if not asked.requires_grad:  # the gradient probe says so
+        return []
+    sources: dict[tuple[str, Axis], dict[str, tuple[Tensor, int]]] = {
+        (PREDICTION, axis): {name: (leaves[name], at) for name, at in values.items() if name in leaves}
+        for axis, values in places.items()
+    }
+    for tap in policy.taps:
+        outputs = heard.tapped[tap.module]
+        if len(outputs) == 1 and outputs[0].requires_grad:
+            sources[tap.behind, tap.axis] = {tap.module: (outputs[0], tap.place)}
+    sources = {where: parts for where, parts in sources.items() if parts}
+    tensors = {name: tensor for parts in sources.values() for name, (tensor, _) in parts.items()}
+    if not tensors:
+        return []
+    of_steps = [gradients(step, tensors) for step in by_step]
+    found = []
+    for (stage, axis), parts in sources.items():
+        size = policy.padding[axis].real.shape[1]
+        reads = [sum(by_place(of_step[name], at) for name, (_, at) in parts.items()) > 0 for of_step in of_steps]
+        found.append(Reach(stage, axis, torch.stack(reads, dim=1)[:, :, -size:]))
+    return found
+
+
+def _alike(output: Tensor, tap: Tap, policy: Policy) -> Tensor:
+    """The values are all alike, the gradient still goes to each."""
+    kept = at_end(policy.padding[tap.axis].real, output, tap.place)
+    return output + (_mean_where(output.detach(), kept, tap.place) - output.detach())
+
+
+def _mean_where(values: Tensor, kept: Tensor, place: int) -> Tensor:
+    count = kept.sum(dim=place, keepdim=True).clamp(min=1)
+    mean = values.where(kept, 0).sum(dim=place, keepdim=True) / count
+    return torch.where(kept, mean, values)

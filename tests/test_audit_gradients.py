@@ -1,0 +1,163 @@
+"""What a loss depends on, and where it is smallest: losses whose answer is plain."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from groot_teach.audit.gradients import _is_target, by_place, find_target, gradient_at, gradients
+
+
+def numbers(*values: float, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.tensor(values, dtype=dtype)
+
+
+TARGET, COUNTS, START = numbers(1, -2, 3), numbers(1, 2, 0), numbers(0.5, 0.5, 0.5)
+EXPECTED = [1, -2, 0.5]
+"""The last entry does not count, and keeps the number that it has at the start."""
+
+
+def squared(said: Tensor) -> Tensor:
+    return (COUNTS * (said - TARGET).square()).sum()
+
+
+def absolute(said: Tensor) -> Tensor:
+    return (COUNTS * (said - TARGET).abs()).sum()
+
+
+# ----------------------------------------------------------------------------------------- where a loss is smallest
+
+
+def test_the_target_of_a_squared_error_is_found_by_two_gradients_and_entries_that_do_not_count_stay():
+    calls = []
+
+    def counted(said: Tensor) -> Tensor:
+        calls.append(said)
+        return squared(said)
+
+    assert find_target(counted, START).tolist() == pytest.approx(EXPECTED, abs=1e-12)
+    assert len(calls) == 2 + 3  # an error of 0, 1 and -1 proves it
+
+
+def test_the_target_of_an_absolute_error_is_closed_in_by_halving():
+    assert find_target(absolute, START).tolist() == pytest.approx(EXPECTED, abs=1e-12)
+    found = find_target(lambda said: absolute(said.double()), START.float())
+    assert found.dtype == torch.float32
+    assert found.tolist() == pytest.approx(EXPECTED, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("start", "target"), [([0.0], [15.5]), ([1.0], [20.0]), ([-3.0], [50.0]), ([0.0, 10.0], [100.0, 10.0])]
+)
+def test_a_target_is_looked_for_sixteen_times_as_far_away_as_predictions_are_large(start, target):
+    def distance(said: Tensor) -> Tensor:
+        return (said - numbers(*target)).abs().sum() / 4
+
+    assert find_target(distance, numbers(*start)).tolist() == pytest.approx(target, abs=1e-10)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_entry_that_counts_a_thousand_times_less_still_has_its_target(dtype):
+    found = find_target(lambda said: (numbers(1, 1e-3) * (said.double() - 2).square()).sum(), numbers(0, 0).to(dtype))
+    assert found.tolist() == pytest.approx([2, 2], abs=1e-3)
+
+
+def test_two_gradients_are_enough_for_a_small_squared_error_as_well():
+    calls = []
+
+    def tiny(said: Tensor) -> Tensor:
+        calls.append(said)
+        return 1e-7 * squared(said)
+
+    assert find_target(tiny, START).tolist() == pytest.approx(EXPECTED, abs=1e-8)
+    assert len(calls) == 2 + 3
+
+
+def test_an_entry_that_counts_ten_million_times_less_counts_as_nothing_and_stays():
+    found = find_target(lambda said: (numbers(1, 1e-7, 0) * (said - TARGET).square()).sum(), START)
+    assert found.tolist() == pytest.approx([1, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_an_entry_whose_error_costs_on_one_side_alone_stays(side):
+    def hinged(said: Tensor) -> Tensor:
+        return (said[0] - 1.2).abs() + 1e-6 * (side * said[1] - 2).relu()
+
+    assert find_target(hinged, numbers(0.5, 0.5)).tolist() == pytest.approx([1.2, 0.5], abs=1e-12)
+
+
+@pytest.mark.parametrize("place", [0.5, 1.5])
+def test_a_gradient_that_is_nan_in_a_single_entry_hides_the_target_though_the_loss_is_a_number(place):
+    """The root of an error of exactly 0: at the start, or 1 beside it."""
+    rooted = lambda said: (said[0] - 1).square() + (said[1] - place).square().sqrt()  # noqa: E731
+    assert find_target(rooted, numbers(0.5, 0.5)) is None
+
+
+def test_a_loss_that_has_no_smallest_place_has_no_target():
+    assert find_target(lambda said: said.sum(), START) is None
+    assert find_target(lambda said: -said.square().sum(), START) is None
+    assert find_target(lambda said: (said - 1).relu().sum(), START) is None
+    assert find_target(lambda said: said.sum() * 0, START) is None
+
+
+def test_a_gradient_that_is_nan_at_the_start_or_beside_it_has_no_target():
+    assert find_target(lambda said: said.sqrt().sum(), numbers(-0.5)) is None
+    assert find_target(lambda said: (1.2 - said).sqrt().sum(), numbers(0.5)) is None
+
+
+def losses(none: float, more: float, less: float):
+    """What an error of 0, of 1 and of -1 costs."""
+    return lambda said: numbers({0.0: none, 1.0: more, -1.0: less}[said.item()]).squeeze()
+
+
+def test_a_target_is_where_an_error_costs_the_same_either_way_and_more_than_none():
+    zero = numbers(0)
+    assert _is_target(losses(0, 1, 1), zero) is True
+    assert _is_target(losses(7, 9, 9), zero)
+    assert not _is_target(losses(0, 0, 0), zero)
+    assert not _is_target(losses(1, 0, 0), zero)
+    assert not _is_target(losses(0, 1, 2), zero)
+    assert not _is_target(losses(0, 2, 1), zero)
+
+
+def test_a_target_is_as_sharp_as_its_numbers():
+    """A ten thousandth may be missing; in bfloat16, of which a rounding is 1 / 128, sixteen of these: an eighth."""
+    assert _is_target(losses(0, 1, 1 - 0.9e-4), numbers(0))
+    assert not _is_target(losses(0, 1, 1 - 1.1e-4), numbers(0))
+    assert _is_target(losses(0, 100, 100 - 0.9e-2), numbers(0))
+    assert not _is_target(losses(7, 8, 8 - 1.1e-4), numbers(0))
+    assert _is_target(losses(0, 1, 0.88), numbers(0, dtype=torch.bfloat16))
+    assert not _is_target(losses(0, 1, 0.87), numbers(0, dtype=torch.bfloat16))
+
+
+# -------------------------------------------------------------------------------------------------- its gradient
+
+
+def test_what_is_asked_depends_on_one_of_two_and_not_on_the_other():
+    used, unused = numbers(2, 3).requires_grad_(), numbers(5, 6, 7).requires_grad_()
+    asked = used.square().sum()
+    for _ in range(2):  # each step is asked of the same graph
+        found = gradients(asked, {"unused": unused, "used": used})
+        assert {name: one.tolist() for name, one in found.items()} == {"unused": [0, 0, 0], "used": [4, 6]}
+
+
+def test_the_size_of_a_gradient_is_summed_for_each_place():
+    gradient = torch.arange(48.0).reshape(2, 3, 2, 4).requires_grad_()
+    for place, others in ((1, (2, 3)), (2, (1, 3)), (3, (1, 2))):
+        found = by_place(-gradient, place)
+        assert torch.equal(found, gradient.detach().double().sum(dim=others))
+    assert not found.requires_grad
+
+
+def test_sizes_beyond_half_precision_are_summed_in_double():
+    assert by_place(torch.full((1, 1, 2), 60000, dtype=torch.float16), 1).tolist() == [[120000]]
+
+
+def test_the_gradient_at_a_prediction_is_that_of_the_loss_and_may_be_asked_without_a_graph():
+    with torch.no_grad():
+        assert gradient_at(squared, START).tolist() == [2 * (0.5 - 1), 4 * (0.5 + 2), 0]
+
+
+def test_a_loss_that_does_not_look_at_the_prediction_has_a_gradient_of_zeros():
+    weight = numbers(3).requires_grad_()
+    assert gradient_at(lambda said: numbers(3).sum(), START).tolist() == [0, 0, 0]
+    assert gradient_at(lambda said: weight.sum(), START).tolist() == [0, 0, 0]

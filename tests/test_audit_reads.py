@@ -1,0 +1,275 @@
+"""Who reads what, asked of policies that are sums: which step reads which place is written down beside them."""
+
+import pytest
+import torch
+from audit_cases import lengths
+from torch import nn
+
+from groot_teach.audit import Answer, Padding, Tap
+from groot_teach.audit.policy import Policy
+from groot_teach.audit.reads import Reach, _alike, _lost, _mean_where, who_reads_what
+
+STEPS, TOKENS = lengths(3, 3, 2), lengths(4, 4, 2)
+"""Two samples: three steps and four words are real in the first one, two and two in the second one."""
+ALL_WORDS, OWN_STEP = torch.ones(2, 3, 4), torch.eye(3).expand(2, 3, 3)
+
+
+def batch():
+    count = torch.arange(1.0, 13).reshape(2, 3, 2)
+    return {"x": count, "words": torch.arange(1.0, 17).reshape(2, 4, 2)}
+
+
+def padding():
+    return [
+        Padding("dims", lengths(2, 2, 1), {"x": 2}),
+        Padding("steps", STEPS, {"x": 1}),
+        Padding("tokens", TOKENS, {"words": 1}),
+    ]
+
+
+def reading(words=ALL_WORDS, steps=OWN_STEP):
+    """`batch, step, place`, above 0 = this step reads that place."""
+    return lambda b: Answer(steps @ b["x"] + words @ b["words"])
+
+
+def seen(run, given=None, real=None, **more):
+    given = given or batch()
+    policy = Policy(run, given, more.pop("padding", padding()), **more)
+    real = STEPS[..., None].expand(2, 3, 2) if real is None else real
+    return [
+        (look.stage, look.axis, look.probe, look.kind, None if look.size is None else round(look.size, 6), look.why)
+        for look in who_reads_what(policy, given, real)
+    ]
+
+
+def said(axis, size, pairs, such_as="", stage="prediction"):
+    why = f"in {pairs} pairs a real step does not depend on one of the real {axis}{such_as}"
+    return (stage, axis, "gradient", "lost", round(size, 6), why)
+
+
+def without(reads, *place):
+    less = reads.clone()
+    less[place] = 0
+    return less
+
+
+# --------------------------------------------------------------------------------------------------- the prediction
+
+
+def test_every_real_step_reads_every_real_word_and_its_own_step():
+    """3 steps x 4 words and 2 x 2; 3 steps and 2."""
+    assert seen(reading()) == [said("steps", 0.0, "0 of 5"), said("tokens", 0.0, "0 of 16")]
+
+
+def test_a_word_that_one_step_does_not_read_is_named():
+    steps, tokens = seen(reading(without(ALL_WORDS, 0, 2, 1)))
+    assert steps[4] == 0
+    assert tokens == said("tokens", 1 / 16, "1 of 16", ", such as sample 0, step 2, token 1")
+
+
+def test_what_padded_steps_and_padded_words_do_is_not_asked():
+    unread = without(without(ALL_WORDS, 1, 2), 1, slice(None), 3)
+    assert [look[4] for look in seen(reading(unread))] == [0, 0]
+
+
+def test_words_that_nobody_reads_are_the_business_of_another_look():
+    """Without a gradient to any word there is nothing to compare with: `perturb` says that."""
+    assert seen(reading(0 * ALL_WORDS)) == [said("steps", 0.0, "0 of 5")]
+
+
+def test_steps_that_no_sample_reads_may_be_causal_and_one_that_another_sample_reads_is_lost():
+    causal = torch.ones(3, 3).tril().expand(2, 3, 3)
+    assert seen(reading(steps=causal))[0] == said("steps", 0.0, "0 of 9")
+    cut = without(causal, 1, 1, 0)
+    assert seen(reading(steps=cut))[0] == said("steps", 1 / 9, "1 of 9", ", such as sample 1, step 1, step 0")
+
+
+def test_a_padded_step_that_is_read_does_not_ask_others_to_read_it():
+    """The third step of the second sample is padded: that it reads the first one obliges nobody."""
+    reads = OWN_STEP.clone()
+    reads[1, 2, 0] = 1
+    assert seen(reading(steps=reads))[0] == said("steps", 0.0, "0 of 5")
+
+
+def test_where_two_entries_hold_the_same_words_one_that_is_read_is_enough():
+    given = batch() | {"more": torch.ones(2, 4, 2)}
+    both = [*padding()[:2], Padding("tokens", TOKENS, {"words": 1, "more": 1})]
+    early = without(ALL_WORDS, slice(None), slice(None), 3)
+    late = ALL_WORDS - early
+
+    def run(b):
+        return Answer(b["x"] + early @ b["words"] + late @ b["more"])
+
+    assert seen(run, given, padding=both) == [said("steps", 0.0, "0 of 5"), said("tokens", 0.0, "0 of 16")]
+
+
+def test_words_that_are_whole_numbers_have_no_gradient_and_are_not_asked():
+    given = {"x": batch()["x"], "words": batch()["words"].long()}
+    assert seen(lambda b: Answer(b["x"] + b["words"].float().sum()), given) == [said("steps", 0.0, "0 of 5")]
+    only_words = padding()[2:]
+    weight = torch.ones(1, requires_grad=True)
+    run = lambda b: Answer(weight * b["words"][:, :3].float())  # noqa: E731
+    assert seen(run, {"words": given["words"]}, padding=only_words) == []
+
+
+def test_a_policy_without_a_graph_is_not_asked():
+    assert seen(torch.no_grad()(reading())) == []
+
+
+def test_steps_may_lie_along_any_axis_or_be_missing():
+    turned = lambda b: Answer(reading()(b).prediction.mT)  # noqa: E731
+    real = STEPS[:, None].expand(2, 2, 3)
+    assert seen(turned, real=real, axes={"dims": 1, "steps": 2}) == seen(reading())
+    assert seen(reading(), axes={"dims": 2}) == []
+    assert seen(reading(), axes={"steps": 3}) == []
+    flat = lambda b: Answer(reading()(b).prediction.sum(2))  # noqa: E731
+    assert seen(flat, real=STEPS, padding=padding()[1:], axes={"steps": 1}) == seen(reading())
+    deep = lambda b: Answer(reading()(b).prediction[..., None])  # noqa: E731
+    assert seen(deep, real=STEPS[..., None, None].expand(2, 3, 2, 1)) == seen(reading())
+
+
+def test_a_step_is_real_if_any_of_its_dims_is():
+    real = STEPS[..., None] & lengths(2, 2, 1)[:, None]
+    assert seen(reading(), real=real) == seen(reading())
+    only_first = lambda b: Answer(reading()(b).prediction * torch.tensor([0.0, 1.0]))  # noqa: E731
+    # All that the second sample has real is a dim that reads nothing.
+    steps, tokens = seen(only_first, real=real)
+    assert (steps[4], tokens[4]) == (2 / 5, 4 / 16)
+
+
+def test_a_run_that_fails_is_said():
+    def run(b):
+        raise RuntimeError("not today")
+
+    assert seen(run) == [("prediction", "steps", "gradient", "lost", None, "RuntimeError: not today")]
+
+
+# ----------------------------------------------------------------------------------------------- sharp attention
+
+
+def sharp(b):
+    """Each step looks at all words, and the last one outweighs all others by so much that their weights are 0."""
+    scores = 1000 * (b["words"].sum(2)[:, None] * torch.ones(3, 1)).masked_fill(~TOKENS[:, None], -torch.inf)
+    return scores.softmax(-1) @ b["words"]
+
+
+def test_weights_that_are_rounded_to_0_are_asked_again_among_words_that_are_alike():
+    gradient = torch.autograd.functional.jacobian(lambda words: sharp({"words": words})[0, 0], batch()["words"])
+    assert not gradient[:, 0, 0].any()
+    assert seen(lambda b: Answer(b["x"] + sharp(b))) == [said("steps", 0.0, "0 of 5"), said("tokens", 0.0, "0 of 16")]
+
+
+def test_a_policy_is_asked_a_second_time_only_if_something_seems_lost():
+    for words, times in ((ALL_WORDS, 1), (without(ALL_WORDS, 0, 2, 1), 2)):
+        calls = []
+
+        def run(b, words=words, calls=calls):
+            calls.append(0)
+            return reading(words)(b)
+
+        seen(run)
+        assert len(calls) == times
+
+
+def test_a_word_that_is_read_only_as_it_is_is_read():
+    """Among words that are alike the difference between them is 0, and so is its gradient."""
+
+    def run(b):
+        apart = (b["words"] - b["words"][:, :1]).square().sum((1, 2))[:, None, None]
+        sometimes = without(ALL_WORDS, 0, 2, 1) @ b["words"]
+        return Answer(b["x"] + sometimes + apart)
+
+    assert seen(run)[1] == said("tokens", 0.0, "0 of 16")
+
+
+# -------------------------------------------------------------------------------------------------- behind a tap
+
+
+class Mixed(nn.Module):
+    """`mix` lets each word read all others, so the prediction depends on all; behind it a step may read fewer."""
+
+    def __init__(self, reads=ALL_WORDS, front=0, times=1, scale=0.0):
+        super().__init__()
+        self.mix, self.reads, self.front, self.times, self.scale = nn.Identity(), reads, front, times, scale
+
+    def forward(self, b):
+        words = b["words"] + b["words"].sum(1, keepdim=True)
+        for _ in range(self.times):
+            mixed = self.mix(nn.functional.pad(words, (0, 0, self.front, 0), value=1.0))
+        scores = self.scale * mixed[:, None, self.front :].sum(3).masked_fill(~TOKENS[:, None], -torch.inf)
+        weights = self.reads * (scores.softmax(-1) if self.scale else 1)
+        return Answer(b["x"] + weights @ mixed[:, self.front :])
+
+
+def tapped(module, place=1):
+    return seen(module, module=module, taps=[Tap("mix", "tokens", "mixer", "words are read", place)])
+
+
+def test_behind_a_layer_that_mixes_words_it_is_asked_again():
+    found = tapped(Mixed(without(ALL_WORDS, 0, 2, 1)))
+    assert found == [
+        said("steps", 0.0, "0 of 5"),
+        said("tokens", 0.0, "0 of 16"),
+        said("tokens", 1 / 16, "1 of 16", ", such as sample 0, step 2, token 1", "words are read"),
+    ]
+
+
+def test_of_an_output_that_is_longer_than_the_batch_the_end_is_meant():
+    assert tapped(Mixed(without(ALL_WORDS, 0, 2, 1), front=2)) == tapped(Mixed(without(ALL_WORDS, 0, 2, 1)))
+
+
+def test_what_a_tapped_module_gives_is_made_alike_as_well():
+    """Behind the mixer attention is sharp, whatever the words are."""
+
+    class Apart(Mixed):
+        def forward(self, b):
+            return super().forward({"x": b["x"], "words": b["words"] + 100 * torch.arange(4.0)[:, None]})
+
+    assert tapped(Apart(scale=10.0))[-1] == said("tokens", 0.0, "0 of 16", stage="words are read")
+
+
+def test_a_module_that_is_called_twice_or_gives_no_gradient_is_not_asked():
+    assert [look[0] for look in tapped(Mixed(times=2))] == ["prediction"] * 2
+
+    class Blind(Mixed):
+        def forward(self, b):
+            self.mix(b["words"].detach())
+            return reading()(b)
+
+    assert [look[0] for look in tapped(Blind())] == ["prediction"] * 2
+
+
+# ------------------------------------------------------------------------------------------------------ the parts
+
+
+def test_a_mean_stands_in_all_places_that_are_kept():
+    values, kept = torch.tensor([[[1.0], [3.0], [8.0]]]), torch.tensor([[[True], [True], [False]]])
+    assert _mean_where(values, kept, 1).flatten().tolist() == [2, 2, 8]
+    assert _mean_where(values, ~kept & kept, 1).flatten().tolist() == [1, 3, 8]
+    assert _mean_where(values.mT, kept.mT, 2).flatten().tolist() == [2, 2, 8]
+
+
+def test_an_output_that_is_made_alike_still_sends_its_gradient_to_each_place():
+    policy = Policy(reading(), batch(), padding())
+    output = batch()["words"].requires_grad_()
+    alike = _alike(output, Tap("m", "tokens", "a", "b"), policy)
+    assert alike[0].tolist() == [[4, 5]] * 4
+    assert alike[1].tolist() == [[10, 11]] * 2 + [[13, 14], [15, 16]]
+    (gradient,) = torch.autograd.grad(alike[0, 0].sum(), output)
+    assert gradient[0].tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
+    assert not gradient[1].any()
+
+
+def test_of_words_all_are_expected_of_steps_those_that_somebody_reads():
+    policy = Policy(reading(), batch(), padding())
+    steps = STEPS
+    reach = torch.zeros(2, 3, 4, dtype=torch.bool)
+    lost, expected = _lost(Reach("s", "tokens", reach), policy, steps)
+    assert (lost.sum(), expected.sum()) == (0, 0)
+    reach[0, 0, 0] = True
+    lost, expected = _lost(Reach("s", "tokens", reach), policy, steps)
+    assert (lost.sum(), expected.sum()) == (15, 16)
+    lost, expected = _lost(Reach("s", "steps", reach[:, :, :3]), policy, steps)
+    assert (lost.nonzero().tolist(), expected.nonzero().tolist()) == ([[1, 0, 0]], [[0, 0, 0], [1, 0, 0]])
+    with pytest.raises(AttributeError):
+        Reach("s", "steps", reach).stage = "t"

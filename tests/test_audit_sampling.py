@@ -1,0 +1,275 @@
+"""The probes on a sampler, one by one: samplers of a line, whose answers are plain."""
+
+from math import inf, nan
+
+import pytest
+import torch
+from audit_cases import lengths
+
+from groot_teach.audit import Padding
+from groot_teach.audit.policy import Policy
+from groot_teach.audit.sampling import SamplerProbes
+
+DIMS, STEPS, TOKENS = lengths(4, 4, 2), lengths(3, 3, 2), lengths(2, 2, 1)
+"""Two robots of 4 and 2 dims, with 3 and 2 recorded steps and with 2 and 1 words: 12 + 4 real entries."""
+
+
+def batch():
+    """Each real dim holds 2, and each padded one 0."""
+    x = 2.0 * DIMS[:, None].expand(2, 3, 4)
+    return {"x": x, "words": torch.ones(2, 2), "dim_mask": DIMS, "step_mask": STEPS, "word_mask": TOKENS}
+
+
+def padding():
+    return [
+        Padding("dims", DIMS, {"x": 2}, {"dim_mask": 1}),
+        Padding("steps", STEPS, {"x": 1}, {"step_mask": 1}),
+        Padding("tokens", TOKENS, {"words": 1}, {"word_mask": 1}),
+    ]
+
+
+def masked(b):
+    return b["x"] * b["dim_mask"][:, None]
+
+
+def looks(sample=masked, given=None, **more):
+    policy = Policy(lambda b: None, given or batch(), more.pop("padding", padding()), sample=sample, **more)
+    return [look for step in SamplerProbes(policy, given or batch()).steps() for look in step()]
+
+
+def by_name(sample, **more):
+    return {(look.stage, look.axis, look.probe, look.kind): look for look in looks(sample, **more)}
+
+
+HELD = ("sampled padding", "dims", "read off", "leak")
+LOST = ("sampler", "dims", "perturb", "lost")
+
+
+def perturbed(axis):
+    return ("sampler", axis, "perturb", "leak")
+
+
+def compacted(axis):
+    return ("sampler", axis, "compact", "leak")
+
+
+def test_a_sampler_that_obeys_its_masks_is_looked_at_from_all_sides_and_nothing_moves():
+    still = "what is sampled for real entries moves by 0 %"
+    alone = "what a sample is given, once it is alone, moves by 0 %"
+    assert [(look.stage, look.axis, look.probe, look.size, look.kind, look.why) for look in looks()] == [
+        (
+            "sampled padding",
+            "dims",
+            "read off",
+            0.0,
+            "leak",
+            "padded dims of the sampled actions hold 0 times as much as real ones, expected 0",
+        ),
+        ("sampler", "dims", "perturb", 0.0, "lost", "0 of 16 real entries are sampled as 0, whatever is given"),
+        *(("sampler", axis, "perturb", 0.0, "leak", still) for axis in ("dims", "steps", "tokens")),
+        *(("sampler", axis, "compact", 0.0, "leak", alone) for axis in ("samples", "steps", "tokens")),
+    ]
+
+
+def test_no_graph_is_kept_of_anything_that_is_sampled():
+    graphs = []
+
+    def sample(b):
+        graphs.append(torch.is_grad_enabled())
+        return masked(b)
+
+    looks(sample)
+    assert len(graphs) == 2 + 1 + 3 + 3 * 2
+    assert not any(graphs)
+
+
+def test_a_sampler_with_two_answers_to_one_question_is_refused():
+    calls = []
+
+    def sample(b):
+        calls.append(0)
+        return masked(b) * len(calls)
+
+    with pytest.raises(ValueError, match="sample: got two answers to the same batch and the same draws"):
+        looks(sample)
+
+
+def test_what_the_sampler_draws_is_drawn_again():
+    found = by_name(lambda b: masked(b) + torch.rand_like(b["x"]) * b["dim_mask"][:, None])
+    assert all(look.size == 0 for look in found.values())
+
+
+# ------------------------------------------------------------------------------------------------------- perturb
+
+
+@pytest.mark.parametrize("axis", ["dims", "steps", "tokens"])
+def test_how_far_padding_moves_what_is_sampled_is_counted_in_parts_of_what_it_was(axis):
+    name, real = {"dims": ("x", DIMS[:, None]), "steps": ("x", STEPS[..., None]), "tokens": ("words", TOKENS)}[axis]
+    was = (batch()[name] * ~real)[1]
+
+    def sample(b):
+        as_it_was = len(b["x"]) == 1 or torch.equal((b[name] * ~real)[1], was)
+        return masked(b) * (1 if as_it_was else 2)
+
+    found = by_name(sample)
+    look = found[perturbed(axis)]
+    assert (look.size, look.why) == (1.0, "what is sampled for real entries moves by 100 %")
+    others = {"dims", "steps", "tokens"} - {axis}
+    if axis == "tokens":
+        assert all(found[perturbed(other)].size == 0 for other in others)
+
+
+def test_an_axis_along_which_samples_are_not_padded_is_not_looked_at():
+    found = by_name(masked, sample_along=["dims", "tokens"])
+    assert set(found) == {HELD, LOST, *map(perturbed, ("dims", "tokens")), *map(compacted, ("samples", "tokens"))}
+    # All 3 steps of the second robot count now: 12 + 6.
+    assert found[LOST].why == "0 of 18 real entries are sampled as 0, whatever is given"
+
+
+def test_a_sampler_that_fails_when_padding_changes_says_so():
+    was = batch()["words"]
+
+    def sample(b):
+        if len(b["words"]) == 2 and not torch.equal(b["words"], was):
+            raise RuntimeError("other words")
+        return masked(b)
+
+    found = by_name(sample)
+    for look in (found[perturbed("tokens")], found[LOST]):
+        assert (look.size, look.why) == (None, "RuntimeError: other words")
+    assert found[perturbed("steps")].size == 0
+
+
+# ------------------------------------------------------------------------------------------------------- compact
+
+
+def test_what_samples_get_from_each_other_is_not_counted_again_where_padding_is_cut():
+    """Twice as much in a batch of two: alone each sample has half of it, with its padding or without."""
+    found = by_name(lambda b: masked(b) * len(b["x"]))
+    look = found[compacted("samples")]
+    assert (look.size, look.why) == (0.5, "what a sample is given, once it is alone, moves by 50 %")
+    assert found[compacted("steps")].size == found[compacted("tokens")].size == 0
+
+
+def test_the_sample_that_moves_furthest_without_its_padding_is_the_one_that_counts():
+    """The first robot has all of its 3 steps; of the second one 2 of 3 are left."""
+    found = by_name(lambda b: masked(b) * b["x"].shape[1])
+    assert found[compacted("steps")].size == pytest.approx(1 / 3)
+    assert found[compacted("samples")].size == 0
+    assert found[compacted("tokens")].size == 0
+
+
+def test_a_sampler_that_cannot_run_without_padding_says_so():
+    def sample(b):
+        if b["words"].shape[1] < 2:
+            raise RuntimeError("two words, please")
+        return masked(b)
+
+    found = by_name(sample)
+    look = found[compacted("tokens")]
+    assert (look.size, look.why) == (None, "RuntimeError: two words, please")
+    assert found[compacted("steps")].size == 0
+
+
+def test_a_sampler_that_gives_more_steps_and_dims_than_are_asked_for_is_cut():
+    """A state in front of the steps, and dims that nobody has behind the dims."""
+    assert all(look.size == 0 for look in looks(lambda b: torch.nn.functional.pad(masked(b), (0, 3, 1, 0), value=9.0)))
+
+
+# ------------------------------------------------------------------------------------- what padded dims hold
+
+
+def test_what_padded_dims_hold_is_counted_in_parts_of_what_real_ones_hold():
+    found = by_name(lambda b: torch.where(b["dim_mask"][:, None], b["x"], 0.5))
+    assert found[HELD].size == 0.25
+    assert "hold 0.25 times as much" in found[HELD].why
+    mixed = torch.where(DIMS[:, None], torch.tensor([3.0, 4.0, 3.0, 4.0]), torch.tensor([0.0, 0.0, 5.0, 0.0]))
+    found = by_name(lambda b: mixed.expand(2, 3, 4)[: len(b["x"])])
+    # Real ones: eight threes and eight fours, a mean square of 12.5; padded ones: 25 and 0.
+    assert found[HELD].size == pytest.approx(1.0)
+
+
+def test_padded_dims_of_half_precision_are_measured_in_double():
+    """The squares of 300 and of 600 end beyond 65504."""
+    given = batch() | {"x": (150 * batch()["x"]).half()}
+    found = by_name(lambda b: torch.where(b["dim_mask"][:, None], b["x"], 600).half(), given=given)
+    assert found[HELD].size == 2.0
+
+
+def test_padded_dims_that_are_nan_hold_infinitely_much():
+    assert by_name(lambda b: torch.where(b["dim_mask"][:, None], b["x"], nan))[HELD].size == inf
+
+
+def test_where_no_dims_are_padded_none_are_read_off():
+    without = by_name(masked, padding=padding()[1:])
+    assert HELD not in without
+    assert LOST not in without
+    assert HELD not in by_name(masked, axes={"steps": 1})
+    same_dims = batch() | {"dim_mask": lengths(4, 2, 2), "x": 2.0 * lengths(4, 2, 2)[:, None].expand(2, 3, 4)}
+    narrow = [Padding("dims", same_dims["dim_mask"], {"x": 2}, {"dim_mask": 1}), *padding()[1:]]
+    found = by_name(lambda b: b["x"][..., :2], given=same_dims, padding=narrow)
+    assert HELD not in found  # of the four dims only the two real ones are sampled
+    assert found[LOST].size == 0
+
+
+# ------------------------------------------------------------------------------------------- what is held at zero
+
+
+def test_real_dims_that_are_0_whatever_is_given_are_lost():
+    """The first dim of both robots: 3 + 2 of 16 entries."""
+    found = by_name(lambda b: masked(b) * (torch.arange(4) > 0))
+    assert found[LOST].size == 5 / 16
+    assert found[LOST].why == "5 of 16 real entries are sampled as 0, whatever is given"
+
+
+def test_dims_that_are_0_in_some_steps_or_in_some_samples_are_told_apart():
+    some_steps = by_name(lambda b: masked(b) * (torch.arange(b["x"].shape[1]) > 0)[:, None])
+    assert some_steps[LOST].size == 0
+    one_robot = by_name(lambda b: masked(b) * ((b["dim_mask"].sum(1) > 2)[:, None, None] | (torch.arange(4) > 0)))
+    assert one_robot[LOST].size == 2 / 16
+
+
+def test_dims_that_are_0_now_and_move_or_that_stay_at_another_number_are_not_lost():
+    first = torch.arange(4) == 0
+    now_0 = by_name(lambda b: torch.where(first, b["x"] - 2, masked(b)))
+    assert now_0[LOST].size == 0
+    at_7 = by_name(lambda b: torch.where(first, 7.0, masked(b)))
+    assert at_7[LOST].size == 0
+
+
+def test_a_sampler_that_nothing_moves_cannot_be_asked_what_it_loses():
+    assert LOST not in by_name(lambda b: 0 * masked(b) + 1)
+
+
+def test_steps_are_needed_to_see_what_is_held_at_zero():
+    assert LOST not in by_name(masked, axes={"dims": 2})
+    one_step = [Padding("dims", DIMS, {"x": 1}, {"dim_mask": 1})]
+    given = {"x": 2.0 * DIMS, "dim_mask": DIMS}
+    policy = {"given": given, "padding": one_step, "axes": {"dims": 1, "steps": 2}}
+    found = by_name(lambda b: b["x"] * b["dim_mask"], **policy)
+    assert set(found) == {HELD, perturbed("dims"), compacted("samples")}
+
+
+# ---------------------------------------------------------------------------------------------------- not a number
+
+
+def test_actions_that_are_nan_are_found_and_nothing_else_is_asked():
+    (look,) = looks(lambda b: masked(b) * nan)
+    assert (look.stage, look.axis, look.probe, look.size, look.kind, look.why) == (
+        "sampler",
+        "dims and steps",
+        "read off",
+        inf,
+        "not finite",
+        "sampled actions are not finite",
+    )
+    (look,) = looks(lambda b: b["words"] * nan, padding=padding()[2:], axes={})
+    assert look.axis == "tokens"
+    (look,) = looks(lambda b: b["words"] * nan, padding=padding()[2:], axes={"tokens": 1})
+    assert look.axis == "tokens"
+
+
+def test_nan_in_padding_alone_is_no_reason_not_to_look():
+    nowhere_real = ~(DIMS[:, None] & STEPS[..., None])
+    found = by_name(lambda b: torch.where(nowhere_real, nan, masked(b)) if len(b["x"]) == 2 else masked(b))
+    assert found[perturbed("tokens")].size == 0

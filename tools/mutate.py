@@ -1,0 +1,487 @@
+"""Break the library on purpose, one small change at a time, and see whether its tests notice.
+
+    python tools/mutate.py groot_teach/loss.py
+    python tools/mutate.py groot_teach/audit/*.py --tests tests/test_audit*.py
+
+A **mutant** is the module with one change: `<` for `<=`, a dropped statement, a `~` less, an axis of a shape that is no
+longer checked. If a test fails, the mutant is killed. If none does, it survives: either a test is missing, or the
+change changes nothing. tests/survivors.json says of each known survivor why it may live; any other one is a failure,
+and so is a reason that no survivor needs any more.
+
+No file is changed. torch is loaded once; each mutant then gets a fork of this process, in which the changed module
+stands in for the real one. (Tests that start a process of their own see the real one there.) A fork needs Unix.
+
+Not changed: docstrings, prose (a string with a space in it), the text of f-strings, types of results.
+"""
+
+import argparse
+import ast
+import gc
+import json
+import multiprocessing
+import os
+import resource
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from importlib.abc import MetaPathFinder
+from importlib.machinery import SourceFileLoader
+from importlib.util import spec_from_file_location
+from math import ceil
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+REASONS = ROOT / "tests" / "survivors.json"
+FORK = multiprocessing.get_context("fork")
+
+
+# ---------------------------------------------------------------------------------------------- what is changed
+
+OTHER_COMPARISONS = {
+    ast.Lt: (ast.LtE, ast.GtE),
+    ast.LtE: (ast.Lt, ast.Gt),
+    ast.Gt: (ast.GtE, ast.LtE),
+    ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}
+OTHER_OPERATION = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.MatMult: ast.Mult,
+}
+OTHER_NAMES = [("any", "all"), ("min", "max"), ("sum", "mean"), ("zeros", "ones"), ("zeros_like", "ones_like")]
+OTHER_NAME = dict(OTHER_NAMES) | {there: here for here, there in OTHER_NAMES}
+
+
+def without_one(items: list) -> Iterator[list]:
+    for place in range(len(items)):
+        yield items[:place] + items[place + 1 :]
+
+
+def neighbours_swapped(items: list) -> Iterator[list]:
+    for place in range(len(items) - 1):
+        yield [*items[:place], items[place + 1], items[place], *items[place + 2 :]]
+
+
+def changed(node: ast.AST, **parts: Any) -> ast.AST:
+    """A copy of one node with other parts; what lies below it is shared."""
+    other = type(node)(**{**{name: getattr(node, name) for name in node._fields if hasattr(node, name)}, **parts})
+    return ast.copy_location(other, node)
+
+
+def expressions(node: ast.AST) -> Iterator[ast.AST]:
+    """What may stand in the place of an expression."""
+    match node:
+        case ast.Compare(ops=ops):
+            for place, operator in enumerate(ops):
+                for other in OTHER_COMPARISONS[type(operator)]:
+                    yield changed(node, ops=[*ops[:place], other(), *ops[place + 1 :]])
+        case ast.BoolOp(op=operator, values=values):
+            yield changed(node, op=ast.Or() if isinstance(operator, ast.And) else ast.And())
+            for fewer in without_one(values):
+                yield changed(node, values=fewer) if len(fewer) > 1 else fewer[0]
+        case ast.BinOp(left=left, op=operator, right=right):
+            if type(operator) in OTHER_OPERATION:
+                yield changed(node, op=OTHER_OPERATION[type(operator)]())
+            if isinstance(operator, ast.BitAnd | ast.BitOr):
+                yield from (left, right)
+        case ast.UnaryOp(operand=operand):
+            yield operand
+        case ast.Constant(value=bool() as value):
+            yield changed(node, value=not value)
+        case ast.Constant(value=int() | float() as value):
+            yield from (changed(node, value=value + 1), changed(node, value=value - 1))
+        case ast.Constant(value=str() as value) if value and " " not in value:
+            yield changed(node, value="")
+        case ast.IfExp(body=body, orelse=orelse):
+            yield from (body, orelse)
+        case ast.Attribute(attr=name) if name in OTHER_NAME:
+            yield changed(node, attr=OTHER_NAME[name])
+        case ast.Name(id=name, ctx=ast.Load()) if name in OTHER_NAME:
+            yield changed(node, id=OTHER_NAME[name])
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            for name, bound in (("lower", lower), ("upper", upper), ("step", step)):
+                if bound:
+                    yield changed(node, **{name: None})
+        case ast.List(elts=items, ctx=ast.Load()) | ast.Tuple(elts=items, ctx=ast.Load()) | ast.Set(elts=items):
+            shorter = list(without_one(items))
+            if items and ast.unparse(items[-1]) == ":":
+                shorter.pop()  # mask[:, None] is mask[:, None, :]
+            yield from (changed(node, elts=fewer) for fewer in shorter)
+            if isinstance(node, ast.Tuple):
+                yield from (changed(node, elts=other) for other in neighbours_swapped(items))
+        case ast.Dict(keys=keys, values=values):
+            for fewer in without_one(list(zip(keys, values, strict=True))):
+                yield changed(node, keys=[key for key, _ in fewer], values=[value for _, value in fewer])
+        case ast.Call(func=called, args=given, keywords=named):
+            yield from (changed(node, args=other) for other in neighbours_swapped(given))
+            yield from (changed(node, keywords=fewer) for fewer in without_one(named))
+            if isinstance(called, ast.Attribute) and ast.unparse(called.value) not in ("torch", "torch.nn.functional"):
+                yield called.value  # the method is not called
+
+
+def statements(node: ast.AST, first_bindings: set[ast.AST]) -> Iterator[ast.AST]:
+    """What may stand in the place of a statement, and of the few other parts that are none of the two."""
+    match node:
+        case ast.Expr(value=ast.Constant()):
+            return  # a docstring
+        case ast.Expr() | ast.AugAssign() | ast.For() | ast.Delete() | ast.Break() | ast.Continue():
+            yield ast.copy_location(ast.Pass(), node)
+            if isinstance(node, ast.AugAssign) and type(node.op) in OTHER_OPERATION:
+                yield changed(node, op=OTHER_OPERATION[type(node.op)]())
+        case ast.Assign() if node not in first_bindings:  # without its first value a name is a NameError
+            yield ast.copy_location(ast.Pass(), node)
+        case ast.Return(value=ast.expr()):
+            yield changed(node, value=ast.Constant(None))
+        case ast.If(test=test) | ast.While(test=test):
+            for value in (True, False) if isinstance(node, ast.If) else (False,):
+                yield changed(node, test=ast.copy_location(ast.Constant(value), test))
+        case ast.With(items=items, body=body) if all(item.optional_vars is None for item in items):
+            yield ast.copy_location(ast.If(test=ast.Constant(True), body=body, orelse=[]), node)
+        case ast.ExceptHandler(body=body):
+            yield changed(node, body=[ast.copy_location(ast.Raise(), body[0])])
+        case ast.comprehension(ifs=[_, *_] as conditions):
+            yield from (changed(node, ifs=fewer) for fewer in without_one(conditions))
+
+
+def signatures(node: ast.AST) -> Iterator[ast.AST]:
+    """A function or a record that checks less: without a decorator, an annotation, or one axis of a shape.
+
+    An axis that stands once in a signature binds nothing: without its name, the same calls are refused.
+    """
+    if not isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return
+    yield from (changed(node, decorator_list=fewer) for fewer in without_one(node.decorator_list))
+    if not any(isinstance(decorator, ast.Name) and decorator.id == "checked" for decorator in node.decorator_list):
+        return
+    is_function = isinstance(node, ast.FunctionDef)
+    parts = arguments_of(node) if is_function else node.body
+    shapes = [find_shape(getattr(part, "annotation", None)) for part in parts]
+    times = Counter(axis for shape in shapes if shape for axis in shape.value.split())
+
+    def with_annotation(place: int, annotation: ast.expr) -> ast.AST:
+        new = [*parts[:place], changed(parts[place], annotation=annotation), *parts[place + 1 :]]
+        if not is_function:
+            return changed(node, body=new)
+        count = len(node.args.args)
+        return changed(node, args=changed(node.args, args=new[:count], kwonlyargs=new[count:]))
+
+    for place, shape in enumerate(shapes):
+        annotation = getattr(parts[place], "annotation", None)
+        if annotation is None:
+            continue
+        yield with_annotation(place, ast.copy_location(ast.Name("object", ast.Load()), annotation))
+        axes = shape.value.split() if shape else []
+        looser = ["..."] if any(not axis.startswith(("*", "...")) for axis in axes) else []
+        for index, axis in enumerate(axes):
+            if times[axis] > 1:
+                unnamed = "..." if axis.startswith("*") else "_"
+                looser.append(" ".join([*axes[:index], unnamed, *axes[index + 1 :]]))
+        for text in dict.fromkeys(looser):
+            yield with_annotation(place, WithShape(shape, text).visit(copy_of(annotation)))
+
+
+def arguments_of(function: ast.FunctionDef) -> list[ast.arg]:
+    return function.args.args + function.args.kwonlyargs
+
+
+def find_shape(annotation: ast.AST | None) -> ast.Constant | None:
+    """The string of `Float[Tensor, "batch width"]`, wherever it stands in an annotation."""
+    for node in ast.walk(annotation) if annotation else ():
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Tuple) and node.slice.elts:
+            last = node.slice.elts[-1]
+            if isinstance(last, ast.Constant) and isinstance(last.value, str):
+                return last
+    return None
+
+
+class WithShape(ast.NodeTransformer):
+    def __init__(self, shape: ast.Constant, text: str) -> None:
+        self.old, self.new = shape.value, text
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        return changed(node, value=self.new) if node.value == self.old else node
+
+
+def copy_of(expression: ast.expr) -> ast.expr:
+    return ast.parse(ast.unparse(expression), mode="eval").body
+
+
+# --------------------------------------------------------------------------------------------------- the mutants
+
+
+class Mutant(NamedTuple):
+    line: int
+    where: str  # the function or class
+    change: str
+    code: CodeType
+
+
+def mutants(file: Path) -> Iterator[Mutant]:
+    """Every module that differs from `file` by one change."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    first_bindings, seen = find_first_bindings(tree), Counter()
+    for parent, field, place, node, where in places(tree, ""):
+        for other in (*expressions(node), *statements(node, first_bindings), *signatures(node)):
+            if ast.dump(node) == ast.dump(other):
+                continue
+            line = getattr(node, "lineno", getattr(parent, "lineno", 0))
+            put(parent, field, place, other)
+            code = compile(ast.fix_missing_locations(tree), file, "exec")
+            put(parent, field, place, node)
+            change = difference(node, other)
+            seen[where, change] += 1
+            times = seen[where, change]
+            yield Mutant(line, where, change if times == 1 else f"{change} ({times})", code)
+
+
+def places(parent: ast.AST, where: str) -> Iterator[tuple]:
+    """Each node that may be replaced: parent, field, index in a list or None, the node, the name of its function."""
+    for field, value in ast.iter_fields(parent):
+        if field in ("annotation", "returns"):
+            continue
+        for place, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if not isinstance(node, ast.AST):
+                continue
+            if isinstance(parent, ast.JoinedStr) and isinstance(node, ast.Constant):
+                continue  # the text between the braces of an f-string
+            is_named = isinstance(node, ast.FunctionDef | ast.ClassDef)
+            inner = f"{where}.{node.name}".lstrip(".") if is_named else where
+            yield parent, field, place, node, inner
+            yield from places(node, inner)
+
+
+def put(parent: ast.AST, field: str, place: int | None, node: ast.AST) -> None:
+    if place is None:
+        setattr(parent, field, node)
+    else:
+        getattr(parent, field)[place] = node
+
+
+def find_first_bindings(tree: ast.AST) -> set[ast.AST]:
+    """The assignments that give a name its first value."""
+    found = set()
+    for scope in ast.walk(tree):
+        if not isinstance(scope, ast.Module | ast.FunctionDef | ast.ClassDef):
+            continue
+        known = {argument.arg for argument in ast.walk(scope) if isinstance(argument, ast.arg)}
+        for node in sorted((n for n in ast.walk(scope) if isinstance(n, ast.Assign)), key=lambda n: n.lineno):
+            names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            if names - known:
+                found.add(node)
+            known |= names
+    return found
+
+
+def difference(node: ast.AST, other: ast.AST) -> str:
+    """`old -> new`, the lines that differ alone."""
+    if isinstance(node, ast.FunctionDef) and node.args is not other.args:
+        pairs = zip(arguments_of(node), arguments_of(other), strict=True)
+        node, other = next((old, new) for old, new in pairs if old is not new)
+    before, after = (ast.unparse(n).splitlines() for n in (node, other))
+    if isinstance(node, ast.For | ast.If | ast.While | ast.With | ast.FunctionDef | ast.ClassDef | ast.ExceptHandler):
+        while before and after and before[0] == after[0]:
+            del before[0], after[0]
+        while before and after and before[-1] == after[-1]:
+            del before[-1], after[-1]
+    return " ".join(f"{' '.join(before)} -> {' '.join(after) or 'nothing'}".split())
+
+
+# ----------------------------------------------------------------------------------------------------- the tests
+
+
+class InItsPlace(MetaPathFinder, SourceFileLoader):
+    """Finds the mutant where the import asks for the module."""
+
+    def __init__(self, file: Path, code: CodeType) -> None:
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        self.is_package = parts[-1] == "__init__"
+        self.module = ".".join(parts[:-1] if self.is_package else parts)
+        self.code, self.was_loaded = code, False
+        SourceFileLoader.__init__(self, self.module, str(file))
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name != self.module:
+            return None
+        inside = [str(Path(self.path).parent)] if self.is_package else None
+        return spec_from_file_location(name, self.path, loader=self, submodule_search_locations=inside)
+
+    def get_code(self, fullname: str) -> CodeType:
+        self.was_loaded = True
+        return self.code
+
+
+def name_of(test: Any) -> str:
+    return test.nodeid.partition("::")[2]
+
+
+class FirstFailure:
+    """A pytest plugin: which test fails first. Those that killed a mutant lately go first: neighbours die alike."""
+
+    def __init__(self, lately: list[str]) -> None:
+        self.test, self.rank = "", {name: rank for rank, name in enumerate(lately)}
+
+    def pytest_collection_modifyitems(self, items: list) -> None:
+        items.sort(key=lambda item: self.rank.get(name_of(item), len(self.rank)))
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed and not self.test:
+            self.test = name_of(report)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed and not self.test:
+            self.test = "at import"
+
+
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+
+def test_run(file: Path, code: CodeType, tests: list[str], seconds: int, lately: list[str], answer: Any) -> None:
+    """In the fork: the tests with `code` in the place of `file`, as far as the first one that fails."""
+    import pytest
+
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    finder, failure = InItsPlace(file, code), FirstFailure(lately)
+    sys.meta_path.insert(0, finder)
+    status = pytest.main([*OPTIONS, *tests], plugins=[failure])
+    answer.send((int(status), finder.was_loaded, failure.test))
+
+
+def outcome(file: Path, code: CodeType, tests: list[str], seconds: int, lately: list[str]) -> tuple[str, str]:
+    """`survived`, or `killed` and by which test; `never loaded` if no test imports the module.
+
+    `seconds` of computing, not of a clock: on a busy machine the same tests take longer and compute as much.
+    """
+    receive, send = FORK.Pipe(duplex=False)
+    child = FORK.Process(target=test_run, args=(file, code, tests, seconds, lately, send))
+    child.start()
+    send.close()
+    try:
+        status, was_loaded, test = receive.recv() if receive.poll(60 * seconds) else (None, True, "it waits for ever")
+    except EOFError:
+        status, was_loaded, test = None, True, f"it crashed, or computed for {seconds} s"
+    if status is None:
+        child.kill()
+    child.join()
+    if not was_loaded:
+        return "never loaded", f"pytest ended with status {status}"
+    return ("survived", "") if status == 0 else ("killed", test)
+
+
+def load_once() -> None:
+    """What every fork would load again, and takes longest."""
+    import beartype  # noqa: F401
+    import hypothesis
+    import jaxtyping  # noqa: F401
+    import pytest  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    torch.testing.assert_close(torch.ones(1), torch.ones(1))  # its first call loads a second of modules
+    generate = (hypothesis.Phase.explicit, hypothesis.Phase.generate)  # a failure is enough, it need not be small
+    hypothesis.settings.register_profile("mutants", phases=generate, database=None)
+    hypothesis.settings.load_profile("mutants")
+    gc.freeze()  # or each fork would look through all of torch when it ends
+
+
+def computed() -> float:
+    """Seconds that all ended forks have computed."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def examine(file: Path, tests: list[str], every: int, progress: Callable) -> dict:
+    """What became of each mutant of one module.
+
+    Raises:
+        SystemExit: the tests fail without any change, or never import the module.
+    """
+    before = computed()
+    result, test = outcome(file, compile(file.read_text(encoding="utf-8"), file, "exec"), tests, 3600, [])
+    if result == "never loaded":
+        raise SystemExit(f"{file.name}: {' '.join(tests)} never import it; {test}")
+    if result != "survived":
+        raise SystemExit(f"{file.name}: the tests fail before anything is changed: {test}")
+    seconds = ceil(10 + 3 * (computed() - before))
+    found, lately = [], []
+    for mutant in progress(list(mutants(file))[::every], str(file.relative_to(ROOT))):
+        result, test = outcome(file, mutant.code, tests, seconds, lately)
+        if test:
+            lately = [test, *(name for name in lately if name != test)]
+        found.append({"line": mutant.line, "in": mutant.where, "change": mutant.change, "result": result, "by": test})
+    survivors = [{name: one[name] for name in ("line", "in", "change")} for one in found if one["result"] != "killed"]
+    return {"mutants": len(found), "killed": len(found) - len(survivors), "survivors": survivors, "all": found}
+
+
+# --------------------------------------------------------------------------------------------------- the command
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="+", type=Path, metavar="MODULE", help="a Python file of the library")
+    parser.add_argument(
+        "--tests", nargs="+", metavar="FILE", help="the tests that should notice (tests/test_NAME.py of each module)"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="where to store every mutant and its end, as JSON")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="make every Nth mutant alone: an estimate")
+    parser.add_argument("--list", action="store_true", help="only print the mutants")
+    options = parser.parse_args(arguments)
+    files = [module.resolve() for module in options.modules]
+    if options.list:
+        for file in files:
+            for mutant in mutants(file):
+                print(f"{file.relative_to(ROOT)}:{mutant.line} {mutant.where}: {mutant.change}")
+        return 0
+
+    from tqdm.auto import tqdm
+
+    tqdm.monitor_interval = 0  # its thread would be there at each fork
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins, nbval above all, take longer to load than most tests
+    load_once()
+    report, failed = {}, False
+    for file in files:
+        name = str(file.relative_to(ROOT))
+        tests = options.tests or [f"tests/test_{file.stem}.py"]
+        report[name] = examine(file, tests, options.every, lambda todo, what: tqdm(todo, desc=what, unit="mutant"))
+        failed |= not explain(name, report[name], options.every > 1)
+        if options.out:
+            options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return int(failed)
+
+
+def explain(name: str, found: dict, is_part: bool) -> bool:
+    """Prints the survivors of a module with their reasons; False if one has none, or a reason has no survivor."""
+    reasons = json.loads(REASONS.read_text(encoding="utf-8")).get(name, []) if REASONS.exists() else []
+    why = {(one["in"], one["change"]): one["why"] for one in reasons}
+    print(f"{name}: {found['killed']} of {found['mutants']} killed, {found['killed'] / found['mutants']:.1%}")
+    for survivor in found["survivors"]:
+        survivor["why"] = why.pop((survivor["in"], survivor["change"]), "")
+        place = f"{name}:{survivor['line']} {survivor['in']}"
+        print(f"  {place}: {survivor['change']}\n    {survivor['why'] or 'SURVIVES, and no reason is known'}")
+    unused = {} if is_part else why
+    for where, change in unused:
+        print(f"  {REASONS.name}: {where}: {change}\n    IS KILLED now, or cannot be made: remove its reason")
+    return not unused and all(survivor["why"] for survivor in found["survivors"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
