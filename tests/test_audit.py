@@ -703,9 +703,13 @@ def test_lists_of_the_batch_are_cut_to_the_sample_too():
 
     def run(b):
         seen.append(tuple(b["task"]))
+        assert b["cameras"] == ["left", "right"]  # not one for each sample
+        assert b["scale"].shape == (2,)
         return toy.answer(b)
 
-    audit_masks(run, toy_batch() | {"task": ["a", "b", "c"]}, toy_padding())
+    more = {"task": ["a", "b", "c"], "cameras": ["left", "right"], "scale": torch.ones(2)}
+    report = audit_masks(run, toy_batch() | more, toy_padding(), sample=toy.sample)
+    assert not report.unseen
     assert {("a", "b", "c"), ("a",), ("b",), ("c",)} == set(seen)
 
 
@@ -794,6 +798,7 @@ def test_json_holds_everything_and_is_json():
         ),
         ({"padding": [Padding("dims", torch.ones(3, DIMS, dtype=torch.bool), {"actions": 2})]}, "dims: got no padding"),
         ({"padding": [Padding("steps", lengths(STEPS, 2, 0, 1), {"actions": 1})]}, "got nothing real in sample 1"),
+        ({"padding": [Padding("tokens", torch.zeros_like(TOKEN_MASK), {"words": 1})]}, "tokens: got nothing real"),
         ({"padding": [Padding("dims", DIM_MASK, {})]}, "dims: got no values"),
         ({"padding": [Padding("dims", DIM_MASK, {"action": 2})]}, "got no tensor 'action' in the batch"),
         (

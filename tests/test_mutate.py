@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mutate import mutants
+from mutate import ROOT, mutants, named_tests
 
 TOOL = Path(__file__).resolve().parents[1] / "tools" / "mutate.py"
 
@@ -62,6 +62,21 @@ def test_a_signature_checks_one_thing_less_at_a_time(changes):
         "b: Bool[Tensor, 'batch'] | None -> b: Bool[Tensor, '...'] | None",
         "b: Bool[Tensor, 'batch'] | None -> b: Bool[Tensor, '_'] | None",
     ]
+
+
+@pytest.mark.parametrize(
+    ("module", "tests"),
+    [
+        ("groot_teach/loss.py", "tests/test_loss.py"),
+        ("groot_teach/audit/draws.py", "tests/test_audit_draws.py"),
+        ("groot_teach/audit/__init__.py", "tests/test_audit.py"),
+        ("groot_teach/audit/__main__.py", "tests/test_audit_command.py"),
+    ],
+)
+def test_the_tests_of_a_module_have_its_name_and_are_there(module, tests):
+    assert named_tests(ROOT / module) == tests
+    assert (ROOT / module).exists()
+    assert (ROOT / tests).exists()
 
 
 def test_a_survivor_fails_the_run_until_it_is_explained_and_an_old_reason_fails_it_too(tmp_path):

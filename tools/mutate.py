@@ -1,7 +1,7 @@
 """Break the library on purpose, one small change at a time, and see whether its tests notice.
 
     python tools/mutate.py groot_teach/loss.py
-    python tools/mutate.py groot_teach/audit/*.py --tests tests/test_audit*.py
+    python tools/mutate.py groot_teach/audit/draws.py --tests tests/test_audit_draws.py tests/test_audit.py
 
 A **mutant** is the module with one change: `<` for `<=`, a dropped statement, a `~` less, an axis of a shape that is no
 longer checked. If a test fails, the mutant is killed. If none does, it survives: either a test is missing, or the
@@ -437,7 +437,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("modules", nargs="+", type=Path, metavar="MODULE", help="a Python file of the library")
     parser.add_argument(
-        "--tests", nargs="+", metavar="FILE", help="the tests that should notice (tests/test_NAME.py of each module)"
+        "--tests",
+        nargs="+",
+        metavar="FILE",
+        help="the tests that should notice (of groot_teach/a/b.py: tests/test_a_b.py; __main__ is test_a_command.py)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to store every mutant and its end, as JSON")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="make every Nth mutant alone: an estimate")
@@ -460,12 +463,19 @@ def main(arguments: list[str] | None = None) -> int:
     report, failed = {}, False
     for file in files:
         name = str(file.relative_to(ROOT))
-        tests = options.tests or [f"tests/test_{file.stem}.py"]
+        tests = options.tests or [named_tests(file)]
         report[name] = examine(file, tests, options.every, lambda todo, what: tqdm(todo, desc=what, unit="mutant"))
         failed |= not explain(name, report[name], options.every > 1)
         if options.out:
             options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(failed)
+
+
+def named_tests(file: Path) -> str:
+    """`groot_teach/audit/draws.py` -> `tests/test_audit_draws.py`."""
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    words = ["command" if part == "__main__" else part for part in (parts[1:] or parts) if part != "__init__"]
+    return f"tests/test_{'_'.join(words)}.py"
 
 
 def explain(name: str, found: dict, is_part: bool) -> bool:

@@ -345,6 +345,8 @@ class Policy:
         if kind.axis != "tokens" and not kind.real.any(dim=1).all():
             sample = int((~kind.real.any(dim=1)).nonzero()[0])
             raise ValueError(f"{name}: got nothing real in sample {sample}, expected something in every sample")
+        if not kind.real.any():
+            raise ValueError(f"{name}: got nothing real, expected something in at least one sample")
         if not kind.values:
             raise ValueError(f"{name}: got no values, expected at least one entry of the batch that holds padding")
         for entry, place in kind.places.items():

@@ -8,7 +8,7 @@
 None of them is enough. Perturbing and compacting do not see a wrong divisor that is the same for every sample, nor real
 entries that are left out; the unit error does not see where padding enters.
 
-Every comparison is made so that NaN can not pass it, and after every look that finds nothing stands a control that
+Every comparison is made so that NaN cannot pass it, and after every look that finds nothing stands a control that
 something could have been found: what is real must move what padding does not.
 """
 
