@@ -716,8 +716,25 @@ def test_lists_of_the_batch_are_cut_to_the_sample_too():
 def test_a_batch_that_is_padded_along_dims_only_is_audited():
     toy = Toy("loss")
     report = audit_masks(toy.answer, toy_batch(), toy_padding()[:1], sample=toy.sample)
-    assert names(report) == {"loss sum, dims"}
+    (finding,) = report.findings
+    assert (finding.name, finding.probes) == ("loss sum, dims", ("perturb", "gradient", "unit error"))
     assert not report.unseen
+
+
+def test_steps_that_do_not_count_have_no_name_of_their_own_where_steps_are_not_declared():
+    toy = Toy()
+
+    def run(b):
+        target = b["actions"] - b["noise"]
+        counted = b["dim_mask"][:, None] & (torch.arange(STEPS) < 2)[:, None]
+        return Answer(
+            toy.answer(b).prediction,
+            lambda said: torch.where(counted, said - target, 0.0).square().sum() / counted.sum(),
+        )
+
+    batch = toy_batch() | {"step_mask": torch.ones_like(STEP_MASK)}
+    (finding,) = audit_masks(run, batch, toy_padding()[:1], sample=toy.sample).findings
+    assert (finding.name, finding.kind) == ("loss sum, dims", "lost")
 
 
 def test_steps_that_the_sampler_never_pads_can_be_left_out():
@@ -857,3 +874,72 @@ def test_the_padding_of_a_batch_is_read_from_the_declaration_and_not_from_the_po
     found = {(finding.name, finding.kind) for finding in audited(batch=upside_down, sample=None).findings}
     assert ("loss sum, dims", "leak") in found
     assert any(kind == "lost" for _, kind in found)
+
+
+class ReadsTwice(Toy):
+    """The words are encoded once for the first step, and once more for the others."""
+
+    def predict(self, noisy, b):
+        real = b["dim_mask"][:, None] & b["step_mask"][:, :, None]
+        tokens = self.encode(noisy * real)
+        parts = []
+        for asking in (tokens[:, :1], tokens[:, 1:]):
+            keys = self.read(b["words"])
+            scores = (asking @ keys.transpose(1, 2)).masked_fill(~b["word_mask"][:, None], -torch.inf)
+            parts.append(asking + scores.softmax(dim=-1) @ keys)
+        return self.decode(torch.cat(parts, dim=1).tanh())
+
+
+def test_a_tap_that_is_called_twice_is_not_taken_for_one_that_some_steps_do_not_read():
+    toy = ReadsTwice()
+    report = audit_masks(toy.answer, toy_batch(), toy_padding(), module=toy, taps=TAPS[1:], sample=toy.sample)
+    assert report.is_clean, str(report)
+    assert "gradient" not in {look.probe for look in report.looks if look.stage == "words are read"}
+
+
+def test_a_lost_step_is_found_where_noise_is_drawn_inside_and_declared_by_its_name():
+    toy = Toy()
+
+    def run(b):
+        noise = torch.randn(*b["actions"].shape[:1], 2, *b["actions"].shape[1:], dtype=torch.float64)[:, 0]
+        t = b["t"][:, None, None]
+        noisy, target = (1 - t) * noise + t * b["actions"], b["actions"] - noise
+        tokens = toy.encode(noisy * b["dim_mask"][:, None] * b["step_mask"][..., None])
+        itself = torch.eye(tokens.shape[1], dtype=torch.bool)
+        hidden = ~(b["step_mask"] & b["step_mask"].roll(-1, 1))[:, None] & ~itself
+        read = (tokens @ tokens.transpose(1, 2)).masked_fill(hidden, -torch.inf).softmax(-1) @ tokens
+        return Answer(toy.decode((tokens + read).tanh()), lambda said: toy.loss_of(said, target, b))
+
+    dims, steps, _ = toy_padding()
+    named = [
+        Padding("dims", dims.real, {"actions": 2, "drawn 0": 3}, dims.masks),
+        Padding("steps", steps.real, {"actions": 1, "drawn 0": 2}, steps.masks),
+    ]
+    report = audit_masks(run, toy_batch(), named, excused={"sampler": "not asked"})
+    assert ("prediction, steps", "lost") in [(finding.name, finding.kind) for finding in report.findings]
+    assert not report.unseen, str(report)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"batch": 3},
+        {"module": "toy"},
+        {"arrange": len},
+        {"sample": 3},
+        {"sample_along": 3},
+        {"intended": ["a name"]},
+        {"progress": 3},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_an_argument_of_another_type_is_refused_and_named(changes):
+    with pytest.raises(TypeError, match=next(iter(changes))):
+        audited(**changes)
+
+
+def test_everything_that_the_package_offers_is_there():
+    import groot_teach.audit as package
+
+    assert all(hasattr(package, name) for name in package.__all__)
+    assert {"Answer", "Look", "MasksLeak", "Padding", "Tap", "audit_masks"} <= set(package.__all__)

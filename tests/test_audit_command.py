@@ -11,9 +11,10 @@ import torch
 
 from groot_teach import upstream
 from groot_teach.action_head import ActionHead
+from groot_teach.audit import LEAK_OF_STAGE
 from groot_teach.audit.__main__ import drawn_batch, main
 from groot_teach.head_config import HeadConfig
-from groot_teach.masks import GROOT_N1_7
+from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, PR_741, STRICT, open_leaks
 
 MINE = """
 from audit_cases import Toy, toy_batch, toy_padding
@@ -72,6 +73,8 @@ def test_a_clean_report_ends_with_0_and_is_written_as_json(mine, capsys):
         ("mine_to_audit:number", "got no function 'number'"),
         ("mine_to_audit:nothing", "gave no dict with run, batch and padding"),
         ("mine_to_audit", "expected module:function, or checkpoint and a file"),
+        (":shut", "expected module:function, or checkpoint and a file"),
+        ("mine_to_audit:", "expected module:function, or checkpoint and a file"),
         ("no_such_module:f", "No module named 'no_such_module'"),
     ],
 )
@@ -115,6 +118,18 @@ def test_a_checkpoint_is_audited_as_the_version_that_is_named(checkpoint, capsys
     assert "GR00T N1.6 has no VL self-attention, this head has 1 layers" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("version", "masking"),
+    [("N1.5", GROOT_N1_5), ("N1.7", GROOT_N1_7), ("PR741", PR_741), ("strict", STRICT)],
+)
+def test_each_version_stands_for_its_own_masking(checkpoint, tmp_path, version, masking):
+    told = tmp_path / "report.json"
+    widths = ["--head-width", "8", "--vl-head-width", "10", "--quiet", "--json", str(told)]
+    main(["checkpoint", str(checkpoint), "--version", version, *widths])
+    found = {finding["stage"] for finding in json.loads(told.read_text(encoding="utf-8"))["findings"]}
+    assert {LEAK_OF_STAGE[stage] for stage in found & set(LEAK_OF_STAGE)} == set(open_leaks(masking))
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
     assert main(["checkpoint", str(tmp_path / "absent.safetensors"), "--version", "N1.7", "--quiet"]) == 2
     assert "absent.safetensors" in capsys.readouterr().err
@@ -137,6 +152,17 @@ def test_help_says_what_it_is_for(capsys):
     assert "Which padding reaches which output" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("max_steps", "steps"), [(None, 7), (5, 5), (1, 1)])
+def test_the_drawn_batch_has_no_more_steps_than_the_head(max_steps, steps):
+    config = HeadConfig(
+        padded_dim=4, state_dim=3, token_width=4, embodiments=1, width=4, hidden=4, heads=1, layers=1, vl_heads=1,
+        vl_layers=0, max_steps=max_steps,
+    )  # fmt: skip
+    _, batch, noise, _ = drawn_batch(config)
+    assert batch.step_mask.shape == noise.shape[:2] == (3, steps)
+    assert batch.step_mask.any(dim=1).all()
+
+
 def test_the_drawn_batch_is_ragged_on_every_axis_and_lacks_a_camera():
     config = HeadConfig(
         padded_dim=11, state_dim=13, token_width=20, embodiments=2, width=16, hidden=12, heads=2, layers=2, vl_heads=2,
@@ -146,6 +172,8 @@ def test_the_drawn_batch_is_ragged_on_every_axis_and_lacks_a_camera():
     assert batch.dim_mask.sum(1).tolist() == [11, 6, 8]
     assert batch.step_mask.sum(1).tolist() == [7, 4, 6]
     assert observation.vl.backbone_attention_mask.sum(1).tolist() == [11, 6, 10]
+    assert observation.vl.backbone_attention_mask[1].tolist() == [False] * 3 + [True] + [False] * 2 + [True] * 5
+    assert observation.vl.image_mask[0].tolist() == [False] * 4 + [True] * 4 + [False] * 3
     assert observation.state.shape == (3, 2, 13)
     assert observation.embodiment_id.tolist() == [0, 1, 0]
     assert noise.shape == batch.actions.shape

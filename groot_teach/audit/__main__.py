@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -> MaskReport:
-    """Audits what a function of yours describes: `module:function`, looked for from the current folder.
+    """Audits what a function of yours describes: `module:function`, looked for as `import` does.
 
     Raises:
         ValueError: no such function, or one that returns something else than the arguments of `audit_masks`.
@@ -82,8 +82,6 @@ def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -
     module_name, colon, function_name = name.partition(":")
     if not (module_name and colon and function_name):
         raise ValueError(f"subject: got {name!r}, expected module:function, or checkpoint and a file")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
     function = getattr(importlib.import_module(module_name), function_name, None)
     if not callable(function):
         raise ValueError(f"subject: got no function {function_name!r} in {module_name}")

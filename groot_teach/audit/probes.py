@@ -258,7 +258,7 @@ class Probes:
         tolerance = max(1e-5, 8 * torch.finfo(target.dtype).eps)
         for axis, where in self.regions.items():
             part = of(where) / whole if whole else inf
-            size = part if abs(part) > tolerance or part != part else 0.0
+            size = 0.0 if abs(part) <= tolerance else part  # NaN is not below it
             yield Look(LOSS_SUM, axis, "unit error", size, why=f"padding makes {percent(size)} of the loss")
         off = abs(whole / self.unit_loss - 1)
         size = 0.0 if off <= tolerance else off
