@@ -12,9 +12,9 @@ import torch
 from groot_teach import upstream
 from groot_teach.action_head import ActionHead
 from groot_teach.audit import LEAK_OF_STAGE
-from groot_teach.audit.__main__ import drawn_batch, main
+from groot_teach.audit.__main__ import audit_checkpoint, drawn_batch, main
 from groot_teach.head_config import HeadConfig
-from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, PR_741, STRICT, open_leaks
+from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, open_leaks
 
 MINE = """
 from audit_cases import Toy, toy_batch, toy_padding
@@ -31,6 +31,9 @@ def ajar():
 
 def nothing():
     return {"run": None}
+
+def no_answer():
+    return None
 
 number = 3
 """
@@ -72,6 +75,7 @@ def test_a_clean_report_ends_with_0_and_is_written_as_json(mine, capsys):
         ("mine_to_audit:absent", "got no function 'absent' in mine_to_audit"),
         ("mine_to_audit:number", "got no function 'number'"),
         ("mine_to_audit:nothing", "gave no dict with run, batch and padding"),
+        ("mine_to_audit:no_answer", "gave no dict with run, batch and padding"),
         ("mine_to_audit", "expected module:function, or checkpoint and a file"),
         (":shut", "expected module:function, or checkpoint and a file"),
         ("mine_to_audit:", "expected module:function, or checkpoint and a file"),
@@ -85,6 +89,10 @@ def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, m
 
 @pytest.fixture
 def checkpoint(tmp_path):
+    return saved(tmp_path)
+
+
+def saved(tmp_path, vl_layers=1):
     from safetensors.torch import save_file
 
     config = HeadConfig(
@@ -97,7 +105,7 @@ def checkpoint(tmp_path):
         heads=2,
         layers=4,
         vl_heads=2,
-        vl_layers=1,
+        vl_layers=vl_layers,
         turns=2,
     )
     head = ActionHead(config, GROOT_N1_7, torch.Generator().manual_seed(0)).bfloat16()
@@ -128,6 +136,11 @@ def test_each_version_stands_for_its_own_masking(checkpoint, tmp_path, version, 
     main(["checkpoint", str(checkpoint), "--version", version, *widths])
     found = {finding["stage"] for finding in json.loads(told.read_text(encoding="utf-8"))["findings"]}
     assert {LEAK_OF_STAGE[stage] for stage in found & set(LEAK_OF_STAGE)} == set(open_leaks(masking))
+
+
+def test_a_head_without_vl_self_attention_is_audited_as_n1_6(tmp_path):
+    report = audit_checkpoint(saved(tmp_path, vl_layers=0), GROOT_N1_6, head_width=8, vl_head_width=10)
+    assert report.leaks == open_leaks(GROOT_N1_6)
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
@@ -161,6 +174,7 @@ def test_the_drawn_batch_has_no_more_steps_than_the_head(max_steps, steps):
     _, batch, noise, _ = drawn_batch(config)
     assert batch.step_mask.shape == noise.shape[:2] == (3, steps)
     assert batch.step_mask.any(dim=1).all()
+    assert torch.equal(drawn_batch(config)[2], noise)
 
 
 def test_the_drawn_batch_is_ragged_on_every_axis_and_lacks_a_camera():
