@@ -5,6 +5,9 @@
 A probe writes other numbers into padding where it enters the stage, and looks whether anything real moves where the
 stage ends; two of them ask for a value instead. So a door is found open or shut for what it is: nothing that a door
 before it lets through, or a door behind it holds back, can be mistaken for it.
+
+These know the head from inside, its methods and every point of its sampler's path. `audit` knows no head, and asks any
+policy from outside; for this one both have to say the same.
 """
 
 from collections.abc import Callable

@@ -342,10 +342,22 @@ def test_steps_are_axis_1_and_dims_axis_2_unless_it_is_said():
 # ---------------------------------------------------------------------------------------------- parts of a batch
 
 
-def test_entries_that_hold_padding_are_named_once_and_draws_are_not_among_them():
-    assert toy_policy().declared_values == ["actions", "noise", "words"]
-    policy, _ = small(padding=[Padding("tokens", REAL, {"x": 1, "drawn 0": 1})])
-    assert policy.declared_values == ["x"]
+def test_entries_that_hold_padding_are_leaves_once_and_draws_are_not_among_them():
+    given = toy_batch()
+    leaves = toy_policy().leaves(given)
+    assert [*leaves] == ["actions", "noise", "words"]
+    for name, leaf in leaves.items():
+        assert leaf.requires_grad
+        assert torch.equal(leaf, given[name])
+        assert leaf.data_ptr() != given[name].data_ptr()
+    policy, batch = small(padding=[Padding("tokens", REAL, {"x": 1, "drawn 0": 1})])
+    assert [*policy.leaves(batch | {"drawn 0": torch.zeros(REAL.shape)})] == ["x"]
+
+
+def test_whole_numbers_have_no_gradient_and_are_no_leaves():
+    ids = {"x": torch.ones(REAL.shape, dtype=torch.int64)}
+    policy, _ = small(padding=[Padding("tokens", REAL, {"x": 1})])
+    assert policy.leaves(ids) == {}
 
 
 def test_a_sample_without_any_word_is_not_cut_down_to_its_words():

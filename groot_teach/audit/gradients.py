@@ -1,11 +1,13 @@
 """What a loss depends on, and where it is smallest: asked of its gradient alone."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from groot_teach.audit.measure import finite
+from groot_teach.audit.measure import finite, signs
+from groot_teach.audit.policy import Given, Heard, Policy
 
 
 def find_target(loss_of: Callable[[Tensor], Tensor], start: Tensor) -> Tensor | None:
@@ -39,6 +41,21 @@ def _is_target(loss_of: Callable[[Tensor], Tensor], target: Tensor) -> bool:
     """An error of 1 either way costs the same, and more than none."""
     none, more, less = (loss_of(target + error).detach().double() for error in (0.0, 1.0, -1.0))
     return bool((more > none) & ((more - less).abs() <= max(1e-4, 16 * torch.finfo(target.dtype).eps) * (more - none)))
+
+
+def ask_with_graph(policy: Policy, given: Given, real: Tensor, **more: Any) -> tuple[Heard, Tensor]:
+    """Runs a policy, and gives its prediction for `gradients`: no two real entries weigh alike, padded ones are 0.
+
+    Args:
+        policy: whom to ask.
+        given: the batch, with leaves in it, and its draws.
+        real: which entries of the prediction are real.
+        more: goes on to `Policy.ask`.
+    """
+    with torch.enable_grad():
+        heard = policy.ask(given, **more)
+        asked = heard.prediction * signs(heard.prediction).to(heard.prediction)
+        return heard, asked.where(real.to(asked.device), 0.0)
 
 
 def gradients(asked: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

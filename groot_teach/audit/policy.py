@@ -265,10 +265,15 @@ class Policy:
     # parts of a batch
 
     @property
-    def declared_values(self) -> list[str]:
-        """The entries of the batch that hold padding, each once."""
-        names = (name for kind in self.padding.values() for name in kind.values if not _is_draw_name(name))
-        return [*dict.fromkeys(names)]
+    def every_axis(self) -> str:
+        """The axes of a prediction along which something is padded, in a word: `dims and steps`."""
+        return " and ".join(axis for axis in self.padding if axis in self.axes) or "tokens"
+
+    def leaves(self, given: Given) -> dict[str, Tensor]:
+        """Copies of the entries that hold padding and can have a gradient, ready to be asked for one."""
+        names = dict.fromkeys(name for kind in self.padding.values() for name in kind.values if name in given)
+        values = {name: given[name] for name in names if not _is_draw_name(name)}
+        return {name: one.detach().clone().requires_grad_() for name, one in values.items() if one.is_floating_point()}
 
     def with_something_left(self, cut: Axis | None) -> list[int]:
         """The samples that have anything real along `cut`: an empty prompt cannot be cut down to its tokens."""

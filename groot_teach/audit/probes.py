@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from groot_teach.audit.gradients import by_place, find_target, gradient_at, gradients
+from groot_teach.audit.gradients import ask_with_graph, by_place, find_target, gradient_at, gradients
 from groot_teach.audit.measure import (
     apart,
     at_end,
@@ -65,7 +65,7 @@ class Probes:
             if isinstance(heard, Heard) and moved_by(self.base.prediction, heard.prediction, self.real)
         }
         self.alone: dict[int, Tensor] = {}  # what is predicted for a sample alone, with its padding
-        self.every_axis = " and ".join(axis for axis in policy.padding if axis in policy.axes) or "tokens"
+        self.every_axis = policy.every_axis
         self.fitted: set[str] = set()  # axes along which padding counts in the loss
         self.counted = self.real  # entries that the loss sums, once that is known
         self.counts_right: bool | None = None  # None = it was not seen
@@ -155,15 +155,11 @@ class Probes:
     def _gradient_of_prediction(self) -> Looks:
         """Which entries of the batch the predictions of real entries depend on: for padding none, for the rest all."""
         policy = self.policy
-        names = [name for name in policy.declared_values if self.given[name].is_floating_point()]
-        if not names:
+        leaves = policy.leaves(self.given)
+        if not leaves:
             return
-        leaves = {name: self.given[name].detach().clone().requires_grad_() for name in names}
         try:
-            with torch.enable_grad():
-                heard = policy.ask(self.given | leaves)
-                asked = heard.prediction * signs(heard.prediction).to(heard.prediction)
-                asked = asked.where(self.real.to(asked.device), 0.0)
+            _, asked = ask_with_graph(policy, self.given | leaves, self.real)
             gradient = gradients(asked, leaves)
         except Exception as error:
             yield Look(PREDICTION, self.every_axis, "gradient", None, why=reason(error))
@@ -212,11 +208,9 @@ class Probes:
         yield from self._unit_error(start)
 
     def _gradient_of_given_loss(self) -> Looks:
-        names = [name for name in self.policy.declared_values if self.given[name].is_floating_point()]
-        leaves = {name: self.given[name].detach().clone().requires_grad_() for name in names}
         try:
             with torch.enable_grad():
-                heard = self.policy.ask(self.given | leaves)
+                heard = self.policy.ask(self.given | self.policy.leaves(self.given))
                 gradient = torch.autograd.grad(heard.loss, heard.whole)[0][heard.part]
         except Exception as error:
             yield Look(LOSS_SUM, self.every_axis, "gradient", None, why=reason(error))

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from groot_teach.audit.gradients import by_place, gradients
-from groot_teach.audit.measure import at_end, reason, signs, such_as
+from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
+from groot_teach.audit.measure import at_end, reason, such_as
 from groot_teach.audit.policy import Axis, Given, Policy, Tap, along
 from groot_teach.audit.report import PREDICTION, Look
 
@@ -81,19 +81,14 @@ def _lost(found: Reach, policy: Policy, steps: Tensor) -> tuple[Tensor, Tensor]:
 def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Reach]:
     """Who reads what, by gradients. `alike`: with all that is real in the place of its mean."""
     places = {axis: kind.values for axis, kind in policy.padding.items() if axis != "dims"}
-    names = [name for name in policy.declared_values if given[name].is_floating_point()]
-    leaves = {name: given[name].detach().clone() for name in names}
-    for axis, values in places.items():
-        for name in values:
-            if name in leaves and alike:
+    leaves = policy.leaves(given)
+    if alike:
+        for axis, values in places.items():
+            for name in values.keys() & leaves.keys():
                 kept = along(policy.padding[axis].real, leaves[name].ndim, values[name]).to(leaves[name].device)
-                leaves[name] = _mean_where(leaves[name], kept, values[name])
-    leaves = {name: leaf.requires_grad_() for name, leaf in leaves.items()}
+                leaves[name] = _mean_where(leaves[name].detach(), kept, values[name]).requires_grad_()
     write = {tap.module: lambda output, tap=tap: _alike(output, tap, policy) for tap in policy.taps} if alike else {}
-    with torch.enable_grad():
-        heard = policy.ask(given | leaves, write=write)
-        asked = heard.prediction * signs(heard.prediction).to(heard.prediction)
-        by_step = asked.where(real.to(asked.device), 0).unbind(policy.axes["steps"])
+    heard, asked = ask_with_graph(policy, given | leaves, real, write=write)
     if not asked.requires_grad:  # the gradient probe says so
         return []
     sources: dict[tuple[str, Axis], dict[str, tuple[Tensor, int]]] = {
@@ -108,6 +103,8 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
     tensors = {name: tensor for parts in sources.values() for name, (tensor, _) in parts.items()}
     if not tensors:
         return []
+    with torch.enable_grad():
+        by_step = asked.unbind(policy.axes["steps"])
     of_steps = [gradients(step, tensors) for step in by_step]
     found = []
     for (stage, axis), parts in sources.items():

@@ -286,7 +286,8 @@ def _look_of(cell: str) -> str:
 STYLE = (
     "<style>.audit .found{background:#D55E00;color:#000}.audit .wanted{outline:2px dashed #D55E00}"
     ".audit .unseen{outline:2px dotted #767676}.audit :is(td,thead th){text-align:right;white-space:nowrap}"
-    ".audit td{border:2px solid transparent;background-clip:padding-box}.audit p{margin:.6em 0}"
+    ".audit table{border-collapse:separate;border-spacing:2px}.audit :is(td,th){padding:.2em .4em}"
+    ".audit p{margin:.6em 0}"
     ".audit ul{list-style:none;padding-left:0}</style>"
 )
 """Orange is a leak, as in the book's figures; never colour alone."""

@@ -40,9 +40,10 @@ class SamplerProbes:
     def steps(self) -> list[Callable[[], Iterable[Look]]]:
         """What there is to do, piece by piece."""
         if not finite(self.actions[self.real]):
-            axis = " and ".join(axis for axis in self.policy.padding if axis in self.policy.axes) or "tokens"
-            why = "sampled actions are not finite"
-            return [lambda: [Look(SAMPLER, axis, "read off", inf, "not finite", why)]]
+            look = Look(
+                SAMPLER, self.policy.every_axis, "read off", inf, "not finite", "sampled actions are not finite"
+            )
+            return [lambda: [look]]
         axes = [axis for axis in self.policy.padding if axis in self.policy.sample_along]
         cuts = [None, *(axis for axis in axes if axis != "dims")]
         todo: list[Callable[[], Iterable[Look]]] = [lambda axis=axis: self._perturb(axis) for axis in axes]
