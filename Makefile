@@ -69,10 +69,10 @@ notebooks: $(VENV)/.stamp-full  ## run all notebooks in place, normalise them, r
 	@$(BIN)/python tools/draw_figures.py
 
 # A run that was stopped goes on where it was. DATA=<the GR1 demo folder> also trains on that recording.
-RESULTS := groot_teach/results
+RESULTS := groot_teach/training/results
 experiments: $(VENV)/.stamp-full  ## train the heads of chapter 6 again (half an hour on two cores) and store what came of it
-	@OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.experiments --out $(RESULTS)/dropped_masks.json
-	@$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.recorded "$(DATA)" --groups right_arm \
+	@OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.training.run --out $(RESULTS)/dropped_masks.json
+	@$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.training.recorded "$(DATA)" --groups right_arm \
 	  --out $(RESULTS)/gr1_right_arm.json)
 
 # Not a part of `make test`: it takes an hour.
@@ -142,9 +142,9 @@ $(VENV)/.stamp-full: $(if $(TORCH),,$(VENV)/.stamp-book) $(VENV)/.stamp-venv $(C
 
 # Each release of LeRobot in a folder of its own, without the packages that it asks for: it would want an older torch.
 # So is pytest-torch, a rival of our auditor: installed beside pytest it would load itself into every run.
-$(VENV)/.stamp-upstream: $(VENV)/.stamp-full tests/upstream/requirements.txt
+$(VENV)/.stamp-upstream: $(VENV)/.stamp-full evidence/requirements.txt
 	@echo "Installing LeRobot's policies (half a minute, once)"
-	@$(PIP) install --quiet -c $(CONSTRAINTS) -r tests/upstream/requirements.txt
+	@$(PIP) install --quiet -c $(CONSTRAINTS) -r evidence/requirements.txt
 	@for release in 0.4.4 0.6.1; do $(PIP) install --quiet --no-deps --ignore-requires-python --upgrade \
 	  --target $(VENV)/lerobot-$$release lerobot==$$release || exit 1; done
 	@$(PIP) install --quiet --no-deps --upgrade --target $(VENV)/pytest-torch-1.1.1 pytest-torch==1.1.1

@@ -13,14 +13,14 @@ from pathlib import Path
 from time import perf_counter
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "upstream"))
 
-import loader  # noqa: E402
 import torch  # noqa: E402
 from tqdm.auto import tqdm  # noqa: E402
 
-from groot_teach.action_head import ActionHead, Observation  # noqa: E402
+from evidence import released_heads as loader  # noqa: E402
 from groot_teach.flow import flow_time_n1_5, flow_time_n1_7, sample_beta  # noqa: E402
+from groot_teach.head.action_head import ActionHead, Observation  # noqa: E402
+from groot_teach.head.released import config_n1_5, config_n1_7, draw_like_upstream, load_upstream  # noqa: E402
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7  # noqa: E402
 from groot_teach.padding import (  # noqa: E402
     ActionBatch,
@@ -28,7 +28,6 @@ from groot_teach.padding import (  # noqa: E402
     action_mask_dims_and_steps,
     action_mask_dims_only,
 )
-from groot_teach.upstream import config_n1_5, config_n1_7, draw_like_upstream, load_upstream  # noqa: E402
 
 DIMS, STATE, STEPS = 32, 64, 16
 SIZES = {  # width, batch, tokens, heads, robots, future tokens

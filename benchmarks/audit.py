@@ -12,10 +12,10 @@ from time import perf_counter
 import torch
 from tqdm.auto import tqdm
 
-from groot_teach.action_head import ActionHead, Observation
 from groot_teach.audit import Answer, Padding, audit_masks
 from groot_teach.audit.heads import audit_action_head
-from groot_teach.head_config import HeadConfig
+from groot_teach.head.action_head import ActionHead, Observation
+from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_7
 from groot_teach.padding import ActionBatch, VLBatch
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import linear, pad, scaled_dot_product_attention
 
-from groot_teach.action_head import EmbodimentLinear
 from groot_teach.attention import may_read_real
 from groot_teach.exercises import chapter_5, check
+from groot_teach.head.action_head import EmbodimentLinear
 from groot_teach.masks import from_int_mask
 
 

@@ -9,13 +9,13 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from train_cases import TASK, small_head
 
-from groot_teach.ablation import compare
-from groot_teach.action_head import Observation
 from groot_teach.exercises import chapter_6, check
 from groot_teach.flow import interpolate
+from groot_teach.head.action_head import Observation
 from groot_teach.loss import masked_velocity_loss, velocity_error_sum
 from groot_teach.masks import STRICT, with_switches
 from groot_teach.padding import VLBatch, action_mask_dims_and_steps
+from groot_teach.training.ablation import compare
 
 # --------------------------------------------------------------------------------- the same answer in other words
 

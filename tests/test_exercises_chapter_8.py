@@ -7,13 +7,13 @@ import itertools
 import pytest
 import torch
 
-from groot_teach.action_head import ActionHead, Observation
 from groot_teach.audit import Answer, Look, MaskReport, Padding, audit_masks, probes
 from groot_teach.audit.heads import audit_action_head
 from groot_teach.audit.policy import Policy
 from groot_teach.exercises import chapter_8
 from groot_teach.exercises.engine import difference, grade
-from groot_teach.head_config import HeadConfig
+from groot_teach.head.action_head import ActionHead, Observation
+from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, LEAKS, STRICT, SWITCHES, open_leaks, with_switches
 from groot_teach.padding import ActionBatch, VLBatch
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from groot_teach import museum
-from groot_teach.figures import FILLS, who_catches
+from groot_teach.chapters.bugs.pictures import who_catches
 from groot_teach.museum import (
     AUDITED,
     BATCHES,
@@ -32,6 +32,7 @@ from groot_teach.museum import (
     train_a_little,
     unmoved_by_flips,
 )
+from groot_teach.show.pictures import FILLS
 
 ROOT = Path(__file__).parent.parent
 CHAPTER = ROOT / "notebooks" / "07_silent_mask_bugs.ipynb"

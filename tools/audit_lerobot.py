@@ -12,20 +12,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "book" / "audits.json"
-sys.path[:0] = [str(ROOT / "tests" / "upstream"), str(ROOT / "tests")]
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", metavar="NAME", nargs="+", help="audit these, print them, and store nothing")
     options = parser.parse_args(arguments)
-    import loader
     from tqdm.auto import tqdm
+
+    from evidence import released_heads as loader
 
     if why := loader.missing():
         print(why, file=sys.stderr)
         return 1
-    from audited_policies import record, subjects
+    from evidence.audits import record, subjects
 
     chosen = {name: subject for name, subject in subjects().items() if name in (options.only or subjects())}
     if options.only and (unknown := {*options.only} - {*chosen}):

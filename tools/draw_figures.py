@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from groot_teach.figures import six_stages
 from groot_teach.masks import GROOT_N1_5
+from groot_teach.show.pictures import six_stages
 
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "figures"
 PICTURES = {"six_stages.svg": lambda: six_stages(GROOT_N1_5)}

@@ -5,7 +5,7 @@
 
 A **mutant** is the module with one change: `<` for `<=`, a dropped statement, a `~` less, an axis of a shape that is no
 longer checked. If a test fails, the mutant is killed. If none does, it survives: either a test is missing, or the
-change changes nothing. tests/survivors.json says of each known survivor why it may live; any other one is a failure,
+change changes nothing. tools/survivors.json says of each known survivor why it may live; any other one is a failure,
 and so is a reason that no survivor needs any more.
 
 No file is changed. torch is loaded once; each mutant then gets a fork of this process, in which the changed module
@@ -33,7 +33,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-REASONS = ROOT / "tests" / "survivors.json"
+REASONS = ROOT / "tools" / "survivors.json"
 FORK = multiprocessing.get_context("fork")
 
 

@@ -14,19 +14,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "book" / "claims.json"
-sys.path[:0] = [str(ROOT / "tests" / "upstream"), str(ROOT / "tests")]
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args(arguments)
-    import loader
+    from evidence import released_heads as loader
 
     if why := loader.missing():
         print(why, file=sys.stderr)
         return 1
-    import claim_checks_upstream  # noqa: F401  (its checks join the others)
-    from claim_checks import CHECKS
+    from evidence import claims_upstream as claim_checks_upstream  # noqa: F401  (its checks join the others)
+    from evidence.claims import CHECKS
 
     with contextlib.redirect_stdout(io.StringIO()):  # N1.5 prints its number of parameters
         found = {str(number): check.record() for number, check in sorted(CHECKS.items())}

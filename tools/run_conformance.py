@@ -14,16 +14,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "book" / "conformance.json"
-sys.path.insert(0, str(ROOT / "tests" / "upstream"))
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.parse_args(arguments)
-    import loader
     import torch
-    from conformance import run_grid
     from tqdm.auto import tqdm
+
+    from evidence import released_heads as loader
+    from evidence.conformance import run_grid
 
     if why := loader.missing():
         print(why, file=sys.stderr)

@@ -16,14 +16,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STORED = ROOT / "book" / "zoo.json"
-sys.path[:0] = [str(ROOT / "tests")]
 
 Checks = Mapping[str, Callable]
 
 
 def record_of_mutant(mutant, checks: Checks) -> dict:
     """What an audit and the other checks say of a mutant."""
-    from zoo import BATCHES
+    from evidence.zoo import BATCHES
 
     found = mutant.found_in(mutant.audit())
     about = {name: getattr(mutant, name) for name in ("kind", "polarity", "what", "stage", "axis", "batch", "missed")}
@@ -54,8 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pytest-torch", type=Path, metavar="FOLDER", help="where it is, if not in the environment")
     given = parser.parse_args(arguments)
     from tqdm.auto import tqdm
-    from zoo import MUTANTS, RIGHT_HEADS
-    from zoo_rivals import OURS, PYTEST_TORCH, pytest_torch
+
+    from evidence.rivals import OURS, PYTEST_TORCH, pytest_torch
+    from evidence.zoo import MUTANTS, RIGHT_HEADS
 
     foreign = pytest_torch(given.pytest_torch)
     before = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}

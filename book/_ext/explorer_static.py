@@ -28,7 +28,7 @@ def classic_script(module: str) -> str:
 
 
 def read_front_end(app, config):
-    source = app.srcdir / "groot_teach" / "widgets"
+    source = app.srcdir / "groot_teach" / "show"
     app.front_end = {
         "explore.js": classic_script((source / "explore.js").read_text(encoding="utf-8")),
         "explore.css": (source / "explore.css").read_text(encoding="utf-8"),

@@ -10,20 +10,18 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from groot_teach.action_head import ActionHead, Observation
 from groot_teach.audit import MaskReport, audit_masks
 from groot_teach.audit.heads import audit_action_head
-from groot_teach.head_config import HeadConfig
+from groot_teach.head.action_head import ActionHead, Observation
+from groot_teach.head.config import HeadConfig
+from groot_teach.head.released import config_from_weights, load_upstream, read_action_head
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, Masking
 from groot_teach.padding import ActionBatch, VLBatch
-from groot_teach.progress import progress_bar
-from groot_teach.upstream import config_from_weights, load_upstream, read_action_head
 
 VERSIONS: dict[str, Masking] = {
     "N1.5": GROOT_N1_5,
@@ -53,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     try:
-        progress = iter if options.quiet else partial(progress_bar(), unit="step", desc="audit")
+        progress = iter if options.quiet else _progress_bar
         if options.subject == "checkpoint":
             if options.path is None or options.version is None:
                 parser.error("checkpoint: expected a FILE and --version")
@@ -146,6 +144,15 @@ def drawn_batch(config: HeadConfig) -> tuple[Observation, ActionBatch, Tensor, T
     embodiment_id = torch.arange(robots) % config.embodiments
     t = torch.tensor([0.2, 0.5, 0.8])
     return Observation(vl, state, embodiment_id), ActionBatch(actions, dim_mask, step_mask), draw(*actions.shape), t
+
+
+def _progress_bar(steps: Iterable) -> Iterable:
+    """tqdm's bar where tqdm is installed; elsewhere the steps alone."""
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return steps
+    return tqdm(steps, unit="step", desc="audit")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Any
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from groot_teach.action_head import ActionHead, Observation
 from groot_teach.audit import Answer, MaskReport, Padding, Tap, audit_masks
+from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.padding import ActionBatch, VLBatch
 from groot_teach.shapes import checked
 

@@ -7,7 +7,7 @@ import torch
 from explorer_static import classic_script
 from reading import assert_shows_what_torch_computed, read_all_states
 
-from groot_teach.widgets import Bars, HeatMap, KindMap, Lines, Number, Table, explore
+from groot_teach.show import Bars, HeatMap, KindMap, Lines, Number, Table, explore
 
 pytestmark = pytest.mark.pages
 WIDGETS = Path(__file__).parents[2] / "groot_teach" / "widgets"

@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.pages, pytest.mark.lab]
 CELLS = [
     """import ipywidgets
 
-from groot_teach.widgets import explore
-from groot_teach.widgets.chapter_1 import ROBOTS, build_the_mask
+from groot_teach.show import explore
+from groot_teach.chapters.padding.pictures import ROBOTS, build_the_mask
 
 mine = ipywidgets.IntSlider(value=5, min=1, max=16, description="my slider")
 masks = {"dims": "dims", "both": "dims_and_steps"}

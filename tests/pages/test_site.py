@@ -9,7 +9,7 @@ from axe_playwright_python.sync_playwright import Axe
 from pages import weight
 from reading import assert_shows_what_torch_computed
 
-import groot_teach.widgets
+import groot_teach.show
 
 pytestmark = pytest.mark.pages
 
@@ -67,8 +67,8 @@ def torch_runs(notebook: str, monkeypatch) -> list:
         made.append(original(*arguments, **controls))
         return made[-1]
 
-    original = groot_teach.widgets.explore
-    monkeypatch.setattr(groot_teach.widgets, "explore", explore)
+    original = groot_teach.show.explore
+    monkeypatch.setattr(groot_teach.show, "explore", explore)
     monkeypatch.delenv("GROOT_TEACH_DATA", raising=False)
     cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
     names = {}

@@ -1,10 +1,10 @@
 """A batch for upstream's tiny heads, and what happens where upstream is not installed."""
 
-import loader
 import pytest
 import torch
-from loader import DIMS, HORIZON, STATE, TOKENS, WIDTH, Bag, draw
 
+from evidence import released_heads as loader
+from evidence.released_heads import DIMS, HORIZON, STATE, TOKENS, WIDTH, Bag, draw
 from groot_teach.padding import action_mask_dims_and_steps
 
 REAL_DIMS, REAL_STEPS = [7, 3, 11], [5, 2, 4]

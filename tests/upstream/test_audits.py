@@ -5,13 +5,14 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import audited_policies as audits
-import loader
 import pytest
 import torch
-from audited_policies import record, subjects
-from loader import OLDER
-from other_policies import EVERY, act, diffusion
+
+from evidence import audits
+from evidence import released_heads as loader
+from evidence.audits import record, subjects
+from evidence.policies import EVERY, act, diffusion
+from evidence.released_heads import OLDER
 
 BOOK = Path(__file__).parents[2] / "book"
 STORED = json.loads((BOOK / "audits.json").read_text())

@@ -2,12 +2,13 @@
 
 import sys
 
-import loader
-import other_policies
 import pytest
 import torch
-from loader import OLDER
-from other_policies import DIMS, EVERY, padded_steps, real_dims
+
+from evidence import policies as other_policies
+from evidence import released_heads as loader
+from evidence.policies import DIMS, EVERY, padded_steps, real_dims
+from evidence.released_heads import OLDER
 
 
 @pytest.fixture(params=EVERY, scope="module")

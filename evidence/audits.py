@@ -1,0 +1,356 @@
+"""What the auditor is told about each of LeRobot's policies, and what the book keeps of its answer.
+
+For each policy one function calls `audit_masks`: what runs, what is real, and where the prediction comes out. These
+functions are meant to be copied; how many lines each takes is counted and kept beside its answer.
+
+Some policies draw a weight for each sample or step and multiply the loss by it. There the weights are set to 1 first,
+or an error of 1 in every entry would have no loss to expect.
+
+`tools/audit_lerobot.py` writes the answers to `book/audits.json`, and `test_audits.py` asks for them again.
+"""
+
+import contextlib
+import inspect
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad, scaled_dot_product_attention
+
+from evidence import released_heads as loader
+from evidence.policies import EVERY, Policy, _weights
+from evidence.released_heads import Bag, draw, head_n1_5, head_n1_7
+from groot_teach.audit import MaskReport, Padding, audit_masks
+from groot_teach.audit.heads import audit_lerobot_head
+from groot_teach.audit.report import COLUMNS, Look
+
+SIZE = "a chunk has the policy's number of steps and cannot be cut"
+WHOLE = "the sampler needs the network that is not here"
+PLANNER = "the planner gives one action, which has no padding"
+OFF = "`do_mask_loss_for_padding` is off by default"
+ENTROPY = "a cross-entropy of the grippers is part of it, and has no error of 1"
+CODES = "the codes of a batch are drawn in one row"
+NO_INPUT = "actions are no input of the network"
+NO_GRADIENT = "actions are noised without gradients"
+SPREAD = "the times of a batch are spread evenly over its samples"
+
+# --------------------------------------------------------------------------------------------- what the auditor is told
+
+
+def act(policy: Policy) -> MaskReport:
+    steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
+    listen = {"module": policy.module, "prediction": "model.action_head"}
+    sampler = {"sample": policy.sample, "sample_along": ()}
+    return audit_masks(policy.loss, policy.batch, [steps], **listen, **sampler, excused={"prediction, steps": SIZE})
+
+
+def diffusion(policy: Policy) -> MaskReport:
+    steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
+    listen = {"module": policy.module, "prediction": "diffusion.unet"}
+    sampler = {"sample": policy.sample, "sample_along": ()}
+    said = {"intended": {} if policy.steps else {"loss sum, steps": OFF}, "excused": {"prediction, steps": SIZE}}
+    return audit_masks(policy.loss, policy.batch, [steps], **listen, **sampler, **said)
+
+
+def multi_task_dit(policy: Policy) -> MaskReport:
+    steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
+    listen = {"module": policy.module, "prediction": "noise_predictor"}
+    sampler = {"sample": policy.sample, "sample_along": ()}
+    intended = {} if policy.steps else {"loss sum, steps": OFF}
+    return audit_masks(policy.loss, policy.batch, [steps], **listen, **sampler, intended=intended)
+
+
+def tdmpc(policy: Policy) -> MaskReport:
+    settings = policy.module.config
+    settings.advantage_scaling, settings.temporal_decay_coeff, settings.pi_coeff = 0.0, 1.0, 1.0
+    model, laid = policy.module.model, nn.Identity()
+    policy.module.laid, pi = laid, model.pi
+    model.__dict__["pi"] = lambda latents: laid(pi(latents).transpose(0, 1)).transpose(0, 1)
+    masks = {"action_is_pad": 1, "next.reward_is_pad": 1}
+    steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1, "next.reward": 1}, masks)
+    listen, excused = {"module": policy.module, "prediction": "laid"}, {"prediction, steps": SIZE, "sampler": PLANNER}
+    return audit_masks(policy.loss, policy.batch, [steps], **listen, unit_loss=5, excused=excused)
+
+
+def vqbet(policy: Policy) -> MaskReport:
+    steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
+    lay_out(policy, lambda said: folded(said["predicted_action"]), lambda laid, said: said | unfolded(laid))
+    listen = {"module": policy.module, "prediction": "laid"}
+    sampler = {"sample": policy.sample, "sample_along": ()}
+    said = {
+        "unit_loss": policy.module.config.offset_loss_weight,
+        "excused": {"prediction, steps": NO_INPUT, "compact": CODES},
+    }
+    return audit_masks(policy.loss, policy.batch, [steps], **listen, **sampler, **said)
+
+
+def evo1(policy: Policy) -> MaskReport:
+    batch = policy.batch | {name: pad(policy.batch[name], (0, 6)) for name in ("action", "action_mask")}
+    dims = Padding("dims", batch["action_mask"][:, 0], {"action": 2}, {"action_mask": 2})
+    steps = Padding("steps", ~batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1, "action_mask": 1})
+    tokens = Padding("tokens", batch["token_mask"], {"tokens": 1}, {"token_mask": 1})
+    lay_out(policy, lambda said: said.unflatten(1, (7, 11)), lambda laid, said: laid.flatten(1))
+    listen = {"module": policy.module, "prediction": "laid"}
+    sampler = {"sample": policy.sample, "sample_along": ("dims", "tokens")}
+    return audit_masks(
+        policy.loss, batch, [dims, steps, tokens], **listen, **sampler, excused={"prediction, steps": SIZE}
+    )
+
+
+def vla_jepa(policy: Policy) -> MaskReport:
+    steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
+    listen = {"module": policy.module, "prediction": "action_decoder"}
+    return audit_masks(policy.loss, policy.batch, [steps], **listen, sample=policy.sample, sample_along=())
+
+
+def xvla(policy: Policy) -> MaskReport:
+    real = torch.arange(policy.batch["action"].shape[2]) < 5
+    dims = Padding("dims", real.expand(3, -1), {"action": 2})
+    steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
+    listen = {"module": policy.module, "prediction": "transformer"}
+    sampler = {"sample": policy.sample, "sample_along": ("dims",)}
+    said = {"intended": {"prediction, samples": SPREAD}, "excused": {"loss count": ENTROPY} if len(real) == 20 else {}}
+    return audit_masks(policy.loss, policy.batch, [dims, steps], **listen, **sampler, **said)
+
+
+def fastwam(policy: Policy) -> MaskReport:
+    policy.module.train_action_scheduler.training_weight = torch.ones_like
+    batch, masks = policy.batch, {"action_is_pad": 1}
+    steps = Padding("steps", ~batch["action_is_pad"], {"action": 1, "proprio": 1}, masks)
+    tokens = Padding("tokens", batch["context_mask"], {"context": 1}, {"context_mask": 1})
+    listen = {"module": policy.module, "prediction": "mot.mixtures.action.head"}
+    excused = {"prediction, steps": SIZE, "sampler": WHOLE}
+    return audit_masks(policy.loss, batch, [steps, tokens], **listen, excused=excused)
+
+
+def molmoact2(policy: Policy) -> MaskReport:
+    def loss(batch: dict) -> Tensor:
+        inputs = {"inputs_embeds": batch["tokens"], "attention_mask": batch["attention_mask"]}
+        run = policy.module._compute_flow_matching_loss_joint_per_layer
+        return run(batch=batch, model_inputs=inputs, noise=batch["noise"][:, None])[0]
+
+    batch, masks = policy.batch | {"noise": draw(4, 3, 7, 11)}, {"action_horizon_is_pad": 1}
+    dims = Padding("dims", ~batch["action_dim_is_pad"], {"action": 2, "noise": 2}, {"action_dim_is_pad": 1})
+    steps = Padding("steps", ~batch["action_horizon_is_pad"], {"action": 1, "noise": 1}, masks)
+    tokens = Padding("tokens", batch["attention_mask"], {"tokens": 1}, {"attention_mask": 1})
+    listen = {"module": policy.module, "prediction": "action_expert.final_layer"}
+    return audit_masks(loss, batch, [dims, steps, tokens], **listen, excused={"sampler": WHOLE})
+
+
+def lingbot_va(policy: Policy) -> MaskReport:
+    attend_densely(policy)
+    policy.module._ensure_train_schedulers()
+    policy.module._train_sched_action.training_weight = torch.ones_like
+    batch, masks = policy.batch, {"action_is_pad": 1, "action_mask": 1}
+    dims = Padding("dims", batch["action_mask"][:, 0] > 0, {"action": 2}, {"action_mask": 2})
+    steps = Padding("steps", ~batch["action_is_pad"], {"action": 1}, masks)
+    lay_out(policy, lambda said: said.view(-1, 12, 11), lambda laid, said: laid.view(said.shape))
+    listen = {"module": policy.module, "prediction": "laid"}
+    excused = {"prediction, steps": SIZE, "prediction, dims and steps": NO_GRADIENT, "sampler": WHOLE}
+    return audit_masks(policy.loss, batch, [dims, steps], **listen, excused=excused)
+
+
+def wall_x(policy: Policy) -> MaskReport:
+    batch, masks = policy.batch, {"action_is_pad": 1, "dof_mask": 1}
+    dims = Padding("dims", batch["dof_mask"][:, 0] > 0, {"action": 2}, {"dof_mask": 2})
+    steps = Padding("steps", ~batch["action_is_pad"], {"action": 1}, masks)
+    lay_out(policy, lambda said: said.view(-1, min(7, len(said)), 11), lambda laid, said: laid.flatten(0, 1))
+    listen = {"module": policy.module, "prediction": "laid"}
+    return audit_masks(policy.loss, batch, [dims, steps], **listen, excused={"sampler": WHOLE})
+
+
+def groot_n1_5() -> MaskReport:
+    steps, dims, vl, action = groot_batch()
+    mask = dims[:, None].expand(3, loader.HORIZON, -1)
+    with _weights():
+        head = head_n1_5()
+    return audit_lerobot_head(head, vl, Bag(action, action_mask=mask), step_mask=steps)
+
+
+def groot_n1_7() -> MaskReport:
+    steps, dims, vl, action = groot_batch()
+    mask = dims[:, None] & steps[..., None]
+    with _weights():
+        head = head_n1_7(vl_layers=1)
+    return audit_lerobot_head(head, vl, Bag(action, action_mask=mask.double()))
+
+
+# ---------------------------------------------------------------------------------------- its helpers
+
+
+def attend_densely(policy: Policy) -> None:
+    """Flex attention runs on a CPU through torch's compiler, into which the auditor cannot listen.
+
+    In its place stands torch's plain attention with the same mask, written out; it has gradients too.
+    """
+
+    def plain(query: Tensor, key: Tensor, value: Tensor, block_mask, **_) -> Tensor:
+        places = torch.zeros((), dtype=torch.long), torch.zeros((), dtype=torch.long)
+        rows, columns = torch.arange(query.shape[2])[:, None], torch.arange(key.shape[2])
+        may_read = block_mask.mask_mod(*places, rows, columns)
+        return scaled_dot_product_attention(query, key, value, may_read)
+
+    attention = next(part for part in policy.module.modules() if type(part).__name__ == "FlexAttnFunc")
+    type(attention).flex_attn = staticmethod(plain)
+
+
+def lay_out(policy: Policy, there: Callable, back: Callable) -> None:
+    """Brings the prediction to `batch, step, dim` and back, so that the auditor can listen between, at `laid`."""
+    laid = policy.module.laid = nn.Identity()
+    part = policy.module.get_submodule(policy.prediction)
+    part.register_forward_hook(lambda module, given, said: back(laid(there(said)), said))
+
+
+def folded(chunks: Tensor) -> Tensor:
+    """From VQ-BeT's tokens, each a chunk of 3 steps, to steps: the mean of what up to three tokens say of a step."""
+
+    def spread(values: Tensor) -> Tensor:
+        return sum(pad(values[:, :, place], (0, 0, place, 2 - place)) for place in range(3))
+
+    tokens = chunks.unflatten(-1, (3, -1))
+    return spread(tokens) / spread(torch.ones_like(tokens))
+
+
+def unfolded(steps: Tensor) -> dict[str, Tensor]:
+    """And back."""
+    return {"predicted_action": steps.unfold(1, 3, 1).transpose(2, 3).flatten(2)}
+
+
+def groot_batch() -> tuple[Tensor, Tensor, Bag, Bag]:
+    """Real steps and real dims, the tokens, and the actions of three robots, as LeRobot's GR00T heads take them."""
+    steps, dims, tokens = (
+        torch.arange(size) < torch.tensor(real)[:, None]
+        for size, real in ((loader.HORIZON, [5, 2, 4]), (loader.DIMS, [7, 3, 11]), (loader.TOKENS, [7, 4, 6]))
+    )
+    images = torch.zeros(3, loader.TOKENS, dtype=torch.bool)
+    images[:, 4:6] = True
+    vl = Bag(
+        backbone_features=draw(3, 3, loader.TOKENS, loader.WIDTH),
+        backbone_attention_mask=tokens.flip(1),
+        image_mask=images,
+    )
+    action = Bag(
+        action=torch.where(dims[:, None], draw(1, 3, loader.HORIZON, loader.DIMS), 0.0),
+        state=draw(2, 3, 1, loader.STATE),
+        embodiment_id=torch.tensor([0, 2, 1]),
+    )
+    return steps, dims, vl, action
+
+
+# -------------------------------------------------------------------------------------- what is kept
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something that is audited.
+
+    Attributes:
+        row: its row in `book/field_survey.yml`.
+        audit: the function that describes it to the auditor, and returns the report.
+        make: builds what `audit` is called with; None = it builds its own.
+        note: what a reader of its report has to know.
+    """
+
+    row: str
+    audit: Callable[..., MaskReport]
+    make: Callable[[], Policy] | None = None
+    note: str = ""
+
+
+HEAD = "the action head alone: given tokens stand for the vision-language model"
+WEIGHTS = "The weights of its loss are set to 1."
+AUDIT_OF = {
+    "ACT": (act, ""),
+    "Diffusion Policy": (diffusion, ""),
+    "Multi-task DiT": (multi_task_dit, ""),
+    "TD-MPC": (tdmpc, f"Only the loss of its policy is looked at, one of five. {WEIGHTS}"),
+    "VQ-BeT": (vqbet, "Where chunks overlap, their predictions of one step are averaged."),
+    "EVO1": (evo1, "Its sampler masks the dims that the configuration pads, not those of a robot in the batch."),
+    "VLA-JEPA": (vla_jepa, ""),
+    "X-VLA": (xvla, ""),
+    "FastWAM": (fastwam, WEIGHTS),
+    "MolmoAct2": (molmoact2, ""),
+    "LingBot-VA": (lingbot_va, f"{WEIGHTS} Its attention is torch's plain one, with the same mask."),
+    "Wall-X": (wall_x, "With no network between, no step can read another."),
+}
+
+
+def subjects() -> dict[str, Subject]:
+    """Everything that is audited, by a name that says the release where there are two."""
+    found = {
+        "GR00T N1.5 head": Subject("GR00T N1.5 in LeRobot", groot_n1_5),
+        "GR00T N1.7 head": Subject("GR00T N1.7 in LeRobot", groot_n1_7),
+    }
+    for name, make in EVERY.items():
+        audit, note = next(known for start, known in AUDIT_OF.items() if name.startswith(start))
+        row = next(start for start in AUDIT_OF if name.startswith(start)) + " in LeRobot"
+        found[name] = Subject(row, audit, make, note)
+    return found
+
+
+def record(subject: Subject) -> dict:
+    """What is kept of one audit. Sizes have three digits; they differ a little from CPU to CPU."""
+    with contextlib.redirect_stdout(io.StringIO()):  # heads print their number of parameters
+        policy = subject.make() if subject.make else None
+        report = subject.audit(policy) if policy else subject.audit()
+    older = subject.audit is groot_n1_5
+    columns = [column for column in COLUMNS if any(column in look.axis.split(" and ") for look in report.looks)]
+    return {
+        "row": subject.row,
+        "release": policy.release if policy else loader.OLDER.name[8:] if older else loader.NEWER.name[8:],
+        "alone": policy.alone if policy else HEAD,
+        "note": subject.note,
+        "lines": lines_of(subject.audit),
+        "lines of helpers": lines_of_helpers(subject.audit),
+        "clean": report.is_clean,
+        "cells": {stage: {axis: cell_of(report, stage, axis) for axis in columns} for stage in report.stages},
+        "findings": [
+            {
+                "stage": found.stage,
+                "axis": found.axis,
+                "kind": found.kind,
+                "size": rounded(found.size),
+                "probes": list(found.probes),
+                **({"intended": found.intended} if found.intended else {}),
+            }
+            for found in report.findings
+        ],
+        "not looked at": [
+            {"stage": look.stage, "axis": look.axis, "probe": look.probe, "why": why_not(report, look)}
+            for look in report.looks
+            if look.size is None
+        ],
+    }
+
+
+def cell_of(report: MaskReport, stage: str, axis: str) -> str:
+    """`0`, `?`, `found`, `intended`, or nothing."""
+    cell = report.cell(stage, axis)
+    if cell in ("-", "0?"):  # "-": nobody looked, which is excused; "0?": one of several probes could not
+        return "?" if cell == "-" else "0"
+    return cell if cell in ("", "0", "?") else "intended" if cell.endswith("*") else "found"
+
+
+def rounded(size: float) -> float | None:
+    return float(f"{size:.3g}") if isfinite(size) else None
+
+
+def why_not(report: MaskReport, look: Look) -> str:
+    """Why nobody could look: as the description excuses it, or as the auditor says."""
+    names = (f"{look.stage}, {look.axis}", look.stage, look.probe)
+    return next((report.excused[name] for name in names if name in report.excused), look.why)
+
+
+def lines_of(function: Callable) -> int:
+    """Lines of a function, without its name, its docstring and empty lines."""
+    body = inspect.getsource(function).replace(f'"""{function.__doc__}"""', "")
+    return sum(bool(line.strip()) for line in body.splitlines()[1:])
+
+
+def lines_of_helpers(audit: Callable) -> int:
+    """Lines of what a description calls, beyond the auditor: for a layout of its own, for example."""
+    helpers = (attend_densely, folded, lay_out, unfolded)
+    return sum(lines_of(helper) for helper in helpers if f"{helper.__name__}(" in inspect.getsource(audit))

@@ -1,0 +1,128 @@
+"""What the widget of chapter 8 computes: an audit of each version of the head, on batches that pad this or that."""
+
+from functools import cache
+from itertools import product
+
+import torch
+from matplotlib.patches import Rectangle
+
+from groot_teach.audit import MaskReport
+from groot_teach.audit.heads import audit_action_head
+from groot_teach.audit.report import STAGES
+from groot_teach.head.action_head import ActionHead, Observation
+from groot_teach.head.config import HeadConfig
+from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT
+from groot_teach.padding import ActionBatch, VLBatch
+from groot_teach.shapes import checked
+from groot_teach.show.panels import Number, Panel, Table, one_of
+from groot_teach.show.pictures import FILLS, HATCHES, Picture, picture
+
+DIMS, STEPS, TOKENS, WIDTH, STATE = 11, 5, 7, 20, 13
+VERSIONS = {"N1.5": GROOT_N1_5, "N1.6": GROOT_N1_6, "N1.7": GROOT_N1_7, "PR 741": PR_741, "strict": STRICT}
+
+REAL = {"dims": (11, 4, 7), "steps": (3, 5, 4), "tokens": (7, 3, 5)}
+"""What three robots have of each, in a batch that is ragged everywhere."""
+BATCHES = {
+    "ragged": (),
+    "robots as wide as the batch": ("dims",),
+    "no episode ends": ("steps",),
+    "prompts of one length": ("tokens",),
+}
+"""For each batch the axes along which nothing is padded in it."""
+AXES = ("dims", "steps", "tokens")
+ROWS = ("action encoder", "DiT self-attention", "VL self-attention", "DiT cross-attention", *STAGES)
+
+
+@cache
+def audit_of(version: str, batch: str) -> MaskReport:
+    """The audit of a version's head, small and with random weights.
+
+    Raises:
+        ValueError: a version or a batch that is not there.
+    """
+    masking = one_of("version", version, VERSIONS)
+    full = one_of("batch", batch, BATCHES)
+    config = HeadConfig(
+        padded_dim=DIMS,
+        state_dim=STATE,
+        token_width=WIDTH,
+        width=16,
+        heads=2,
+        hidden=12,
+        layers=4,
+        vl_layers=0 if masking.vl_self_attention == "absent" else 1,
+        vl_heads=2,
+        embodiments=3,
+        future_tokens=2 if version == "N1.5" else 0,
+        turns=None if version == "N1.5" else 2,
+    )
+    head = ActionHead(config, masking, _seeded(0)).double()
+    dim_mask, step_mask, token_mask = (
+        torch.arange(size) < torch.tensor([size] * 3 if axis in full else REAL[axis])[:, None]
+        for axis, size in (("dims", DIMS), ("steps", STEPS), ("tokens", TOKENS))
+    )
+    token_mask = token_mask.flip(1)  # tokens are padded left
+    images = torch.zeros_like(token_mask)
+    images[:, 4:6] = True
+    observation = Observation(VLBatch(_draw(1, 3, TOKENS, WIDTH), token_mask, images), _draw(2, 3, 1, STATE), _robots())
+    actions = ActionBatch(_draw(3, 3, STEPS, DIMS) * dim_mask[:, None], dim_mask, step_mask)
+    t = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)
+    return audit_action_head(head, observation, actions, _draw(4, 3, STEPS, DIMS), t)
+
+
+def what_the_audit_says(version: str, batch: str) -> dict[str, Panel]:
+    """How many leaks the audit finds, and its table; empty where there is nothing to look for."""
+    report = audit_of(version, batch)
+    rows = [[stage, *(report.cell(stage, axis) for axis in AXES)] for stage in ROWS]
+    return {
+        "leaks by name": Number(len(report.leaks), digits=0),
+        "axes with padding": Number(len(report.axes), digits=0),
+        "what moves": Table(["stage", *AXES], rows),
+    }
+
+
+def _robots() -> torch.Tensor:
+    return torch.tensor([0, 2, 1])
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _draw(seed: int, *shape: int) -> torch.Tensor:
+    return torch.randn(shape, dtype=torch.float64, generator=_seeded(seed))
+
+
+@checked
+def stage_by_axis(cells: dict[str, dict[str, str]]) -> Picture:
+    """What an audit found: a row for each stage, a column for each axis, as `MaskReport.cell` says it.
+
+    Orange and hatched: something moved. Blue with a 0: nothing did. Hatched with a question mark: nobody could look.
+    White: the batch has no such padding there.
+
+    Args:
+        cells: for each stage and each axis what the report says. All stages have the same axes.
+
+    Raises:
+        ValueError: no stage, no axis, or stages whose axes differ.
+    """
+    axes_of = [*next(iter(cells.values()))] if cells else []
+    if not axes_of or any([*of_stage] != axes_of for of_stage in cells.values()):
+        raise ValueError(f"cells: got {cells}, expected at least one stage, and the same axes for every stage")
+    drawn = picture(1.1 * len(axes_of), 0.5 + 0.26 * len(cells))
+    axes = drawn.add_subplot()
+    for (row, of_stage), (column, axis) in product(enumerate(cells.values()), enumerate(axes_of)):
+        said = of_stage[axis]
+        if said:
+            kind = "real" if said == "0" else "hidden" if said == "-" or said.endswith("?") else "leak"
+            style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 1}
+            axes.add_patch(Rectangle((column, row), 1, 1, **style))
+            boxed = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.2}} if kind == "leak" else {}
+            colour = "white" if kind == "real" else "black"
+            axes.text(column + 0.5, row + 0.5, said, ha="center", va="center", fontsize=8, color=colour, **boxed)
+    axes.set(xlim=(0, len(axes_of)), ylim=(len(cells), 0))
+    axes.set_xticks([column + 0.5 for column in range(len(axes_of))], axes_of)
+    axes.set_yticks([row + 0.5 for row in range(len(cells))], [*cells])
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
+    axes.spines[:].set_color("#BBBBBB")
+    return drawn

@@ -1,0 +1,283 @@
+"""`explore`: `ipywidgets.interact` that survives publishing.
+
+`interact` calls Python whenever a control moves, so on a static page it is dead. `explore` calls `compute` once for
+every state the controls can reach, and writes all the results into its output. With a kernel that output is a live
+widget; without one the same `explore.js` moves the same elements over the same numbers. The browser only looks up and
+draws.
+"""
+
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from html import escape
+from itertools import product
+from math import prod
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from groot_teach.show.controls import MAX_STATES, Control, make_control
+from groot_teach.show.panels import Number, Panel
+
+MAX_BYTES = 200_000
+"""How many bytes one widget may put into a page, numbers and drawing together."""
+
+
+class ExploreError(ValueError):
+    """`explore` cannot show this: the message says which control, state or panel is at fault."""
+
+
+def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) -> "Explorer":
+    """Shows `compute` under controls that move, with a kernel and without one.
+
+    Args:
+        compute: a pure function. It takes one argument for each control and returns panels by title; a plain number
+            counts as `Number`. The first line of its docstring becomes the caption.
+        controls: for each argument of `compute` an abbreviation of `ipywidgets.interact` or an ipywidgets object, with
+            finitely many values. A default in the signature of `compute` says where it starts.
+
+    Raises:
+        ExploreError: a control that is infinite or that `compute` does not take, more than `MAX_STATES` states, a
+            `compute` that raises or returns something not finite, panels that change their form between states, or an
+            output of more than `MAX_BYTES`.
+
+    Example:
+        >>> def share(real, padded=4):
+        ...     return {"share of padding": padded / (real + padded)}
+        >>> explore(share, real=(1, 8), padded=(0, 8))
+    """
+    name = _name(compute)
+    try:
+        signature = inspect.signature(compute)
+        signature.bind(**controls)
+        made = [make_control(key, given, signature.parameters[key].default) for key, given in controls.items()]
+    except KeyError as error:
+        raise ExploreError(f"controls: {name} takes {error} by **kwargs, expected named arguments") from error
+    except Exception as error:  # whatever an abbreviation runs into inside ipywidgets, too
+        raise ExploreError(f"controls of {name}: {error}") from error
+    if len({id(control.widget) for control in made}) < len(made):
+        raise ExploreError(f"controls of {name}: got one ipywidgets object for two arguments, expected one for each")
+    count = prod(len(control.values) for control in made)
+    if count > MAX_STATES:
+        sizes = " x ".join(f"{len(control.values)} {control.name}" for control in made)
+        raise ExploreError(f"controls of {name}: got {count} states ({sizes}), expected at most {MAX_STATES}")
+    return Explorer(compute, made)
+
+
+class _State(traitlets.Dict):
+    """A dict that is handed out as a copy: who changes the copy has not changed the widget behind its back."""
+
+    def get(self, obj, cls=None):
+        return dict(super().get(obj, cls))
+
+
+class Explorer(anywidget.AnyWidget):
+    """What `explore` returns: a widget that composes, links and observes like any other of ipywidgets.
+
+    Attributes:
+        state: the present value of each control, by name. Set it, observe it, link it.
+        controls: the ipywidgets object behind each control, by name. Its `value` moves with the picture.
+        panels: what `compute` gave for the present state, by title.
+    """
+
+    _esm = Path(__file__).with_name("explore.js")
+    _css = Path(__file__).with_name("explore.css")
+    _html = traitlets.Unicode().tag(sync=True)
+    _positions = traitlets.List(traitlets.Int()).tag(sync=True)
+    state = _State()
+
+    def __init__(self, compute: Callable, controls: list[Control]) -> None:
+        self._compute = compute
+        self._controls = controls
+        self._follows = False
+        names = [control.name for control in controls]
+        states = [
+            dict(zip(names, values, strict=True)) for values in product(*(control.values for control in controls))
+        ]
+        self._results = [_panels(compute, state) for state in states]
+        _same_form(states, self._results)
+        start = [control.position_of(control.widget.value) for control in controls]
+        super().__init__(_html=self._drawn_at(start), _positions=start, state=self._state_at(start))
+        self._follow(True)
+
+    @property
+    def controls(self) -> dict:
+        return {control.name: control.widget for control in self._controls}
+
+    @property
+    def panels(self) -> dict[str, Panel]:
+        return self._results[self._index(self._positions)]
+
+    def close(self) -> None:
+        """Closes the widget and lets go of the reader's own controls."""
+        self._follow(False)
+        super().close()
+
+    def _follow(self, follow: bool) -> None:
+        """Begins or ends to listen to the controls; to say so twice is to say it once."""
+        if follow is self._follows:
+            return
+        for control in self._controls:
+            listen = control.widget.observe if follow else control.widget.unobserve
+            listen(self._control_moved, "value")
+            listen(self._control_changed)
+        self._follows = follow
+
+    @traitlets.validate("_positions")
+    def _known_positions(self, proposal):
+        positions = proposal["value"]
+        sizes = [len(control.values) for control in self._controls]
+        if len(positions) != len(sizes) or not all(0 <= p < size for p, size in zip(positions, sizes, strict=True)):
+            raise traitlets.TraitError(f"positions: got {positions}, expected one below each of {sizes}")
+        return positions
+
+    @traitlets.validate("state")
+    def _known_state(self, proposal):
+        state, names = proposal["value"], [control.name for control in self._controls]
+        if sorted(state) != sorted(names):
+            raise traitlets.TraitError(f"state: got {sorted(state)}, expected a value for each of {names}")
+        try:
+            return self._state_at([control.position_of(state[control.name]) for control in self._controls])
+        except ValueError as error:
+            raise traitlets.TraitError(f"state: {error}") from error
+
+    @traitlets.observe("_positions")
+    def _positions_moved(self, _) -> None:
+        self.state = self._state_at(self._positions)
+
+    @traitlets.observe("state")
+    def _state_moved(self, _) -> None:
+        self._positions = [control.position_of(self.state[control.name]) for control in self._controls]
+        for control in self._controls:
+            control.widget.value = self.state[control.name]
+
+    def _control_moved(self, change) -> None:
+        positions = list(self._positions)
+        for place, control in enumerate(self._controls):
+            if control.widget is change.owner:
+                positions[place] = control.position_of(change.new)
+        self._positions = positions
+
+    def _control_changed(self, change) -> None:
+        """The values of a control are computed once; one that gets others afterwards would show what is not there."""
+        if change.name in ("min", "max", "step", "options"):
+            self._follow(False)
+            (name,) = [control.name for control in self._controls if control.widget is change.owner]
+            raise ExploreError(
+                f"{name}: its {change.name} became {change.new!r} after the states were computed; explore again"
+            )
+
+    def _state_at(self, positions: list[int]) -> dict:
+        return {control.name: control.values[p] for control, p in zip(self._controls, positions, strict=True)}
+
+    def _index(self, positions: list[int]) -> int:
+        index = 0
+        for control, position in zip(self._controls, positions, strict=True):
+            index = index * len(control.values) + position
+        return index
+
+    def _drawn_at(self, positions: list[int]) -> str:
+        return _page(self._compute, self._controls, positions, self._results, self._results[self._index(positions)])
+
+    def __repr__(self) -> str:
+        lines = [f"{title}: {panel.text()}" for title, panel in self.panels.items()]
+        head = f"explore({_name(self._compute)}), {len(self._results)} states; here {self.state}"
+        return "\n".join([head, *lines])
+
+    def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        return data | {"text/plain": repr(self), "text/html": self._drawn_at(self._positions)}, metadata
+
+
+def _written(compute: Callable) -> Callable:
+    """The function that somebody wrote: it has the name and the docstring."""
+    return compute.func if isinstance(compute, partial) else compute
+
+
+def _name(compute: Callable) -> str:
+    return getattr(_written(compute), "__name__", type(compute).__name__)
+
+
+def _panels(compute: Callable, state: dict) -> dict[str, Panel]:
+    try:
+        given = compute(**state)
+    except Exception as error:
+        raise ExploreError(f"{_name(compute)} raised {type(error).__name__} at {state}: {error}") from error
+    if not isinstance(given, Mapping) or not given or not all(isinstance(title, str) for title in given):
+        raise ExploreError(f"{_name(compute)} at {state}: got {given!r}, expected panels by title")
+    panels = {}
+    for title, panel in given.items():
+        try:
+            panels[title] = panel if isinstance(panel, Panel) else Number(panel)
+        except Exception as error:
+            raise ExploreError(f"{_name(compute)} at {state}, panel {title!r}: {error}") from error
+    return panels
+
+
+def _same_form(states: list[dict], results: list[dict[str, Panel]]) -> None:
+    """A state may change numbers, not the form: the browser moves elements, it makes none."""
+    first = [{"panel title": title, **panel.fixed()} for title, panel in results[0].items()]
+    for state, panels in zip(states, results, strict=True):
+        forms = [{"panel title": title, **panel.fixed()} for title, panel in panels.items()]
+        if len(forms) != len(first):
+            raise ExploreError(f"panels at {state}: got {len(forms)}, expected {len(first)} as at {states[0]}")
+        for form, expected in zip(forms, first, strict=True):
+            for key in [*expected, *form]:
+                if form.get(key) != expected.get(key):
+                    raise ExploreError(
+                        f"panel {expected['panel title']!r} at {state}: got {key} {form.get(key)!r}, expected "
+                        f"{expected.get(key)!r} as at {states[0]}; a control moves numbers, not labels or shapes"
+                    )
+
+
+def _page(
+    compute: Callable, controls: list[Control], start: list[int], results: list[dict], panels: dict[str, Panel]
+) -> str:
+    """The output: the data of all states, and the present state drawn in HTML that needs no script."""
+    caption = escape((inspect.getdoc(_written(compute)) or _name(compute)).splitlines()[0])
+    inputs = "\n".join(control.html(position) for control, position in zip(controls, start, strict=True))
+    drawn = "\n".join(
+        f'<figure class="explore-panel"><figcaption>{escape(title)}</figcaption>\n{panel.html()}\n</figure>'
+        for title, panel in panels.items()
+    )
+    html = f"""<div class="explore" role="group" aria-label="{caption}">
+<p class="explore-caption">{caption}</p>
+<fieldset class="explore-controls" disabled>
+{inputs}
+</fieldset>
+<p class="explore-said" role="status">{escape(_said(controls, start, panels))}</p>
+<div class="explore-panels">
+{drawn}
+</div>
+<p class="explore-point"></p>
+<script type="application/json">
+{_data(controls, start, results)}
+</script>
+</div>"""
+    if (size := len(html.encode())) > MAX_BYTES:
+        raise ExploreError(f"{_name(compute)}: got {size:,} bytes for the page, expected at most {MAX_BYTES:,}")
+    return html
+
+
+def _said(controls: list[Control], positions: list[int], panels: dict[str, Panel]) -> str:
+    """The state in words, for readers without the picture."""
+    where = ", ".join(f"{control.label}: {control.shown[p]}" for control, p in zip(controls, positions, strict=True))
+    what = ", ".join(f"{title} {panel.text()}" for title, panel in panels.items() if isinstance(panel, Number))
+    return f"{where}. {what}." if what else f"{where}."
+
+
+def _data(controls: list[Control], start: list[int], results: list[dict[str, Panel]]) -> str:
+    """All states as JSON, one state a line, in the order of `itertools.product` over the controls."""
+
+    def line(value) -> str:
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+
+    fixed = [{"title": title, **panel.fixed()} for title, panel in results[0].items()]
+    states = ",\n".join(line([panel.moving() for panel in panels.values()]) for panels in results)
+    return (
+        f'{{"start":{line(start)},\n"controls":{line([control.fixed() for control in controls])},\n'
+        f'"panels":{line(fixed)},\n"states":[\n{states}\n]}}'
+    )

@@ -1,0 +1,268 @@
+"""Training an `ActionHead`: one gradient, whatever the batch is cut into, and a run that can be killed.
+
+    fit(head, task, recipe)                        on one CPU
+    fit(head.to("cuda"), task, recipe)             on a GPU
+    torchrun --nproc-per-node 2 my_script.py       the same call in several processes
+
+**One gradient.** A batch may be cut into micro-batches, and shared out among processes. The loss is a sum of errors,
+divided by a count; so sums are added up, counts are added up, and there is one division, at the end. To divide each
+piece by its own count and to average the quotients is another loss: a mean of means, in which an entry weighs more
+the fewer of them its piece has.
+
+**One random stream.** Step 17 draws from a generator that is seeded with the recipe's seed and 17, on the CPU and
+alike in every process. So a run that goes on from step 17 needs no state of any generator.
+
+Source of the mean of means: huggingface/lerobot at 7427f318 and all PyTorch code of our survey divide by the local
+count, then average (`lerobot_train.py` 193, 221; read).
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from groot_teach.flow import flow_time_n1_7, sample_beta
+from groot_teach.head.action_head import ActionHead, Observation
+from groot_teach.loss import velocity_error_sum
+from groot_teach.padding import ActionBatch
+
+WARM_UP = 20
+"""How many steps the learning rate takes to get to its full size."""
+
+COOL_DOWN = 0.4
+"""In which last part of the steps it falls to 0."""
+
+
+class Task(Protocol):
+    """Whatever batches come from: `reaching.Reaching`, or recorded episodes."""
+
+    def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Observation, ActionBatch]:
+        """A batch, float64, on the CPU. The same state of the generator gives the same batch."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a head is trained.
+
+    Attributes:
+        steps: how many steps of the optimizer, Adam.
+        batch_size: how many samples a step sees, over all processes and micro-batches.
+        learning_rate: at its largest.
+        seed: of everything that is drawn: batches, noise and flow times.
+        micro_batches: into how many pieces each process cuts its share.
+
+    Raises:
+        ValueError: a number that is out of range.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    micro_batches: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0), ("micro_batches", 1)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise ValueError(f"{name}: got {value!r}, expected a whole number, {least} or more")
+        if not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate: got {self.learning_rate}, expected a number between 0 and 1")
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step: up in `WARM_UP` steps, down to 0 over the last `COOL_DOWN` of them."""
+        rising, falling = (step + 1) / WARM_UP, (self.steps - step) / (COOL_DOWN * self.steps)
+        return self.learning_rate * min(1.0, rising, falling)
+
+    def generator_at(self, step: int) -> torch.Generator:
+        """Where step `step` draws from. No two steps of any two seeds below a million share it."""
+        return torch.Generator().manual_seed(self.seed * 1_000_000 + step)
+
+
+@dataclass
+class History:
+    """What was seen on the way.
+
+    Attributes:
+        losses: for each step the loss that training reported.
+        watched: for each step at which `watch` was asked, what it said.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    watched: dict[int, Any] = field(default_factory=dict)
+
+
+def fit(
+    head: ActionHead,
+    task: Task,
+    recipe: Recipe,
+    *,
+    checkpoint: Path | None = None,
+    watch: Callable[[ActionHead], Any] | None = None,
+    every: int = 50,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> History:
+    """Trains `head` in place.
+
+    Args:
+        head: with the weights to begin from, and the masking to train under.
+        task: gives the batches.
+        recipe: how.
+        checkpoint: a file to store the run in; if it is there already, the run goes on from it, with the numbers that
+            it would have given without the break. One process writes it, all read it.
+        watch: called with the head after every `every` steps and at the end; what it gives is kept in the history, and
+            in the checkpoint.
+        every: how many steps lie between two such looks.
+        progress: wraps the steps, for a bar such as `tqdm.auto.tqdm`.
+
+    Raises:
+        ValueError: a checkpoint of another run, a batch in which nothing counts, or fewer samples than pieces.
+    """
+    rank, processes = place()
+    if recipe.batch_size < processes * recipe.micro_batches:
+        raise ValueError(
+            f"batch_size: got {recipe.batch_size}, expected {processes * recipe.micro_batches} or more, a sample for "
+            f"each of {recipe.micro_batches} micro-batches in {processes} processes"
+        )
+    optimizer = torch.optim.Adam(head.parameters(), lr=recipe.learning_rate, fused=True)
+    history = History()
+    if checkpoint is not None and checkpoint.exists():
+        history = _restore(checkpoint, head, optimizer, recipe)
+    head.train()
+    for step in progress(range(len(history.losses), recipe.steps)):
+        optimizer.param_groups[0]["lr"] = recipe.rate_at(step)
+        pieces = _pieces(head, task, recipe, step, rank, processes)
+        history.losses.append(backward_once(head, pieces).item())
+        optimizer.step()
+        if (step + 1) % every == 0 or step + 1 == recipe.steps:
+            if watch is not None:
+                history.watched[step + 1] = _watched(head, watch)
+            if checkpoint is not None and rank == 0:
+                _store(checkpoint, head, optimizer, recipe, history)
+    head.eval()
+    return history
+
+
+def backward_once(head: ActionHead, pieces: Iterable[tuple[Observation, ActionBatch, Tensor, Tensor]]) -> Tensor:
+    """The loss of one batch in pieces, and its gradients in `.grad`: those of the whole batch at once.
+
+    Args:
+        head: its masking says what counts, and what the sum is divided by.
+        pieces: observation, batch, noise and t of each micro-batch of this process. A piece may be padding altogether.
+
+    Raises:
+        ValueError: nothing counts in any piece of any process, unless the masking divides by something else.
+    """
+    head.zero_grad()
+    error, count, entries = torch.zeros(3, dtype=torch.float64, device=head.dit.out.weight.device)
+    for observation, batch, noise, t in pieces:
+        answer = head.answer(observation, batch, noise, t)
+        of_piece = velocity_error_sum(answer.velocity_pred, answer.velocity_target, answer.counted)
+        of_piece.backward()
+        error += of_piece.detach()
+        count += answer.counted.sum()
+        entries += answer.counted.numel()
+    error, count, entries = sum_over_processes(torch.stack([error, count, entries]))
+    divisor = head.divisor(count, entries)
+    for weight in head.parameters():
+        # A weight that this process did not need has no gradient here, and may have one elsewhere.
+        gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        weight.grad = sum_over_processes(gradient) / divisor.to(weight.dtype)
+    return error / divisor
+
+
+def _pieces(
+    head: ActionHead, task: Task, recipe: Recipe, step: int, rank: int, processes: int
+) -> list[tuple[Observation, ActionBatch, Tensor, Tensor]]:
+    """This process's share of the step's batch, cut into micro-batches. Every process draws the whole of it."""
+    generator = recipe.generator_at(step)
+    observation, batch = task.draw(recipe.batch_size, generator)
+    noise = torch.randn(batch.actions.shape, dtype=torch.float64, generator=generator)
+    t = flow_time_n1_7(sample_beta(recipe.batch_size, generator))
+    whole, like = (observation, batch, noise, t), head.dit.out.weight
+    shares = [
+        slice(rank + processes * piece, None, processes * recipe.micro_batches) for piece in range(recipe.micro_batches)
+    ]
+    return [tuple(moved(part, share, like) for part in whole) for share in shares]
+
+
+def moved(record: Any, share: slice, like: Tensor) -> Any:
+    """A record of tensors: the samples of `share`, on the device of `like`; floats in its dtype, too."""
+    if isinstance(record, Tensor):
+        dtype = like.dtype if record.is_floating_point() else record.dtype
+        return record[share].to(like.device, dtype)
+    parts = {part.name: moved(getattr(record, part.name), share, like) for part in dataclasses.fields(record)}
+    return type(record)(**parts)
+
+
+def _watched(head: ActionHead, watch: Callable[[ActionHead], Any]) -> Any:
+    head.eval()
+    with torch.no_grad():
+        seen = watch(head)
+    head.train()
+    return seen
+
+
+# ------------------------------------------------------------------------------------------------------- checkpoints
+
+
+def _identity(head: ActionHead, recipe: Recipe) -> dict[str, Any]:
+    """What must be the same for a run to go on."""
+    masking = {switch: position for switch, position in dataclasses.asdict(head.masking).items() if switch != "source"}
+    return {"recipe": dataclasses.asdict(recipe), "masking": masking, "config": dataclasses.asdict(head.config)}
+
+
+def _store(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, recipe: Recipe, history: History) -> None:
+    """Writes beside the file, then puts it in its place: whoever is killed meanwhile leaves the old one whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    state = {
+        "identity": _identity(head, recipe),
+        "head": head.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "history": dataclasses.asdict(history),
+    }
+    torch.save(state, beside)
+    beside.replace(path)
+
+
+def _restore(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, recipe: Recipe) -> History:
+    state = torch.load(path, weights_only=True, map_location=head.dit.out.weight.device)
+    for name, value in _identity(head, recipe).items():
+        theirs = state["identity"][name]
+        for key in value:
+            if theirs.get(key) != value[key]:
+                raise ValueError(
+                    f"checkpoint {path.name}: got {name} with {key}={theirs.get(key)!r}, expected {value[key]!r}, as "
+                    "in this run; to begin anew, remove the file"
+                )
+    head.load_state_dict(state["head"])
+    optimizer.load_state_dict(state["optimizer"])
+    return History(**state["history"])
+
+
+# -------------------------------------------------------------------------------------- several processes
+# With a single process, or where no process group was started, a sum over processes is the number itself: the same
+# code runs alone and under `torchrun`.
+
+
+def place() -> tuple[int, int]:
+    """Which process this is, and how many there are: `(0, 1)` for one that is alone."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def sum_over_processes(tensor: Tensor) -> Tensor:
+    """The sum of what each process has in its place. All of them have to call it, in the same order."""
+    if place()[1] == 1:
+        return tensor
+    total = tensor.clone()
+    distributed.all_reduce(total)
+    return total

@@ -1,0 +1,195 @@
+"""The command `python -m groot_teach.audit`, as a shell runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from groot_teach.audit import LEAK_OF_STAGE
+from groot_teach.audit.__main__ import audit_checkpoint, drawn_batch, main
+from groot_teach.head import released as upstream
+from groot_teach.head.action_head import ActionHead
+from groot_teach.head.config import HeadConfig
+from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, open_leaks
+
+MINE = """
+from audit_cases import Toy, toy_batch, toy_padding
+
+def described(*doors):
+    toy = Toy(*doors)
+    return {"run": toy.answer, "batch": toy_batch(), "padding": toy_padding(), "sample": toy.sample}
+
+def shut():
+    return described()
+
+def ajar():
+    return described("words")
+
+def nothing():
+    return {"run": None}
+
+def no_answer():
+    return None
+
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    (tmp_path / "mine_to_audit.py").write_text(MINE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield tmp_path
+    sys.modules.pop("mine_to_audit", None)
+
+
+def test_it_runs_in_a_shell_finds_a_module_in_the_folder_and_ends_with_1_if_something_leaks(mine):
+    here = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    run = subprocess.run(
+        [sys.executable, "-m", "groot_teach.audit", "mine_to_audit:ajar"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert run.returncode == 1, run.stderr
+    assert run.stdout.startswith("not clean: 2 found\n")
+    assert "audit: 100%" in run.stderr
+
+
+def test_a_clean_report_ends_with_0_and_is_written_as_json(mine, capsys):
+    assert main(["mine_to_audit:shut", "--quiet", "--json", "report.json"]) == 0
+    assert capsys.readouterr().out.startswith("clean along dims, steps, tokens")
+    assert json.loads((mine / "report.json").read_text(encoding="utf-8"))["clean"] is True
+
+
+@pytest.mark.parametrize(
+    ("subject", "message"),
+    [
+        ("mine_to_audit:absent", "got no function 'absent' in mine_to_audit"),
+        ("mine_to_audit:number", "got no function 'number'"),
+        ("mine_to_audit:nothing", "gave no dict with run, batch and padding"),
+        ("mine_to_audit:no_answer", "gave no dict with run, batch and padding"),
+        ("mine_to_audit", "expected module:function, or checkpoint and a file"),
+        (":shut", "expected module:function, or checkpoint and a file"),
+        ("mine_to_audit:", "expected module:function, or checkpoint and a file"),
+        ("no_such_module:f", "No module named 'no_such_module'"),
+    ],
+)
+def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, message):
+    assert main([subject, "--quiet"]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    return saved(tmp_path)
+
+
+def saved(tmp_path, vl_layers=1):
+    from safetensors.torch import save_file
+
+    config = HeadConfig(
+        padded_dim=11,
+        state_dim=13,
+        token_width=20,
+        embodiments=3,
+        width=16,
+        hidden=12,
+        heads=2,
+        layers=4,
+        vl_heads=2,
+        vl_layers=vl_layers,
+        turns=2,
+    )
+    head = ActionHead(config, GROOT_N1_7, torch.Generator().manual_seed(0)).bfloat16()
+    file = tmp_path / "model.safetensors"
+    named = {f"action_head.{name}": weight.contiguous() for name, weight in upstream.to_upstream(head).items()}
+    save_file(named, file)
+    return file
+
+
+def test_a_checkpoint_is_audited_as_the_version_that_is_named(checkpoint, capsys):
+    widths = ["--head-width", "8", "--vl-head-width", "10", "--quiet"]
+    assert main(["checkpoint", str(checkpoint), "--version", "N1.7", *widths]) == 1
+    table = capsys.readouterr().out
+    assert "! VL self-attention, tokens" in table
+    assert "! DiT cross-attention, tokens" not in table
+    assert main(["checkpoint", str(checkpoint), "--version", "strict", *widths]) == 0
+    assert main(["checkpoint", str(checkpoint), "--version", "N1.6", *widths]) == 2
+    assert "GR00T N1.6 has no VL self-attention, this head has 1 layers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("version", "masking"),
+    [("N1.5", GROOT_N1_5), ("N1.7", GROOT_N1_7), ("PR741", PR_741), ("strict", STRICT)],
+)
+def test_each_version_stands_for_its_own_masking(checkpoint, tmp_path, version, masking):
+    told = tmp_path / "report.json"
+    widths = ["--head-width", "8", "--vl-head-width", "10", "--quiet", "--json", str(told)]
+    main(["checkpoint", str(checkpoint), "--version", version, *widths])
+    found = {finding["stage"] for finding in json.loads(told.read_text(encoding="utf-8"))["findings"]}
+    assert {LEAK_OF_STAGE[stage] for stage in found & set(LEAK_OF_STAGE)} == set(open_leaks(masking))
+
+
+def test_a_head_without_vl_self_attention_is_audited_as_n1_6(tmp_path):
+    report = audit_checkpoint(saved(tmp_path, vl_layers=0), GROOT_N1_6, head_width=8, vl_head_width=10)
+    assert report.leaks == open_leaks(GROOT_N1_6)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
+    assert main(["checkpoint", str(tmp_path / "absent.safetensors"), "--version", "N1.7", "--quiet"]) == 2
+    assert "absent.safetensors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["checkpoint"], ["checkpoint", "x"], ["a:b", "x"], ["a:b", "--version", "N1.7"], []]
+)
+def test_arguments_that_do_not_go_together_are_refused(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments])
+    assert caught.value.code == 2
+    assert "error:" in capsys.readouterr().err
+
+
+def test_help_says_what_it_is_for(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert "Which padding reaches which output" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("max_steps", "steps"), [(None, 7), (5, 5), (1, 1)])
+def test_the_drawn_batch_has_no_more_steps_than_the_head(max_steps, steps):
+    config = HeadConfig(
+        padded_dim=4, state_dim=3, token_width=4, embodiments=1, width=4, hidden=4, heads=1, layers=1, vl_heads=1,
+        vl_layers=0, max_steps=max_steps,
+    )  # fmt: skip
+    _, batch, noise, _ = drawn_batch(config)
+    assert batch.step_mask.shape == noise.shape[:2] == (3, steps)
+    assert batch.step_mask.any(dim=1).all()
+    assert torch.equal(drawn_batch(config)[2], noise)
+
+
+def test_the_drawn_batch_is_ragged_on_every_axis_and_lacks_a_camera():
+    config = HeadConfig(
+        padded_dim=11, state_dim=13, token_width=20, embodiments=2, width=16, hidden=12, heads=2, layers=2, vl_heads=2,
+        vl_layers=1, state_history=2,
+    )  # fmt: skip
+    observation, batch, noise, t = drawn_batch(config)
+    assert batch.dim_mask.sum(1).tolist() == [11, 6, 8]
+    assert batch.step_mask.sum(1).tolist() == [7, 4, 6]
+    assert observation.vl.backbone_attention_mask.sum(1).tolist() == [11, 6, 10]
+    assert observation.vl.backbone_attention_mask[1].tolist() == [False] * 3 + [True] + [False] * 2 + [True] * 5
+    assert observation.vl.image_mask[0].tolist() == [False] * 4 + [True] * 4 + [False] * 3
+    assert observation.state.shape == (3, 2, 13)
+    assert observation.embodiment_id.tolist() == [0, 1, 0]
+    assert noise.shape == batch.actions.shape
+    assert t.dtype == noise.dtype == torch.float32
+    assert not batch.actions[~(batch.dim_mask[:, None] & batch.step_mask[..., None])].any()

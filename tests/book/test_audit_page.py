@@ -1,0 +1,75 @@
+"""The page "Audit your own policy": its code runs as it stands, in one session, and gives what the page says."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from groot_teach.audit import audit_masks
+from groot_teach.audit.report import STAGES
+
+PAGE = (Path(__file__).parents[2] / "book" / "audit_your_own.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def session():
+    told: list[str] = []
+    names = {"__name__": "page", "print": lambda *values: told.append(" ".join(map(str, values)))}
+    with torch.random.fork_rng():
+        for block in BLOCKS:
+            exec(compile(block, "audit_your_own.md", "exec"), names)
+    return names | {"told": told}
+
+
+def test_every_block_runs_and_the_last_report_is_clean_for_the_reasons_given(session):
+    assert len(BLOCKS) == 6
+    assert session["report"].is_clean
+    session["test_padding_reaches_nothing_that_is_real"]()
+
+
+def test_the_first_recipe_finds_what_the_page_says(session):
+    first, stages = session["told"]
+    assert [line.split(":")[0] for line in first.splitlines() if line.startswith("!")] == [
+        "! prediction, dims",
+        "! loss sum, steps",
+    ]
+    assert stages == "('first layer', 'nothing more', 'prediction', 'loss sum', 'loss count', 'sampler')"
+
+
+def test_each_recipe_is_ten_lines_or_fewer():
+    for start in ("network =", "class Policy"):
+        block = next(block for block in BLOCKS if block.startswith(start))
+        of_the_audit = block.split("\npolicy = Policy()\n")[-1]  # in recipe 2 the policy is there already
+        lines = [line for line in of_the_audit.splitlines() if line.strip() and not line.startswith("print")]
+        assert len(lines) <= 10
+
+
+def test_the_page_names_every_stage_and_probe_and_each_argument_exists():
+    for name in (*STAGES, "perturb", "compact", "gradient", "unit error", "read off"):
+        assert f"| `{name}` |" in PAGE
+    used = set(re.findall(r"`(\w+)=", PAGE)) - {"values", "masks"}
+    assert used <= set(inspect.signature(audit_masks).parameters)
+
+
+MESSAGES = (
+    "got no padding, expected some",
+    "two answers to the same batch",
+    " could not look: ",
+    "has the shape ",
+    "real ones would have no prediction",
+    " times, expected once a run",
+    "no prediction was found at which the loss is smallest",
+    "nothing in the batch moves a prediction",
+)
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_a_message_of_the_last_table_is_one_of_the_auditors(message):
+    folder = Path(__file__).parents[2] / "groot_teach" / "audit"
+    assert any(message in path.read_text(encoding="utf-8") for path in folder.glob("*.py"))
+    table = PAGE.split("## When it does not work")[1]
+    assert message.removesuffix(", expected once a run").strip() in table
+    assert len(re.findall(r"^\| `", table, flags=re.MULTILINE)) == len(MESSAGES) + 1  # two for draws

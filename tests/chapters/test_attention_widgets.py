@@ -1,0 +1,103 @@
+"""What the widgets of chapter 4 say, against answers from paper."""
+
+import pytest
+import torch
+
+from groot_teach.chapters.attention.pictures import MOST_PADS, PADS, SEATS, SIDES, read_the_tokens, token_panels
+from groot_teach.show import explore
+
+PART = "attention on padding"
+CHANGE = "change of the output, next to the sample alone"
+EVERY_KIND = pytest.mark.parametrize("kind", PADS.values())
+EVERY_SIDE = pytest.mark.parametrize("side", SIDES)
+
+
+def letters(panels):
+    return panels["the row"].cells[0]
+
+
+def weights(panels):
+    return torch.tensor(panels["attention"].values)
+
+
+@EVERY_KIND
+@EVERY_SIDE
+@pytest.mark.parametrize("pads", [0, 2, MOST_PADS])
+def test_behind_the_mask_padding_is_not_read_and_changes_nothing(kind, side, pads):
+    panels = read_the_tokens(True, pads, kind, side)
+    assert panels[PART].value == 0
+    assert panels[CHANGE].value == 0
+    hidden = [seat for seat, letter in enumerate(letters(panels)) if letter != "r"]
+    assert weights(panels)[:, hidden].eq(0).all()
+
+
+@EVERY_KIND
+@EVERY_SIDE
+def test_without_the_mask_padding_is_read_and_changes_the_answer(kind, side):
+    panels = read_the_tokens(False, 4, kind, side)
+    assert panels[PART].value > 0.1
+    assert panels[CHANGE].value > 0.01
+    padded = [seat for seat, letter in enumerate(letters(panels)) if letter == "p"]
+    assert weights(panels)[:, padded].gt(0).all()
+
+
+@EVERY_KIND
+def test_the_side_changes_the_picture_and_no_number(kind):
+    left, right = (read_the_tokens(False, 6, kind, side) for side in SIDES)
+    assert left[PART].value == right[PART].value
+    assert left[CHANGE].value == right[CHANGE].value
+    assert letters(left) == "p" * 6 + "r" * 8 + "n" * 6
+    assert letters(right) == "r" * 8 + "p" * 6 + "n" * 6
+    assert torch.equal(weights(left)[:, 6:14], weights(right)[:, :8])
+
+
+@EVERY_KIND
+@pytest.mark.parametrize("mask", [True, False])
+def test_every_query_reads_one_in_all(kind, mask):
+    panels = read_the_tokens(mask, 4, kind, "left")
+    assert weights(panels).shape == (3, SEATS)
+    torch.testing.assert_close(weights(panels).sum(dim=1), torch.ones(3), atol=0.006, rtol=0)
+    assert weights(panels)[:, 12:].eq(0).all()  # there is no token
+
+
+def test_the_letters_say_whether_padding_is_hidden():
+    assert letters(read_the_tokens(True, 2, "zeros", "right")) == "r" * 8 + "h" * 2 + "n" * 10
+    assert letters(read_the_tokens(False, 2, "zeros", "right")) == "r" * 8 + "p" * 2 + "n" * 10
+
+
+def test_more_padding_is_read_more():
+    parts = [read_the_tokens(False, pads, "zeros", "left")[PART].value for pads in (0, 4, 8, 12)]
+    assert parts[0] == 0
+    assert parts == sorted(set(parts))
+
+
+def test_zeros_only_shrink_the_answer_and_a_bias_does_more():
+    """A zero value adds nothing, so the answer is the one alone times what is left of the attention."""
+    real, none = torch.ones(1, 8, 5, dtype=torch.float64), torch.zeros(1, 8, 5, dtype=torch.float64)
+    panels = token_panels(real, none, False, "left")
+    assert 0 < panels[CHANGE].value <= 1
+    without_bias, with_bias = (token_panels(real, none, False, "left", bias=bias)[CHANGE].value for bias in (0, 1))
+    assert without_bias != with_bias
+
+
+def test_a_bias_moves_the_answer_and_not_the_attention():
+    """A key bias adds the same number to all scores of a query; only the value bias is seen."""
+    without, with_bias = (read_the_tokens(False, 8, kind, "left") for kind in ("zeros", "bias"))
+    torch.testing.assert_close(weights(without), weights(with_bias))
+    assert without[CHANGE].value != with_bias[CHANGE].value
+
+
+def test_the_four_kinds_of_padding_are_four():
+    changes = {read_the_tokens(False, 8, kind, "left")[CHANGE].value for kind in PADS.values()}
+    assert len(changes) == 4
+
+
+@pytest.mark.parametrize("wrong", [{"kind": "ones"}, {"side": "top"}])
+def test_an_unknown_word_is_refused(wrong):
+    with pytest.raises(ValueError, match="expected one of"):
+        read_the_tokens(**{"mask": True, "pads": 2, "kind": "zeros", "side": "left"} | wrong)
+
+
+def test_the_widget_of_the_chapter_can_be_explored():
+    explorer = explore(read_the_tokens, mask=False, pads=(0, 12, 2), kind=PADS, side=SIDES)
+    assert len(explorer._results) == 2 * 7 * 4 * 2

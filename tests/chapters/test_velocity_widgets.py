@@ -1,0 +1,112 @@
+"""What the widgets of chapter 2 say, against answers from paper."""
+
+import pytest
+import torch
+
+from groot_teach.chapters.velocity.pictures import (
+    HOLDS,
+    ROBOTS,
+    as_at_the_start,
+    line_panels,
+    nothing,
+    on_the_line,
+    on_the_way,
+)
+from groot_teach.embodiments import DUAL_ARM, GR1, SO101
+from groot_teach.show import explore
+
+TO_GO = "real dims: how far from the action"
+TRAINING = "padded dims: how large in training"
+SAMPLER = "padded dims: how large in the sampler"
+APART = "padded dims: how far the two are apart"
+KINDS = "what the 32 dims hold"
+SIZES = "how large the 32 numbers of the first step are"
+ACTION, SHOWN_IN_TRAINING, SHOWN_BY_SAMPLER = range(3)
+EMBODIMENTS = [pytest.param(robot, id=robot.name) for robot in (DUAL_ARM, GR1, SO101)]
+
+
+@pytest.mark.parametrize("robot", ROBOTS)
+def test_in_training_padding_shrinks_from_all_of_the_noise_to_none(robot):
+    start = on_the_way(robot, 0.0)[TRAINING].value
+    assert start == pytest.approx(1, abs=0.2)
+    for t in (0.25, 0.5, 0.95, 1.0):
+        assert on_the_way(robot, t)[TRAINING].value == pytest.approx((1 - t) * start, abs=0.001)
+
+
+@pytest.mark.parametrize("sampler", HOLDS.values())
+def test_real_dims_come_nearer_to_the_action_whatever_the_padding_holds(sampler):
+    start = on_the_way("dual-arm", 0.0, sampler)[TO_GO].value
+    assert start > 0.5
+    assert start != on_the_way("dual-arm", 0.0, sampler)[TRAINING].value  # that is how far padding is from its 0
+    for t in (0.25, 0.5, 0.95, 1.0):
+        assert on_the_way("dual-arm", t, sampler)[TO_GO].value == pytest.approx((1 - t) * start, abs=0.001)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_each_sampler_holds_what_its_name_says(t):
+    start = on_the_way("GR1", 0.0)[TRAINING].value
+    assert on_the_way("GR1", t, "kept")[SAMPLER].value == start
+    assert on_the_way("GR1", t, "zero")[SAMPLER].value == 0
+    assert on_the_way("GR1", t, "renoise")[SAMPLER].value == on_the_way("GR1", t)[TRAINING].value
+
+
+@pytest.mark.parametrize("t", [0.0, 0.3, 1.0])
+def test_kept_noise_and_zeros_miss_training_from_opposite_ends(t):
+    start = on_the_way("SO-101", 0.0)[TRAINING].value
+    assert on_the_way("SO-101", t, "kept")[APART].value == pytest.approx(t * start, abs=0.001)
+    assert on_the_way("SO-101", t, "zero")[APART].value == pytest.approx((1 - t) * start, abs=0.001)
+    assert on_the_way("SO-101", t, "renoise")[APART].value == 0
+
+
+@pytest.mark.parametrize("robot", EMBODIMENTS)
+def test_the_map_says_of_every_row_what_its_padded_dims_hold(robot):
+    real, padded = "r" * robot.action_dim, 32 - robot.action_dim
+    wanted = {"kept": "x", "zero": "z", "renoise": "n"}
+    for sampler, letter in wanted.items():
+        rows = on_the_way(robot.name, 0.3, sampler)[KINDS].cells
+        assert rows == [real + "z" * padded, real + "n" * padded, real + letter * padded]
+
+
+def test_the_map_agrees_with_training_where_a_sampler_does():
+    assert on_the_way("dual-arm", 0.0, "kept")[KINDS].cells[SHOWN_BY_SAMPLER] == "r" * 16 + "n" * 16
+    assert on_the_way("dual-arm", 1.0, "kept")[KINDS].cells[SHOWN_BY_SAMPLER] == "r" * 16 + "x" * 16
+    for t in (0.0, 0.3, 1.0):
+        cells = on_the_way("dual-arm", t, "renoise")[KINDS].cells
+        assert cells[SHOWN_BY_SAMPLER] == cells[SHOWN_IN_TRAINING]
+    assert on_the_way("dual-arm", 1.0)[KINDS].cells[SHOWN_IN_TRAINING] == "r" * 16 + "z" * 16
+
+
+@pytest.mark.parametrize("sampler", HOLDS.values())
+def test_real_dims_are_the_same_in_training_and_in_every_sampler_and_padded_ones_are_the_samplers(sampler):
+    in_training, by_sampler = on_the_way("dual-arm", 0.6, sampler)[SIZES].values
+    assert by_sampler[:16] == in_training[:16]
+    assert (by_sampler[16:] == in_training[16:]) is (sampler == "renoise")
+
+
+@pytest.mark.parametrize("hold", [as_at_the_start, nothing, on_the_line])
+def test_the_three_ways_to_fill_padding_leave_the_noise_as_it_was(hold):
+    noise = torch.tensor([2.0, -3.0])
+    filled = {as_at_the_start: [2.0, -3.0], nothing: [0.0, 0.0], on_the_line: [1.5, -2.25]}[hold]
+    assert hold(0.25, noise).tolist() == filled
+    assert noise.tolist() == [2.0, -3.0]
+
+
+def test_a_readers_own_padding_is_drawn_and_real_dims_do_not_take_it():
+    panels = line_panels("SO-101", 0.5, lambda t, noise: torch.full_like(noise, 3.0))
+    in_training, by_sampler = panels[SIZES].values
+    assert panels[SAMPLER].value == 3
+    assert by_sampler[6:] == [3] * 26
+    assert by_sampler[:6] == in_training[:6]
+    assert panels[KINDS].cells[SHOWN_BY_SAMPLER] == "r" * 6 + "x" * 26
+
+
+@pytest.mark.parametrize("wrong", [{"robot": "gr1", "t": 0.5}, {"robot": "GR1", "t": 0.5, "sampler": "free"}])
+def test_an_unknown_word_is_refused(wrong):
+    with pytest.raises(ValueError, match="expected one of"):
+        on_the_way(**wrong)
+
+
+def test_the_widget_of_the_chapter_starts_where_nothing_is_given_away_yet():
+    explorer = explore(on_the_way, robot=list(ROBOTS), t=(0.0, 1.0, 0.25), sampler=HOLDS)
+    assert explorer.state == {"robot": "dual-arm", "t": 0.0, "sampler": "kept"}
+    assert explorer.panels[APART].value == 0

@@ -1,0 +1,196 @@
+"""The auditor's own trial: each mutant is found at its place, no right head is accused, the page says what is so."""
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import auditor_trial
+import pytest
+import run_zoo
+from auditor_trial import CHECKS, RESULTS, load, totals
+from sphinx.application import Sphinx
+
+from evidence import rivals as zoo_rivals
+from evidence.zoo import BATCHES, MUTANTS, RIGHT_HEADS, Policy, audit, entries
+from groot_teach.audit import LEAK_OF_STAGE
+
+ROOT = Path(__file__).parents[2]
+STORED = load(ROOT)
+FOREIGN = zoo_rivals.pytest_torch() or {}
+QUICK = {name: check for name, check in zoo_rivals.OURS.items() if name != "loss falls"} | FOREIGN
+
+
+def fresh_rows_are_stored(row: dict, stored: dict) -> bool:
+    """Equal, apart from the checks that were not run again."""
+    return row | {"rivals": stored["rivals"] | row["rivals"]} == stored
+
+
+# --------------------------------------------------------------------------------------------------------- the trial
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_is_found_at_its_place_or_missed_with_a_reason(name):
+    row, stored = run_zoo.record_of_mutant(MUTANTS[name], QUICK), STORED["mutants"][name]
+    assert bool(row["probes"]) != bool(row["missed"])
+    assert fresh_rows_are_stored(row, stored), (row, stored)
+
+
+@pytest.mark.parametrize("name", RIGHT_HEADS)
+def test_a_right_head_is_not_accused_or_it_is_known_why(name):
+    row, stored = run_zoo.record_of_head(RIGHT_HEADS[name], QUICK), STORED["heads"][name]
+    assert bool(row["alarms"]) == bool(row["alarm"])
+    assert row["could not look"] == 0
+    assert fresh_rows_are_stored(row, stored), (row, stored)
+
+
+@pytest.mark.parametrize("name", [*MUTANTS][::10])
+def test_watching_the_loss_fall_says_what_is_stored(name):
+    """It takes longer than all the others together, so every tenth is trained again."""
+    mutant = MUTANTS[name]
+    stored = STORED["mutants"][name]["rivals"]["loss falls"]
+    assert zoo_rivals.loss_falls(mutant.build, BATCHES[mutant.batch]) is stored
+
+
+@pytest.mark.parametrize("name", ["dropout", "attention dropout"])
+def test_where_the_audit_cannot_look_it_says_so_and_is_not_clean(name):
+    report = RIGHT_HEADS[name].audit(told=False)
+    assert not report.is_clean
+    assert not report.findings
+    assert {look.probe for look in report.unseen} == {"compact"}
+    assert all(look.why for look in report.unseen)
+
+
+# ----------------------------------------------------------------------------------------------------------- the zoo
+
+
+def test_the_file_has_the_zoos_animals_and_no_others():
+    assert [*STORED["mutants"]] == [*MUTANTS]
+    assert [*STORED["heads"]] == [*RIGHT_HEADS]
+
+
+def test_every_leak_of_the_book_has_mutants_and_so_have_the_other_kinds():
+    kinds = [mutant.kind for mutant in MUTANTS.values()]
+    assert {*kinds} == {*LEAK_OF_STAGE.values(), "lost", "not finite", "other samples"}
+    assert all(kinds.count(kind) >= 4 for kind in kinds)
+
+
+@pytest.mark.parametrize("part", ["input_mask", "self_mask", "mixing_mask", "text_mask", "loss_mask", "sampler_mask"])
+def test_every_mask_lets_padding_in_and_shuts_real_entries_out(part):
+    polarities = {mutant.polarity for mutant in MUTANTS.values() if mutant.part == part}
+    assert polarities == {"lets padding in", "shuts real out", "both"}
+
+
+@pytest.mark.parametrize("name", BATCHES)
+def test_the_policy_before_it_is_broken_is_clean_on_each_batch(name):
+    report = audit(Policy(BATCHES[name]), BATCHES[name])
+    report.assert_clean()
+    assert not report.unseen
+
+
+def test_the_batch_is_ragged_in_everything():
+    b = BATCHES["ragged"]
+    for real in (b["steps"], b["dims"], b["token_mask"]):
+        assert len({*real.sum(dim=1).tolist()}) == 4
+    assert entries(b).sum() == 287  # more than 256, and odd: bfloat16 has no such number
+
+
+# -------------------------------------------------------------------------------------------------------- the others
+
+
+def test_every_check_of_others_has_a_column_in_every_row():
+    assert [*CHECKS] == [*zoo_rivals.OURS, *zoo_rivals.PYTEST_TORCH["checks"]]
+    for rows in (STORED["mutants"], STORED["heads"]):
+        assert all([*row["rivals"]] == [*CHECKS] for row in rows.values())
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_every_check_of_others_can_raise_an_alarm_and_can_be_silent(check):
+    alarms = {row["rivals"][check] for row in STORED["mutants"].values()}
+    assert alarms == {True, False}
+
+
+def test_shapes_see_a_number_that_is_not_finite():
+    def build():
+        policy = Policy(BATCHES["ragged"])
+        policy.decoder.bias.data[0] = float("nan")
+        return policy
+
+    assert zoo_rivals.shapes(build, BATCHES["ragged"])
+
+
+def test_watching_the_loss_sees_one_that_does_not_fall():
+    class Still(Policy):
+        def loss(self, error, b):
+            return super().loss(error, b) * 0 + 1
+
+    assert zoo_rivals.loss_falls(lambda: Still(BATCHES["ragged"]), BATCHES["ragged"], steps=20)
+
+
+def test_without_pytest_torch_its_columns_are_left_as_they_are(tmp_path, monkeypatch, capsys):
+    first = next(iter(MUTANTS))
+    assert zoo_rivals.pytest_torch(tmp_path) is None
+    monkeypatch.setattr("zoo.MUTANTS", {first: MUTANTS[first]})
+    monkeypatch.setattr("zoo.RIGHT_HEADS", {})
+    monkeypatch.setattr(zoo_rivals, "OURS", {})
+    monkeypatch.setattr(run_zoo, "STORED", tmp_path / "zoo.json")
+    kept = dict.fromkeys(zoo_rivals.PYTEST_TORCH["checks"], True)
+    run_zoo.STORED.write_text(json.dumps({"mutants": {first: {"rivals": kept}}}))
+    assert run_zoo.main(["--pytest-torch", str(tmp_path)]) == 0
+    assert "its columns stay as they are stored" in capsys.readouterr().err
+    assert json.loads(run_zoo.STORED.read_text())["mutants"][first]["rivals"] == kept
+
+
+# ---------------------------------------------------------------------------------------------------------- the page
+
+
+@pytest.fixture
+def small_book(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / RESULTS).write_text((ROOT / RESULTS).read_text())
+    (tmp_path / "conf.py").write_text('extensions = ["myst_parser", "auditor_trial"]\nexclude_patterns = ["out"]\n')
+
+    def build(part):
+        (tmp_path / "index.md").write_text(f"# Trial\n\n```{{auditor-trial}} {part}\n```\n")
+        said = StringIO()
+        app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "doctrees", "html", status=None, warning=said)
+        app.build()
+        app.said, app.doctree = said, app.env.get_doctree("index")
+        return app
+
+    return build
+
+
+@pytest.mark.parametrize("kind", ["mutants", "heads"])
+def test_the_page_has_a_row_for_each_animal(small_book, kind):
+    rows = [*small_book(kind).doctree.findall(auditor_trial.table_row)]
+    assert [row[0].astext().split("\n\n")[0] for row in rows] == [*STORED[kind]]
+    assert all(cell.astext() for row in rows for cell in row)
+
+
+def test_a_mutant_that_is_missed_is_shown_as_missed(small_book):
+    rows = {row["ids"][0]: row for row in small_book("mutants").doctree.findall(auditor_trial.table_row)}
+    for name, mutant in MUTANTS.items():
+        said = rows[f"mutants-{name.replace(' ', '-')}"][3].astext()
+        assert said.startswith("missed: ") == bool(mutant.missed)
+
+
+def test_the_totals_count_what_is_stored(small_book):
+    untold = {"findings": ["loss sum, steps"], "could not look": []}
+    found = {
+        "mutants": {
+            "a": {"probes": ["perturb"], "rivals": dict.fromkeys(CHECKS, False)},
+            "b": {"probes": [], "rivals": dict.fromkeys(CHECKS, True)},
+        },
+        "heads": {"c": {"alarms": [], "could not look": 0, "untold": untold, "rivals": dict.fromkeys(CHECKS, True)}},
+    }
+    assert totals(found)[:3] == [
+        "The audit, told what each head intends and where it cannot look: 1 of 2 mutants; "
+        "false alarms on 0 of 1 right heads.",
+        "Told nothing, it calls 1 of 1 right heads not clean; the others cannot be told.",
+        "Shapes, and finite numbers: 1 of 2 mutants; false alarms on 1 of 1 right heads.",
+    ]
+    assert totals(STORED)[0] in small_book("totals").doctree.astext()
+
+
+def test_a_part_that_is_not_there_is_refused(small_book):
+    assert "expected one of totals, mutants, heads, got 'all'" in small_book("all").said.getvalue()

@@ -1,0 +1,93 @@
+"""Moves a widget on a page to each of its states and reads what stands there, as a reader would see it.
+
+`expected` says what should stand there from the panels that torch computed; it shares no code with `explore.js`.
+"""
+
+from itertools import product
+
+import pytest
+
+from groot_teach.show import Bars, Explorer, HeatMap, KindMap, Lines, Number, Table
+
+# Sets the inputs as a hand would, one event for each, and reads every panel after each state.
+READ_ALL = """(root, {sizes, positions}) => {
+  const inputs = [...root.querySelector(".explore-controls").children];
+  const set = (field, position) => {
+    const select = field.querySelector("select"), range = field.querySelector("input[type=range]");
+    const box = field.querySelector("input[type=checkbox]"), radios = field.querySelectorAll("input[type=radio]");
+    if (select) { select.selectedIndex = position; select.dispatchEvent(new Event("change", {bubbles: true})); }
+    else if (range) { range.value = position; range.dispatchEvent(new Event("input", {bubbles: true})); }
+    else if (radios.length) { if (!radios[position].checked) radios[position].click(); }
+    else if (box.checked !== Boolean(position)) box.click();
+  };
+  const read = (panel) => ({
+    title: panel.querySelector("figcaption").textContent,
+    numbers: [...panel.querySelectorAll(".explore-number")].map((el) => el.textContent),
+    bars: [...panel.querySelectorAll(".explore-bar span")].map((el) => el.style.width),
+    parts: [...panel.querySelectorAll("td.heat")].map((el) => Number(el.style.getPropertyValue("--part"))),
+    kinds: [...panel.querySelectorAll(".explore-grid td")].map((el) => el.className),
+    points: [...panel.querySelectorAll(".explore-lines polyline")].map((el) => el.getAttribute("points")),
+    rows: [...panel.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent)),
+  });
+  return positions.map((at) => {
+    at.forEach((position, i) => set(inputs[i], position));
+    const panels = [...root.querySelectorAll(".explore-panel")].map(read);
+    return {said: root.querySelector(".explore-said").textContent, panels};
+  });
+}"""
+
+
+def read_all_states(element, explorer: Explorer) -> list[dict]:
+    sizes = [len(control.values) for control in explorer._controls]
+    positions = [list(at) for at in product(*map(range, sizes))]
+    return element.evaluate(READ_ALL, {"sizes": sizes, "positions": positions})
+
+
+def assert_shows_what_torch_computed(element, explorer: Explorer) -> int:
+    """Every panel of every state; returns how many states were seen."""
+    shown = read_all_states(element, explorer)
+    assert len(shown) == len(explorer._results)
+    for state, panels in zip(shown, explorer._results, strict=True):
+        for seen, (title, panel) in zip(state["panels"], panels.items(), strict=True):
+            assert seen["title"] == title
+            _assert_panel(seen, panel)
+            if isinstance(panel, Number):
+                assert f"{title} {panel.value:.{panel.digits}f}" in state["said"]
+    return len(shown)
+
+
+def _assert_panel(seen: dict, panel) -> None:
+    match panel:
+        case Number():
+            assert seen["numbers"] == [f"{panel.value:.{panel.digits}f}"]
+        case Bars():
+            texts = [f"{value:.{panel.digits}f}" for value in panel.values]
+            assert [row[-1] for row in seen["rows"]] == texts
+            assert [row[0] for row in seen["rows"]] == list(panel.labels)
+            widths = [float(width.removesuffix("%")) for width in seen["bars"]]
+            assert widths == _near([100 * value / panel.maximum for value in panel.values])
+        case KindMap():
+            assert seen["rows"] == [list(row) for row in panel.cells]
+            assert seen["kinds"] == [panel.legend[letter][0] for row in panel.cells for letter in row]
+        case HeatMap():
+            assert seen["rows"] == [[f"{value:.{panel.digits}f}" for value in row] for row in panel.values]
+            scale = panel.high - panel.low
+            assert seen["parts"] == _near([(value - panel.low) / scale for row in panel.values for value in row])
+        case Lines():
+            rows = zip(panel.x, *panel.curves.values(), strict=True)
+            assert seen["rows"] == [[f"{x:.10g}", *(f"{v:.{panel.digits}f}" for v in values)] for x, *values in rows]
+            width, height = panel.x[-1] - panel.x[0], panel.high - panel.low
+            for points, values in zip(seen["points"], panel.curves.values(), strict=True):
+                lefts, tops = zip(*(map(float, point.split(",")) for point in points.split()), strict=True)
+                assert list(lefts) == _near([100 * (x - panel.x[0]) / width for x in panel.x])
+                assert list(tops) == _near([50 - 50 * (v - panel.low) / height for v in values])
+        case Table():
+            assert seen["rows"] == [
+                [cell if isinstance(cell, str) else f"{cell:.{panel.digits}f}" for cell in row] for row in panel.rows
+            ]
+        case _:
+            raise AssertionError(f"no expectation for a panel of type {type(panel).__name__}")
+
+
+def _near(values: list[float]):
+    return pytest.approx(values, rel=1e-3, abs=1e-3)
