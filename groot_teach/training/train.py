@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from groot_teach.flow import flow_time_n1_7, sample_beta
 from groot_teach.head.action_head import ActionHead, Observation
