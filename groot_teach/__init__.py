@@ -2,7 +2,7 @@
 
 Read the modules in this order: `embodiments`, `padding`, `data`, `masks`, `lerobot`, `flow`, `loss`, `attention`; `dit`
 and `action_head`, with `upstream`, `trace` and `probes`; `reaching`, `train`, `exam`, `ablation`, `experiments`; then
-those that show: `figures`, `widgets`, `exercises`. `wrong_losses` is a cabinet of mistakes, to look at.
+those that show: `figures`, `widgets`, `exercises`. `bugs` is a catalogue of mistakes, to look at.
 """
 
 __version__ = "0.1.0"

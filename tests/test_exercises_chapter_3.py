@@ -10,10 +10,10 @@ import torch
 from torch.nn.functional import mse_loss
 
 from groot_teach import loss
+from groot_teach.bugs import WRONG_LOSSES
 from groot_teach.embodiments import DUAL_ARM
 from groot_teach.exercises import chapter_3
 from groot_teach.exercises.engine import grade
-from groot_teach.wrong_losses import WRONG_LOSSES
 
 EXERCISES = {exercise.id: exercise for exercise in chapter_3.EXERCISES}
 STEPS_AND_DIMS = (1, 2)

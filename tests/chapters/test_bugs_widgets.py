@@ -3,8 +3,8 @@
 import pytest
 
 from groot_teach.audit.report import COLUMNS, SAMPLED
+from groot_teach.bugs import BATCHES, EXHIBITS, NO_BUG, report_on
 from groot_teach.chapters.bugs.pictures import BUGS, PROBES, STAGE_ROWS, pick_a_bug, probes_that_see, seen_by
-from groot_teach.museum import BATCHES, EXHIBITS, NO_BUG, report_on
 from groot_teach.show import explore
 
 SEES, BY = "what this probe sees", "probes that see this bug"

@@ -4,7 +4,7 @@ from matplotlib.patches import Rectangle
 
 from groot_teach.audit import MaskReport
 from groot_teach.audit.report import COLUMNS, SAMPLED, STAGES, percent
-from groot_teach.museum import BATCHES, EXHIBITS, NO_BUG, TAPS, report_on
+from groot_teach.bugs import BATCHES, EXHIBITS, NO_BUG, TAPS, report_on
 from groot_teach.shapes import checked
 from groot_teach.show.panels import Bars, Number, Panel, Table, one_of
 from groot_teach.show.pictures import FILLS, HATCHES, Picture, _runs, picture

@@ -1,13 +1,12 @@
 """The wrong losses: each is wrong in the way that its symptom says, by a factor from paper, and none of them raises."""
 
-from dataclasses import FrozenInstanceError
-
 import pytest
 import torch
 from torch import Tensor, tensor
 
+from groot_teach.bugs import WRONG_LOSSES, Bug, batch_of, removes_nothing, steps_masked_dims_not, upside_down
+from groot_teach.bugs.policy import PADDED_DIM
 from groot_teach.loss import masked_velocity_loss
-from groot_teach.wrong_losses import WRONG_LOSSES, WrongLoss
 
 T, F = True, False
 NAN = float("nan")
@@ -60,8 +59,26 @@ def test_the_exhibits_reduce_one_small_batch_to_these_numbers(name, loss):
 
 def test_the_exhibits_are_six_with_names_of_their_own():
     assert len(EXHIBITS) == len(WRONG_LOSSES) == 6
-    with pytest.raises(FrozenInstanceError):
-        WRONG_LOSSES[0].name = "right"
+
+
+def test_a_slice_to_the_padded_width_is_a_mask_of_steps_alone():
+    squared = torch.rand(2, 5, PADDED_DIM, generator=torch.Generator().manual_seed(0)).double()
+    mask = torch.cat([rectangle(2, 3), rectangle(4, 6)])
+    torch.testing.assert_close(removes_nothing.reduce(squared, mask), steps_masked_dims_not.reduce(squared, mask))
+
+
+def test_a_mask_alone_says_which_steps_and_dims_hold_something_real():
+    batch = batch_of(MASK)
+    assert batch["step_mask"].tolist() == [[T, F]]
+    assert batch["action_is_pad"].tolist() == [[F, T]]
+    assert batch["dim_mask"].tolist() == [[T, T, F]]
+    corner = tensor([[[T, T, F], [T, F, F]]])  # no product of steps and dims
+    assert EXHIBITS["masked, then the mean over everything"].reduce(SQUARED, corner).item() == pytest.approx(21 / 6)
+
+
+def test_a_bug_of_attention_is_no_loss():
+    with pytest.raises(ValueError, match="replaces 'cross_mask'; expected a wrong loss"):
+        upside_down.reduce(SQUARED, MASK)
 
 
 # ------------------------------------------------------------------------------------------------ the symptoms
@@ -179,7 +196,7 @@ def test_each_one_looks_right_from_outside_it_is_a_positive_number_that_falls_wi
 
 @every_exhibit
 def test_each_one_says_where_it_was_found(exhibit):
-    assert isinstance(exhibit, WrongLoss)
+    assert isinstance(exhibit, Bug)
     threads = ("https://github.com/huggingface/lerobot/", "https://github.com/Physical-Intelligence/openpi/")
     others = ("huggingface/lerobot 0.6.1, policies/groot/groot_n1_7.py", "our own")
     assert any(place in exhibit.source for place in (*threads, *others))
