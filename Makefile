@@ -77,13 +77,13 @@ experiments: $(VENV)/.stamp-full  ## train the heads of chapter 6 again (half an
 
 # Not a part of `make test`: it takes an hour.
 mutants: $(VENV)/.stamp-upstream  ## break loss, padding, masks, attention and the auditor on purpose, and see that a test notices
-	@OMP_NUM_THREADS=1 $(BIN)/python tools/mutate.py groot_teach/loss.py groot_teach/padding.py groot_teach/masks.py \
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate groot_teach/loss.py groot_teach/padding.py groot_teach/masks.py \
 	  groot_teach/attention.py groot_teach/audit/*.py
 
 bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head and of an audit
 	@$(BIN)/python benchmarks/pages.py
 	@$(BIN)/python benchmarks/stored_outputs.py
-	@$(BIN)/python benchmarks/action_head.py
+	@$(BIN)/python -m benchmarks.action_head
 	@$(BIN)/python benchmarks/audit.py
 
 serve: book  ## build, then serve the site on http://127.0.0.1:8000
@@ -93,7 +93,7 @@ serve: book  ## build, then serve the site on http://127.0.0.1:8000
 lab: $(VENV)/.stamp-full  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-CODE := groot_teach notebooks tests tools benchmarks book/_ext
+CODE := groot_teach evidence notebooks tests tools benchmarks book/_ext
 lint: $(VENV)/.stamp-full  ## style of the code and the notebooks, schemas of the configuration
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)

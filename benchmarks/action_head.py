@@ -9,20 +9,17 @@ import contextlib
 import io
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 
-ROOT = Path(__file__).resolve().parents[1]
+import torch
+from tqdm.auto import tqdm
 
-import torch  # noqa: E402
-from tqdm.auto import tqdm  # noqa: E402
-
-from evidence import released_heads as loader  # noqa: E402
-from groot_teach.flow import flow_time_n1_5, flow_time_n1_7, sample_beta  # noqa: E402
-from groot_teach.head.action_head import ActionHead, Observation  # noqa: E402
-from groot_teach.head.released import config_n1_5, config_n1_7, draw_like_upstream, load_upstream  # noqa: E402
-from groot_teach.masks import GROOT_N1_5, GROOT_N1_7  # noqa: E402
-from groot_teach.padding import (  # noqa: E402
+from evidence.released import heads, missing
+from groot_teach.flow import flow_time_n1_5, flow_time_n1_7, sample_beta
+from groot_teach.head.action_head import ActionHead, Observation
+from groot_teach.head.released import config_n1_5, config_n1_7, draw_like_upstream, load_upstream
+from groot_teach.masks import GROOT_N1_5, GROOT_N1_7
+from groot_teach.padding import (
     ActionBatch,
     VLBatch,
     action_mask_dims_and_steps,
@@ -35,8 +32,8 @@ SIZES = {  # width, batch, tokens, heads, robots, future tokens
     "mid": (256, 8, 64, 8, 8, 32),
 }
 VERSIONS = {
-    "N1.5": (loader.head_n1_5, config_n1_5, GROOT_N1_5, flow_time_n1_5),
-    "N1.7": (loader.head_n1_7, config_n1_7, GROOT_N1_7, flow_time_n1_7),
+    "N1.5": (heads.head_n1_5, config_n1_5, GROOT_N1_5, flow_time_n1_5),
+    "N1.7": (heads.head_n1_7, config_n1_7, GROOT_N1_7, flow_time_n1_7),
 }
 
 
@@ -77,14 +74,14 @@ def pair(version: str, size: str) -> dict[str, tuple[Callable[[], object], Calla
         action_mask_dims_only(dim_mask, STEPS) if version == "N1.5" else action_mask_dims_and_steps(dim_mask, step_mask)
     )
 
-    def backbone() -> loader.Bag:
+    def backbone() -> heads.Bag:
         vl = seen.vl
-        return loader.Bag(
+        return heads.Bag(
             backbone_features=vl.tokens, backbone_attention_mask=vl.backbone_attention_mask, image_mask=vl.image_mask
         )
 
-    asked = loader.Bag(state=seen.state, embodiment_id=seen.embodiment_id)
-    trained_on = loader.Bag(asked, action=data.actions, action_mask=counts.float())
+    asked = heads.Bag(state=seen.state, embodiment_id=seen.embodiment_id)
+    trained_on = heads.Bag(asked, action=data.actions, action_mask=counts.float())
 
     def train_theirs():
         theirs.zero_grad()
@@ -126,7 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=40, help="how many pairs of runs for each row (40)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (1 2)")
     asked = parser.parse_args(arguments)
-    if why := loader.missing():
+    if why := missing():
         print(why, file=sys.stderr)
         return 1
     rows, before = [], torch.get_num_threads()

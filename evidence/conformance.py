@@ -1,23 +1,29 @@
-"""`ActionHead` beside the released heads: the same weights, inputs and random numbers, over a grid of configurations.
+"""`ActionHead` beside LeRobot's two released heads, over a grid of configurations.
 
-`run_grid` gives the worst difference per precision and quantity; the test holds it against bounds, and
-`tools/run_conformance.py` writes it down for the book.
+Both get the same weights, inputs and random numbers, and we look at the largest difference in each quantity. The tests
+run the grid again and fail if a stored bound does not hold.
 """
 
-from collections.abc import Iterator
+import contextlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import ceil, log10
+from pathlib import Path
 
 import torch
 
-from evidence.released_heads import Bag, head_n1_5, head_n1_7
+from evidence.progress import progress
+from evidence.released.heads import Bag, head_n1_5, head_n1_7
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.released import config_n1_5, config_n1_7, draw_like_upstream, load_upstream, upstream_name
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, Masking, with_switches
 from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps, action_mask_dims_only
 
 PLAIN_N1_7 = with_switches(GROOT_N1_7, cross_attention="open")
-"""0.6.1 with `use_alternate_vl_dit=False`: its plain DiT drops the mask, as N1.5 does."""
+"""0.6.1 with `use_alternate_vl_dit=False`: its plain DiT drops the mask, as that of N1.5 does."""
 
 SMALL = {"max_seq_len": 9, "input_embedding_dim": 8, "hidden_size": 6, "backbone_embedding_dim": 12}
 WIDE = {"input_embedding_dim": 24, "hidden_size": 10, "backbone_embedding_dim": 8, "max_num_embodiments": 5}
@@ -28,14 +34,14 @@ class Case:
     """One head and one batch.
 
     Attributes:
-        version: which release.
-        head: arguments of the loader's function.
-        batch: number of samples; robots are mixed.
-        horizon, tokens: steps and tokens of the batch.
-        padding: on which side the tokens are padded, with holes elsewhere.
-        images: `some` = cameras, one of them absent; `none` = a sample without any image token.
-        empty: no entry of the action mask is real.
-        steps: how many Euler steps.
+        version: "N1.5" or "N1.7".
+        head: arguments of `head_n1_5` or `head_n1_7`.
+        batch: number of samples. Robots are mixed.
+        horizon, tokens: number of steps and of tokens in the batch.
+        padding: the side on which tokens are padded. A hole among the other tokens is padding, too.
+        images: "some" = every sample has image tokens; "none" = one sample has none.
+        empty: True = no entry of the action mask is real.
+        steps: number of Euler steps.
     """
 
     version: str
@@ -50,7 +56,7 @@ class Case:
 
 
 def grid() -> Iterator[Case]:
-    """Every head with every kind of batch; then what concerns one of the two."""
+    """Every configuration of each head with every kind of batch, and one case with an empty action mask."""
     both = [
         {},
         {"vl_layers": 0},
@@ -135,8 +141,10 @@ class Pair:
         )
 
     def differences(self, seed: int) -> dict[str, float]:
-        """How far loss, predictions, gradients and sampled actions are apart at most, next to the largest number of
-        the kind, or to 1."""
+        """The largest difference in loss, predictions, gradients and sampled actions.
+
+        Each is divided by the largest number of its kind, or by 1 if that is larger.
+        """
         answers = []
         handle = self.theirs.action_decoder.register_forward_hook(lambda module, given, out: answers.append(out))
         torch.manual_seed(seed)
@@ -171,12 +179,32 @@ def masking_of(case: Case) -> Masking:
     return GROOT_N1_7 if case.head.get("use_alternate_vl_dit", True) else PLAIN_N1_7
 
 
-def run_grid(dtype: torch.dtype, progress=lambda cases: cases) -> tuple[int, dict[str, float]]:
-    """How many cases, and the worst difference of each quantity."""
+def store(file: Path) -> None:
+    """Runs the grid in both precisions, and writes bounds to `file`.
+
+    A bound is a power of ten that is at least three times the largest difference, so that it also holds on other CPUs.
+    """
+    stored: dict = {"worst": {}}
+    for dtype in (torch.float64, torch.float32):
+        name = str(dtype).removeprefix("torch.")
+        stored["cases"], worst = run_grid(dtype, lambda cases, name=name: progress(cases, name, "case"))
+        stored["worst"][name] = {quantity: 10.0 ** ceil(log10(3 * apart)) for quantity, apart in worst.items()}
+    text = json.dumps(stored, indent=2, sort_keys=True) + "\n"
+    file.write_text(text, encoding="utf-8")
+    print(text, end="")
+
+
+Progress = Callable[[Sequence[Case]], Iterable[Case]]
+
+
+def run_grid(dtype: torch.dtype, progress: Progress = lambda cases: cases) -> tuple[int, dict[str, float]]:
+    """The number of cases, and the largest difference in each quantity. `progress` wraps the cases, for a bar."""
     worst: dict[str, float] = {}
     cases = [*grid()]
     for seed, case in enumerate(progress(cases)):
-        for name, apart in Pair.of(case, seed, dtype).differences(seed).items():
+        with contextlib.redirect_stdout(io.StringIO()):  # the head of N1.5 prints its number of parameters
+            differences = Pair.of(case, seed, dtype).differences(seed)
+        for name, apart in differences.items():
             worst[name] = max(worst.get(name, 0.0), apart)
     return len(cases), worst
 

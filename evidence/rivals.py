@@ -19,6 +19,9 @@ not silent.
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
 
 import torch
@@ -122,11 +125,10 @@ def pytest_torch(folder: Path | None = None) -> dict[str, Callable[[Build, Batch
     folder = FOLDER if folder is None else folder
     if not (folder / "pytest_torch").is_dir():
         return None
-    sys.path.insert(0, str(folder))
-    try:
-        from pytest_torch.invariance import assert_mask_invariant, assert_padding_invariant
-    finally:
-        sys.path.remove(str(folder))
+    spec = PathFinder.find_spec("pytest_torch", [str(folder)])
+    sys.modules[spec.name] = package = module_from_spec(spec)
+    spec.loader.exec_module(package)
+    invariance = import_module("pytest_torch.invariance")
 
     def check(assertion: Callable, **more: int) -> Callable[[Build, Batch], bool]:
         def alarm(build: Build, b: Batch) -> bool:
@@ -135,8 +137,8 @@ def pytest_torch(folder: Path | None = None) -> dict[str, Callable[[Build, Batch
         return alarm
 
     return {
-        "mask invariance": check(assert_mask_invariant),
-        "padding invariance": check(assert_padding_invariant, extra=2),
+        "mask invariance": check(invariance.assert_mask_invariant),
+        "padding invariance": check(invariance.assert_padding_invariant, extra=2),
     }
 
 

@@ -1,7 +1,7 @@
 """Break the library on purpose, one small change at a time, and see whether its tests notice.
 
-    python tools/mutate.py groot_teach/loss.py
-    python tools/mutate.py groot_teach/audit/draws.py --tests tests/test_audit_draws.py tests/test_audit.py
+    python -m tools.mutate groot_teach/loss.py
+    python -m tools.mutate groot_teach/audit/draws.py --tests tests/audit/test_draws.py tests/audit/test_audit.py
 
 A **mutant** is the module with one change: `<` for `<=`, a dropped statement, a `~` less, an axis of a shape that is no
 longer checked. If a test fails, the mutant is killed. If none does, it survives: either a test is missing, or the
@@ -434,13 +434,16 @@ def examine(file: Path, tests: list[str], every: int, progress: Callable) -> dic
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.mutate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("modules", nargs="+", type=Path, metavar="MODULE", help="a Python file of the library")
     parser.add_argument(
         "--tests",
         nargs="+",
         metavar="FILE",
-        help="the tests that should notice (of groot_teach/a/b.py: tests/test_a_b.py; __main__ is test_a_command.py)",
+        help="the tests that should notice (of groot_teach/a/b.py, tests/a/test_b.py; of its `__init__` and "
+        "`__main__`, tests/a/test_a.py and tests/a/test_command.py)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to store every mutant and its end, as JSON")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="make every Nth mutant alone: an estimate")
@@ -457,7 +460,6 @@ def main(arguments: list[str] | None = None) -> int:
 
     tqdm.monitor_interval = 0  # its thread would be there at each fork
     os.chdir(ROOT)
-    sys.path.insert(0, str(ROOT))
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins, nbval above all, take longer to load than most tests
     load_once()
     report, failed = {}, False
@@ -472,10 +474,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def named_tests(file: Path) -> str:
-    """`groot_teach/audit/draws.py` -> `tests/test_audit_draws.py`."""
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    words = ["command" if part == "__main__" else part for part in (parts[1:] or parts) if part != "__init__"]
-    return f"tests/test_{'_'.join(words)}.py"
+    """`groot_teach/audit/draws.py` -> `tests/audit/test_draws.py`: the tests are the same tree again.
+
+    The tests of a package's `__init__` have the name of the package, and those of its `__main__` are `test_command.py`.
+    """
+    *rooms, name = file.relative_to(ROOT).with_suffix("").parts
+    name = {"__init__": rooms[-1], "__main__": "command"}.get(name, name) if rooms else name
+    return "/".join(["tests", *rooms[1:], f"test_{name}.py"])
 
 
 def explain(name: str, found: dict, is_part: bool) -> bool:

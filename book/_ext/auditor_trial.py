@@ -1,4 +1,4 @@
-"""Make the page of the auditor's own trial from `book/zoo.json`, which `tools/run_zoo.py` writes.
+"""Make the page of the auditor's own trial from `book/zoo.json`, which `python -m evidence zoo` writes.
 
 The directive `auditor-trial` takes one word for what to show: `totals`, `mutants` or `heads`.
 """

@@ -1,7 +1,7 @@
 """Make the page of the audits: what `groot_teach.audit` found in LeRobot's policies.
 
-`book/audits.json` is written by `tools/audit_lerobot.py` alone, and holds what the auditor said. The directive `audits`
-takes one word for what to show: `numbers` or `table`. Nothing on the page is typed.
+`book/audits.json` is written by `python -m evidence audits` alone, and holds what the auditor said. The directive
+`audits` takes one word for what to show: `numbers` or `table`. Nothing on the page is typed.
 """
 
 import json

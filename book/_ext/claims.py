@@ -1,8 +1,8 @@
 """Make the page of the note's claims: the table, the verdicts and their counts.
 
 `book/claims.yml` says what is claimed, why the verdict is what it is and where it is shown. `book/claims.json` says
-what our checks found, and is written by `tools/run_claims.py` alone: for a claim that was run, the verdict stands there
-and nowhere else. A claim that could only be read has its verdict in the first file, with the lines that were read.
+what our checks found, and is written by `python -m evidence claims` alone: for a claim that was run, the verdict is
+there and nowhere else. A claim that could only be read has its verdict in the first file, with the lines we read.
 
 The directive `claims` takes one word for what to show: `numbers`, `verdicts` or `table`. A claim that is missing,
 unknown or shown nowhere stops the build and is named.

@@ -5,15 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from groot_teach.chapters.inside.pictures import (
-    GARBLES,
-    OUTPUTS,
-    VERSIONS,
-    garble_padding,
-    garble_panels,
-    moves,
-    toy_policy,
-)
+from groot_teach.chapters.inside.pictures import garble_padding, garble_panels
+from groot_teach.chapters.inside.policy import GARBLES, OUTPUTS, VERSIONS, moves, toy_policy
 from groot_teach.show import explore
 
 SHUT = {

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import auditor_trial
 import pytest
-import run_zoo
 from auditor_trial import CHECKS, RESULTS, load, totals
 from sphinx.application import Sphinx
 
-from evidence import rivals as zoo_rivals
+from evidence import rivals, trial
+from evidence.__main__ import main
 from evidence.zoo import BATCHES, MUTANTS, RIGHT_HEADS, Policy, audit, entries
 from groot_teach.audit import LEAK_OF_STAGE
 
 ROOT = Path(__file__).parents[2]
 STORED = load(ROOT)
-FOREIGN = zoo_rivals.pytest_torch() or {}
-QUICK = {name: check for name, check in zoo_rivals.OURS.items() if name != "loss falls"} | FOREIGN
+FOREIGN = rivals.pytest_torch() or {}
+QUICK = {name: check for name, check in rivals.OURS.items() if name != "loss falls"} | FOREIGN
 
 
 def fresh_rows_are_stored(row: dict, stored: dict) -> bool:
@@ -30,14 +30,14 @@ def fresh_rows_are_stored(row: dict, stored: dict) -> bool:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_is_found_at_its_place_or_missed_with_a_reason(name):
-    row, stored = run_zoo.record_of_mutant(MUTANTS[name], QUICK), STORED["mutants"][name]
+    row, stored = trial.record_of_mutant(MUTANTS[name], QUICK), STORED["mutants"][name]
     assert bool(row["probes"]) != bool(row["missed"])
     assert fresh_rows_are_stored(row, stored), (row, stored)
 
 
 @pytest.mark.parametrize("name", RIGHT_HEADS)
 def test_a_right_head_is_not_accused_or_it_is_known_why(name):
-    row, stored = run_zoo.record_of_head(RIGHT_HEADS[name], QUICK), STORED["heads"][name]
+    row, stored = trial.record_of_head(RIGHT_HEADS[name], QUICK), STORED["heads"][name]
     assert bool(row["alarms"]) == bool(row["alarm"])
     assert row["could not look"] == 0
     assert fresh_rows_are_stored(row, stored), (row, stored)
@@ -48,7 +48,7 @@ def test_watching_the_loss_fall_says_what_is_stored(name):
     """It takes longer than all the others together, so every tenth is trained again."""
     mutant = MUTANTS[name]
     stored = STORED["mutants"][name]["rivals"]["loss falls"]
-    assert zoo_rivals.loss_falls(mutant.build, BATCHES[mutant.batch]) is stored
+    assert rivals.loss_falls(mutant.build, BATCHES[mutant.batch]) is stored
 
 
 @pytest.mark.parametrize("name", ["dropout", "attention dropout"])
@@ -98,7 +98,7 @@ def test_the_batch_is_ragged_in_everything():
 
 
 def test_every_check_of_others_has_a_column_in_every_row():
-    assert [*CHECKS] == [*zoo_rivals.OURS, *zoo_rivals.PYTEST_TORCH["checks"]]
+    assert [*CHECKS] == [*rivals.OURS, *rivals.PYTEST_TORCH["checks"]]
     for rows in (STORED["mutants"], STORED["heads"]):
         assert all([*row["rivals"]] == [*CHECKS] for row in rows.values())
 
@@ -115,7 +115,7 @@ def test_shapes_see_a_number_that_is_not_finite():
         policy.decoder.bias.data[0] = float("nan")
         return policy
 
-    assert zoo_rivals.shapes(build, BATCHES["ragged"])
+    assert rivals.shapes(build, BATCHES["ragged"])
 
 
 def test_watching_the_loss_sees_one_that_does_not_fall():
@@ -123,21 +123,21 @@ def test_watching_the_loss_sees_one_that_does_not_fall():
         def loss(self, error, b):
             return super().loss(error, b) * 0 + 1
 
-    assert zoo_rivals.loss_falls(lambda: Still(BATCHES["ragged"]), BATCHES["ragged"], steps=20)
+    assert rivals.loss_falls(lambda: Still(BATCHES["ragged"]), BATCHES["ragged"], steps=20)
 
 
 def test_without_pytest_torch_its_columns_are_left_as_they_are(tmp_path, monkeypatch, capsys):
     first = next(iter(MUTANTS))
-    assert zoo_rivals.pytest_torch(tmp_path) is None
-    monkeypatch.setattr("zoo.MUTANTS", {first: MUTANTS[first]})
-    monkeypatch.setattr("zoo.RIGHT_HEADS", {})
-    monkeypatch.setattr(zoo_rivals, "OURS", {})
-    monkeypatch.setattr(run_zoo, "STORED", tmp_path / "zoo.json")
-    kept = dict.fromkeys(zoo_rivals.PYTEST_TORCH["checks"], True)
-    run_zoo.STORED.write_text(json.dumps({"mutants": {first: {"rivals": kept}}}))
-    assert run_zoo.main(["--pytest-torch", str(tmp_path)]) == 0
+    assert rivals.pytest_torch(tmp_path) is None
+    monkeypatch.setattr("evidence.zoo.MUTANTS", {first: MUTANTS[first]})
+    monkeypatch.setattr("evidence.zoo.RIGHT_HEADS", {})
+    monkeypatch.setattr(rivals, "OURS", {})
+    file = tmp_path / "zoo.json"
+    kept = dict.fromkeys(rivals.PYTEST_TORCH["checks"], True)
+    file.write_text(json.dumps({"mutants": {first: {"rivals": kept}}}))
+    assert main(["zoo", "--out", str(file), "--pytest-torch", str(tmp_path)]) == 0
     assert "its columns stay as they are stored" in capsys.readouterr().err
-    assert json.loads(run_zoo.STORED.read_text())["mutants"][first]["rivals"] == kept
+    assert json.loads(file.read_text())["mutants"][first]["rivals"] == kept
 
 
 # ---------------------------------------------------------------------------------------------------------- the page

@@ -1,6 +1,6 @@
 """The head's stages and switches: with `STRICT` padding counts for nothing, and each switch shuts one door.
 
-That its numbers are a released head's is tested in `tests/upstream/test_upstream_action_head.py`.
+That its numbers are a released head's is tested in `tests/upstream/test_action_head.py`.
 """
 
 from dataclasses import replace

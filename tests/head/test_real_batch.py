@@ -9,7 +9,7 @@ import pytest
 import torch
 from real_data import gr1_folder
 
-from groot_teach.chapters.inside.pictures import GARBLES, HORIZON, OUTPUTS, PADDED_DIM, moves, toy_policy
+from groot_teach.chapters.inside.policy import GARBLES, HORIZON, OUTPUTS, PADDED_DIM, moves, toy_policy
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 from groot_teach.head.action_head import Observation
 from groot_teach.head.stage_probes import leaks_found

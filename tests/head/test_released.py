@@ -1,6 +1,6 @@
 """`upstream` without upstream: names, sizes and checkpoints, and what is said when they do not fit.
 
-That the numbers are the released heads' is tested in `tests/upstream/test_upstream_action_head.py`.
+That the numbers are the released heads' is tested in `tests/upstream/test_action_head.py`.
 """
 
 import json

@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from mutate import ROOT, mutants, named_tests
+
+from tools.mutate import ROOT, mutants, named_tests
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "mutate.py"
 
@@ -68,9 +69,9 @@ def test_a_signature_checks_one_thing_less_at_a_time(changes):
     ("module", "tests"),
     [
         ("groot_teach/loss.py", "tests/test_loss.py"),
-        ("groot_teach/audit/draws.py", "tests/test_audit_draws.py"),
-        ("groot_teach/audit/__init__.py", "tests/test_audit.py"),
-        ("groot_teach/audit/__main__.py", "tests/test_audit_command.py"),
+        ("groot_teach/audit/draws.py", "tests/audit/test_draws.py"),
+        ("groot_teach/audit/__init__.py", "tests/audit/test_audit.py"),
+        ("groot_teach/audit/__main__.py", "tests/audit/test_command.py"),
     ],
 )
 def test_the_tests_of_a_module_have_its_name_and_are_there(module, tests):
@@ -91,7 +92,7 @@ def test_a_survivor_fails_the_run_until_it_is_explained_and_an_old_reason_fails_
     )
 
     def run() -> tuple[int, str]:
-        command = [sys.executable, "tools/mutate.py", "toy.py", "--out", "report.json"]
+        command = [sys.executable, "-m", "tools.mutate", "toy.py", "--out", "report.json"]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
@@ -104,7 +105,7 @@ def test_a_survivor_fails_the_run_until_it_is_explained_and_an_old_reason_fails_
     assert {one["by"] for one in report["all"] if one["result"] == "killed"} == {"test_signs"}
 
     reasons = [one | {"why": "zero is never asked for"} for one in report["survivors"]]
-    (tmp_path / "tests" / "survivors.json").write_text(json.dumps({"toy.py": reasons}))
+    (tmp_path / "tools" / "survivors.json").write_text(json.dumps({"toy.py": reasons}))
     status, said = run()
     assert (status, said.count("zero is never asked for")) == (0, 2)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from evidence import released_heads as loader
-from evidence.released_heads import DIMS, HORIZON, STATE, TOKENS, WIDTH, Bag, draw
+from evidence.released import missing
+from evidence.released.heads import DIMS, HORIZON, STATE, TOKENS, WIDTH, Bag, draw
 from groot_teach.padding import action_mask_dims_and_steps
 
 REAL_DIMS, REAL_STEPS = [7, 3, 11], [5, 2, 4]
@@ -12,8 +12,8 @@ REAL_DIMS, REAL_STEPS = [7, 3, 11], [5, 2, 4]
 
 @pytest.fixture(autouse=True)
 def upstream_is_installed():
-    """Everywhere but in CI a missing upstream is a skip that says why; `tests/conftest.py` makes it fail there."""
-    if why := loader.missing():
+    """A missing upstream is a skip that says why. In CI `tests/conftest.py` turns every skip into a failure."""
+    if why := missing():
         pytest.skip(why)
 
 
@@ -37,8 +37,10 @@ def action_input(action_mask) -> Bag:
 
 @pytest.fixture
 def backbone_output() -> Bag:
-    """Seven tokens a sample, padded on the left by 0, 2 and 3. In the third sample the padding is seats of absent
-    images, in the second it is not; the first has a hole among its images."""
+    """Seven tokens a sample, padded on the left by 0, 2 and 3, and a hole among the images of the first sample.
+
+    The padding of the third sample is absent images, that of the second is not.
+    """
     real = torch.arange(TOKENS) >= torch.tensor([0, 2, 3])[:, None]
     real[0, 1] = False
     return Bag(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from evidence.conformance import Case, Pair, masking_of, run_grid
-from evidence.released_heads import Bag, head_n1_5, head_n1_7
+from evidence.released.heads import Bag, head_n1_5, head_n1_7
 from groot_teach.head.action_head import ActionHead
 from groot_teach.head.released import (
     config_from_weights,

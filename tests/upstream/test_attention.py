@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from evidence.released_heads import HORIZON, TOKENS, WIDTH, Bag, draw, head_n1_5, head_n1_7
+from evidence.released.heads import HORIZON, TOKENS, WIDTH, Bag, draw, head_n1_5, head_n1_7
 from groot_teach.attention import alternate_masks, cross_attention, may_read_real
 
 

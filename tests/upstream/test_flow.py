@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from evidence.released_heads import DIMS, HORIZON, Bag, head_n1_5, head_n1_7
+from evidence.released.heads import DIMS, HORIZON, Bag, head_n1_5, head_n1_7
 from groot_teach.flow import (
     euler_path,
     flow_time_n1_5,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from evidence.released_heads import DIMS, HORIZON, Bag, head_n1_5, head_n1_7
+from evidence.released.heads import DIMS, HORIZON, Bag, head_n1_5, head_n1_7
 from groot_teach.flow import velocity_target
 from groot_teach.loss import masked_velocity_loss
 

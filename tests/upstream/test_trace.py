@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from evidence.released_heads import Bag, head_n1_5, head_n1_7
+from evidence.released.heads import Bag, head_n1_5, head_n1_7
 from groot_teach.head.trace import readers, trace_masks
 
 TRAINED = {

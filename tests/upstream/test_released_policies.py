@@ -5,16 +5,14 @@ import sys
 import pytest
 import torch
 
-from evidence import policies as other_policies
-from evidence import released_heads as loader
-from evidence.policies import DIMS, EVERY, padded_steps, real_dims
-from evidence.released_heads import OLDER
+from evidence.released import OLDER, missing, policies
+from evidence.released.policies import DIMS, EVERY, padded_steps, real_dims
 
 
 @pytest.fixture(params=EVERY, scope="module")
 def policy(request):
     # The check in `conftest.py` is made for each test, which is later than this.
-    if why := loader.missing():
+    if why := missing():
         pytest.skip(why)
     return EVERY[request.param]()
 
@@ -113,20 +111,20 @@ def test_a_call_leaves_the_batch_and_torchs_settings_as_they_were(policy):
 def test_every_part_of_a_policy_is_code_of_its_release_or_of_torch_and_diffusers_or_a_named_stand_in(policy):
     homes = {type(each).forward.__globals__["__file__"] for each in policy.module.modules()}
     assert any(f"/lerobot-{policy.release}/" in home for home in homes)
-    assert other_policies.__file__ not in homes or policy.alone
+    assert policies.__file__ not in homes or policy.alone
     places = ("torch", "diffusers", f"lerobot-{policy.release}")
-    assert all(any(f"/{place}/" in home for place in places) for home in homes - {other_policies.__file__})
+    assert all(any(f"/{place}/" in home for place in places) for home in homes - {policies.__file__})
 
 
 def test_building_leaves_nothing_among_the_modules_or_the_finders():
     finders = [*sys.meta_path]
-    other_policies.act(), other_policies.act(OLDER)
+    policies.act(), policies.act(OLDER)
     assert not {name.split(".")[0] for name in sys.modules} & {"lerobot", "draccus"}
     assert sys.meta_path == finders
 
 
 def test_what_only_has_a_name_says_so_when_it_is_called():
-    with other_policies.released(OLDER):
+    with policies.released(OLDER):
         import torchvision
 
         with pytest.raises(NotImplementedError, match=r"models\.resnet18 is not installed here, and was called"):

@@ -1,9 +1,7 @@
-"""LeRobot's two GR00T action heads, loaded from the released files and nothing else.
+"""LeRobot's two GR00T action heads, tiny and with random weights.
 
-LeRobot asks for hundreds of MB that a head does not need, and N1.5 and N1.7 are in releases that cannot be installed
-side by side. So `make upstream` puts each into a folder of its own, without dependencies, and here their files are
-imported one by one: packages get a path and no `__init__`, what a head only mentions is replaced by a name, and
-afterwards nothing of it is left in `sys.modules`.
+A head does not need the hundreds of MB that LeRobot asks for. So only the files of the head are imported, one by one:
+the packages above them get a path and no `__init__`, and a name that a head only mentions is replaced.
 
     N1.5   huggingface/lerobot v0.4.4, src/lerobot/policies/groot/action_head/
     N1.7   huggingface/lerobot 0.6.1, src/lerobot/policies/groot/groot_n1_7.py and action_head/
@@ -13,22 +11,20 @@ import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import torch
 from torch import nn
 
-OLDER, NEWER = (Path(sys.prefix) / f"lerobot-{release}" for release in ("0.4.4", "0.6.1"))
-"""Where `make upstream` puts the last release with N1.5, and one with N1.7."""
+from evidence.released import NEWER, OLDER
 
 HORIZON, DIMS, WIDTH, TOKENS, STATE = 5, 11, 20, 7, 13
-"""The sizes of the tiny heads: action steps, padded action dims, width and number of vision-language tokens, state."""
+"""Sizes of the tiny heads: action steps, padded action dims, width and number of vision-language tokens, state dims."""
 
 
 class Bag(dict):
-    """A dict whose entries are attributes too: all that the heads use of transformers' `BatchFeature`."""
+    """A dict whose entries can also be read as attributes. The heads use no more than this of `BatchFeature`."""
 
     def __init__(self, data: dict | None = None, **more):
         super().__init__(data or {}, **more)
@@ -41,27 +37,19 @@ class Bag(dict):
 
 
 def draw(seed: int, *shape: int) -> torch.Tensor:
-    """Normal numbers in float64, the same for the same seed."""
+    """Normal numbers in float64. The same seed gives the same numbers."""
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def missing() -> str | None:
-    """Why upstream cannot be loaded, or None."""
-    for name, folder in (("diffusers", None), ("einops", None), ("lerobot", OLDER), ("lerobot", NEWER)):
-        if PathFinder.find_spec(name, folder and [str(folder)]) is None:
-            return f"{name if folder is None else folder.name} is not installed: run `make upstream`"
-    return None
 
 
 def head_n1_5(vl_layers: int = 1, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> nn.Module:
     """A tiny N1.5 head with random weights, in float64, in eval mode.
 
     Args:
-        vl_layers: of VL self-attention.
-        blocks, vl_blocks: what to change in the configuration of the DiT and of the VL self-attention.
-        changes: what to change elsewhere in the configuration.
+        vl_layers: number of layers of VL self-attention.
+        blocks, vl_blocks: what is changed in the configuration of the DiT and in that of the VL self-attention.
+        changes: what is changed elsewhere in the configuration.
     """
-    with _packages(OLDER):
+    with packages(OLDER):
         module = importlib.import_module("lerobot.policies.groot.action_head.flow_matching_action_head")
         module.BatchFeature = Bag
         config = _config(vl_layers, blocks, vl_blocks, {"action_dim": DIMS, "num_target_vision_tokens": 2} | changes)
@@ -71,7 +59,7 @@ def head_n1_5(vl_layers: int = 1, blocks: dict | None = None, vl_blocks: dict | 
 
 def head_n1_7(vl_layers: int = 0, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> nn.Module:
     """A tiny N1.7 head with random weights, in float64, in eval mode; arguments as of `head_n1_5`."""
-    with _packages(NEWER):
+    with packages(NEWER):
         module = importlib.import_module("lerobot.policies.groot.groot_n1_7")
         module.BatchFeature = Bag
         own = {
@@ -86,7 +74,7 @@ def head_n1_7(vl_layers: int = 0, blocks: dict | None = None, vl_blocks: dict | 
 
 
 def _config(vl_layers: int, blocks: dict | None, vl_blocks: dict | None, changes: dict) -> SimpleNamespace:
-    """What both heads read of their configuration. Heads only look attributes up, so a namespace will do."""
+    """All that the heads read of their configuration. They only look attributes up, so a namespace is enough."""
     config = {
         "hidden_size": 12,
         "input_embedding_dim": 16,
@@ -125,21 +113,24 @@ def _config(vl_layers: int, blocks: dict | None, vl_blocks: dict | None, changes
 
 
 @contextmanager
-def _packages(root: Path) -> Iterator[None]:
-    """While this is open, `lerobot` is the release below `root`."""
+def packages(root: Path) -> Iterator[None]:
+    """Inside this context, `import lerobot...` finds the release below `root`.
+
+    When the context is left, all of it is taken out of `sys.modules`, and what was there before is put back.
+    """
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if name.split(".")[0] == "lerobot"}
     try:
         for name in ("", ".utils", ".policies", ".policies.groot", ".policies.groot.action_head"):
             package = ModuleType(f"lerobot{name}")
             package.__path__ = [str(root.joinpath("lerobot", *name.split(".")))]
             sys.modules[package.__name__] = package
-        _stand_in(
+        stand_in(
             "lerobot.utils.import_utils",
             _transformers_available=False,
             _diffusers_available=True,
             require_package=lambda *names, **more: None,
         )
-        _stand_in(
+        stand_in(
             "lerobot.policies.groot.configuration_groot",
             N1_7_DEFAULT_IMAGE_CROP_SIZE=None,
             N1_7_DEFAULT_IMAGE_TARGET_SIZE=None,
@@ -152,7 +143,8 @@ def _packages(root: Path) -> Iterator[None]:
         sys.modules.update(before)
 
 
-def _stand_in(name: str, **attributes) -> None:
+def stand_in(name: str, **attributes) -> None:
+    """Puts a module that has only these attributes into `sys.modules`."""
     module = ModuleType(name)
     vars(module).update(attributes)
     sys.modules[name] = module

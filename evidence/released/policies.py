@@ -1,12 +1,12 @@
-"""Policies of LeRobot beside GR00T, with tiny random weights: something real to point an auditor at.
+"""Other policies of LeRobot, tiny and with random weights: real code for the auditor to look at.
 
-The files are the released ones, imported one by one as `loader` does for the heads. LeRobot's own packages get a path
-and no `__init__`; of packages that are not installed here only names exist, and whoever calls such a name is told so.
-So what computes is the released code, torch, diffusers and einops. Where a policy begins with a network that only a
-hub has (a vision-language model), `Policy.alone` says what we put in its place.
+The files are the released ones, imported one by one. LeRobot's own packages get a path and no `__init__`. Of packages
+that are not installed here only names exist, and calling such a name is an error that says so. So everything that
+computes is the released code, torch, diffusers or einops. Some policies begin with a network whose weights are only on
+a hub, such as a vision-language model. There `Policy.alone` says what we put in its place.
 
-Each function builds one policy. Every call of `loss` and of `sample` starts from the same seed, so two calls differ
-only by what is in their batch.
+Each function builds one policy. Every call of `loss` and of `sample` starts from the same seed, so that two calls can
+only differ by what is in their batch.
 """
 
 import importlib
@@ -25,13 +25,14 @@ from types import ModuleType, SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from evidence.released_heads import NEWER, OLDER, draw
+from evidence.released import NEWER, OLDER, release_of
+from evidence.released.heads import draw
 
 BATCH, HORIZON, DIMS, PADDED_DIMS, STATE, ENV, WIDTH, TOKENS = 3, 7, 5, 11, 3, 13, 16, 17
-"""Samples; action steps; action dims, and what they are padded to; state; environment; width and number of tokens."""
+"""Samples; action steps; action dims, and to how many they are padded; state; environment; token width; tokens."""
 
 REAL_STEPS, REAL_DIMS, REAL_TOKENS = [7, 2, 5], [5, 2, 3], [17, 11, 13]
-"""What is real of each sample."""
+"""How many steps, dims and tokens of each sample are real."""
 
 SEED = 0
 
@@ -41,21 +42,21 @@ class Policy:
     """A policy, a batch for it, and how to run it.
 
     Attributes:
-        name: as in `book/field_survey.yml`.
-        release: of LeRobot.
-        file: where its loss is, below `lerobot/policies`.
-        module: in the mode in which `loss` is meant, in float64 where its code allows.
+        name: its name in `book/field_survey.yml`.
+        release: the release of LeRobot.
+        file: the file with its loss, below `lerobot/policies`.
+        module: the policy, in the mode in which `loss` is meant to run, and in float64 where its code allows that.
         batch: three samples, padded to one size. Padding holds copies of the last action, or zeros in padded dims.
-        loss: from a batch to a scalar. The batch is left as it was.
-        prediction: the path below `module` of the part whose output the loss compares. "" if the output of `forward`.
-        target: what that output is compared to.
-        draws: what a call of `loss` draws, in this order.
+        loss: from a batch to a scalar. It does not change the batch.
+        prediction: the path below `module` of the part whose output the loss compares. "" = the output of `forward`.
+        target: what that output is compared with.
+        draws: the random numbers that a call of `loss` draws, in this order.
         arrange: from that output to `batch, step, dim`; of VQ-BeT, to `batch, token, step of its chunk, dim`.
-        sample: from a batch to actions; None where that was not made to run.
+        sample: from a batch to actions; None where we did not make the sampler run.
         steps: the entry of `batch` with padded steps (True = padding), if the policy reads one.
         dims: the entry with padded dims or with a mask of them, if it reads one.
         tokens: the same for tokens.
-        alone: what is not the released policy here, "" if the policy is whole.
+        alone: what is not the released policy here; "" = the policy is whole.
     """
 
     name: str
@@ -86,7 +87,7 @@ def real_dims(width: int = PADDED_DIMS) -> Tensor:
 
 
 def real_tokens() -> Tensor:
-    """`batch, token`, bool, True = real; padding stands on the right."""
+    """`batch, token`, bool, True = real; padding is on the right."""
     return torch.arange(TOKENS) < torch.tensor(REAL_TOKENS)[:, None]
 
 
@@ -128,7 +129,7 @@ def act(root: Path = NEWER) -> Policy:
     }
     return Policy(
         name="ACT in LeRobot",
-        release=_release(root),
+        release=release_of(root),
         file="act/modeling_act.py",
         module=policy,
         batch=batch,
@@ -172,7 +173,7 @@ def diffusion(root: Path = NEWER, masked: bool = False) -> Policy:
     }
     return Policy(
         name="Diffusion Policy in LeRobot",
-        release=_release(root),
+        release=release_of(root),
         file="diffusion/modeling_diffusion.py",
         module=policy,
         batch=batch,
@@ -263,7 +264,7 @@ def multi_task_dit(objective: str = "diffusion", masked: bool = False) -> Policy
             do_mask_loss_for_padding=masked,
         )
         kind = module.DiffusionObjective if objective == "diffusion" else module.FlowMatchingObjective
-        with _weights():
+        with seeded_weights():
             network = module.DiffusionTransformer(config, conditioning_dim=ENV)
         process = kind(config, action_dim=DIMS, horizon=HORIZON, do_mask_loss_for_padding=masked)
     parts = _ready(nn.ModuleDict({"noise_predictor": network, "objective": process}))
@@ -430,7 +431,7 @@ def vla_jepa() -> Policy:
             action_noise_s=0.999,
             action_num_timestep_buckets=1000,
         )
-        with _weights():
+        with seeded_weights():
             head = module.VLAJEPAActionHead(config, cross_attention_dim=WIDTH)
     _ready(head)
     batch = {
@@ -490,7 +491,7 @@ def xvla(action_mode: str = "auto") -> Policy:
         )
         vision = SimpleNamespace(vision_config=SimpleNamespace(projection_dim=WIDTH))
         proprio = 20 if action_mode == "ee6d" else STATE
-        with _weights():
+        with seeded_weights():
             model = module.XVLAModel(config, vision, proprio_dim=proprio)
     _ready(model)
     model._get_target_dtype = lambda: torch.float64
@@ -546,7 +547,7 @@ def fastwam() -> Policy:
             "num_layers": 2,
             "fp32_attention": False,
         }
-        with _weights():
+        with seeded_weights():
             experts = {
                 "video": video.WanVideoDiT(in_dim=4, out_dim=4, patch_size=(1, 1, 1), **sizes, seperated_timestep=True),
                 "action": module.ActionDiT(action_dim=DIMS, **sizes),
@@ -595,7 +596,7 @@ def fastwam() -> Policy:
 
 
 def molmoact2() -> Policy:
-    """MolmoAct2's flow matching, with a language model that gives the keys and values which it is given."""
+    """MolmoAct2's flow matching. In place of its language model, given tokens are the keys and the values."""
     with released(NEWER):
         hf = importlib.import_module("lerobot.policies.molmoact2.molmoact2_hf_model.modeling_molmoact2")
         module = importlib.import_module("lerobot.policies.molmoact2.modeling_molmoact2")
@@ -616,7 +617,7 @@ def molmoact2() -> Policy:
             rope=True,
             causal_attn=False,
         )
-        with _weights():
+        with seeded_weights():
             expert = hf.ActionExpert(sizes, llm_dim=WIDTH, llm_kv_dim=WIDTH, llm_num_layers=2)
         config = SimpleNamespace(
             num_flow_timesteps=1,
@@ -667,7 +668,7 @@ def molmoact2() -> Policy:
 
 
 def lingbot_va() -> Policy:
-    """LingBot-VA: its network and its two losses, for given video latents and text. In bfloat16, which it asks for.
+    """LingBot-VA's network and its two losses, for given video latents and text, in bfloat16, which its code requires.
 
     On a CPU torch's flex attention has no gradients, so neither have the weights here; the prediction may be given one.
     """
@@ -730,11 +731,11 @@ def lingbot_va() -> Policy:
 
 
 def wall_x() -> Policy:
-    """Wall-X's action head alone: its input goes to its output with no network between, so no step reads another."""
+    """Wall-X's action head alone. There is no network between its input and its output, so no step reads another."""
     with released(NEWER):
         module = importlib.import_module("lerobot.policies.wall_x.modeling_wall_x")
         config = SimpleNamespace(dof_config={"arm": PADDED_DIMS}, agent_pos_config={"arm": STATE}, hidden_size=WIDTH)
-        with _weights():
+        with seeded_weights():
             head = _ready(module.ActionHead(config), torch.float32)
     batch = {
         "action": torch.where(real_dims()[:, None], actions(dims=PADDED_DIMS), 0.0),
@@ -784,12 +785,12 @@ EVERY = {
     "LingBot-VA": lingbot_va,
     "Wall-X": wall_x,
 }
-"""Every policy that is built here, by a name for the ids of tests."""
+"""Every policy that is built here, by name."""
 
 
 # ---------------------------------------------------------------------------------------------------------- stand-ins
 class _FlatCamera(nn.Module):
-    """In place of a ResNet: the pixels of the image."""
+    """Replaces a ResNet: its features are the pixels of the image."""
 
     def __init__(self, config):
         super().__init__()
@@ -800,7 +801,7 @@ class _FlatCamera(nn.Module):
 
 
 class _Evo1Tokens(nn.Module):
-    """In place of InternVL3: the tokens and the mask that it was given."""
+    """Replaces InternVL3: it returns the tokens and the mask that were set."""
 
     def __init__(self, **_):
         super().__init__()
@@ -812,7 +813,7 @@ class _Evo1Tokens(nn.Module):
 
 
 class _GivenLatents(nn.Module):
-    """In place of the video VAE: a frame and its first four channels of a 2 by 2 picture."""
+    """Replaces the video VAE: each frame becomes a 2 by 2 picture, with its first channel repeated as a fourth one."""
 
     temporal_downsample_factor = 4
 
@@ -822,7 +823,7 @@ class _GivenLatents(nn.Module):
 
 
 def _attention_without_compiler(module: ModuleType) -> None:
-    """LingBot-VA compiles torch's flex attention; here the same functions run as they are. Nor has it T5 to ask for."""
+    """Runs LingBot-VA's flex attention without compiling it, and skips its check that the package with T5 is there."""
     module.require_package = lambda *names, **more: None
     flex = importlib.import_module("torch.nn.attention.flex_attention")
     attention = sys.modules[module.WanTransformer3DModel.__module__].FlexAttnFunc
@@ -833,7 +834,7 @@ def _attention_without_compiler(module: ModuleType) -> None:
 
 
 class _GivenKeysAndValues(nn.Module):
-    """In place of MolmoAct2's language model: at every layer, the tokens are the keys and the values."""
+    """Replaces MolmoAct2's language model: in every layer, the given tokens are the keys and the values."""
 
     def __init__(self, expert: nn.Module):
         super().__init__()
@@ -863,7 +864,10 @@ def _policy(
     before: Callable[[ModuleType], None] | None = None,
     **sizes,
 ) -> nn.Module:
-    """A whole policy with a configuration of its own class, after `before` was shown its module."""
+    """Builds a whole policy with a configuration of its own class.
+
+    `stand_ins` replace classes in its files, and `before` may change its module first.
+    """
     with released(root):
         module = importlib.import_module(f"lerobot.policies.{folder}.modeling_{folder}")
         for path, stand_in in (stand_ins or {}).items():
@@ -874,12 +878,12 @@ def _policy(
         if before:
             before(module)
         config = _config(folder, name, inputs, **sizes)
-        with _weights():
+        with seeded_weights():
             return _ready(getattr(module, f"{name}Policy")(config))
 
 
 def _config(folder: str, name: str, inputs: dict | None = None, **sizes):
-    """The released configuration class, filled in; to be called while `released` is open."""
+    """The configuration of a policy, of its released class. To be called inside `released`."""
     types = importlib.import_module("lerobot.configs.types")
     module = importlib.import_module(f"lerobot.policies.{folder}.configuration_{folder}")
     inputs = inputs or {"observation.state": ("STATE", (STATE,)), "observation.environment_state": ("ENV", (ENV,))}
@@ -891,7 +895,7 @@ def _config(folder: str, name: str, inputs: dict | None = None, **sizes):
 
 
 def _ready(module: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
-    """In one dtype, in eval mode, and with no weights that are all zero: such a layer would hide what reaches it."""
+    """Sets dtype and eval mode, and draws weights that are all zero: such a layer would hide what reaches it."""
     module.to(dtype).eval()
     generator = torch.Generator().manual_seed(SEED)
     with torch.no_grad():
@@ -901,29 +905,26 @@ def _ready(module: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
     return module
 
 
-def _release(root: Path) -> str:
-    return root.name.removeprefix("lerobot-")
-
-
 @contextmanager
-def _weights() -> Iterator[None]:
-    """Random weights of one seed, whatever was drawn before; and what was drawn goes on as if nothing were."""
+def seeded_weights() -> Iterator[None]:
+    """Inside this context random numbers start from one seed. Afterwards the global generator is as it was before."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         yield
 
 
 def _seeded(run: Callable[[dict], Tensor], dtype: torch.dtype = torch.float64) -> Callable[[dict], Tensor]:
-    """The same, from one seed at each call, on a copy of the dict: several policies change their batch.
+    """The same function, but each call starts from the same seed and gets a copy of the dict.
 
-    Several also make tensors without saying of which type: meanwhile `dtype` is torch's default.
+    The copy is needed since several policies change their batch. Several also make tensors without naming a dtype, so
+    `dtype` is torch's default during the call.
     """
 
     def seeded(batch: dict) -> Tensor:
         before = torch.get_default_dtype()
         torch.set_default_dtype(dtype)
         try:
-            with _weights():
+            with seeded_weights():
                 return run(dict(batch))
         finally:
             torch.set_default_dtype(before)
@@ -932,7 +933,7 @@ def _seeded(run: Callable[[dict], Tensor], dtype: torch.dtype = torch.float64) -
 
 
 def _float32(batch: dict) -> dict:
-    """The same batch, for code that computes some of its numbers in float32 whatever it is given."""
+    """The same batch in float32, for code that computes some of its numbers in float32 whatever it is given."""
     return {
         key: value.float() if torch.is_tensor(value) and value.is_floating_point() else value
         for key, value in batch.items()
@@ -941,12 +942,12 @@ def _float32(batch: dict) -> dict:
 
 # ------------------------------------------------------------------------------------------------------------ loading
 ABSENT = ("accelerate", "datasets", "draccus", "peft", "torchvision", "transformers")
-"""Packages of which the files mention names that nothing here calls."""
+"""Packages that are not installed here. The files mention names of them that nothing here calls."""
 
 
 @contextmanager
 def released(root: Path) -> Iterator[None]:
-    """While this is open, `lerobot` is the release below `root`, and what is absent has names."""
+    """Inside this context, `import lerobot...` finds the release below `root`, and absent packages have names."""
     ours = ("lerobot", *ABSENT)
     before = {name: sys.modules.pop(name) for name in [*sys.modules] if name.split(".")[0] in ours}
     finder = _Files(root)
@@ -962,7 +963,7 @@ def released(root: Path) -> Iterator[None]:
 
 
 class Unreachable(type):
-    """The class of names that stand for absent things: they can be mentioned and inherited from, never called."""
+    """The type of a name from an absent package: it can be mentioned and inherited from, and calling it is an error."""
 
     def __call__(cls, *args, **more):
         raise NotImplementedError(f"{cls.__module__}.{cls.__name__} is not installed here, and was called")
@@ -981,7 +982,7 @@ def _named(name: str, module: str) -> type:
 
 
 class Registered:
-    """In place of transformers' base classes: they enter a list while a file is imported."""
+    """Replaces the base classes of transformers, which register a class in a list while a file is imported."""
 
     @classmethod
     def register_for_auto_class(cls, *_):
@@ -995,11 +996,11 @@ AT_IMPORT = {
     ("transformers.utils", "can_return_tuple"): lambda function: function,
     ("transformers.modeling_rope_utils", "dynamic_rope_update"): lambda function: function,
 }
-"""What files call while they are imported: a logger, lists of classes, and decorators of code that is not run here."""
+"""What the files call while they are imported: a logger, lists of classes, and decorators of code that never runs."""
 
 
 class ChoiceRegistry:
-    """All that the configurations use of draccus: a decorator, for names on a command line."""
+    """All that the configurations use of draccus: a decorator that registers names for a command line."""
 
     @classmethod
     def register_subclass(cls, name: str, **_):
@@ -1007,7 +1008,7 @@ class ChoiceRegistry:
 
 
 class _Files(MetaPathFinder, Loader):
-    """Finds LeRobot's files below a root, and stand-ins for the rest."""
+    """Finds LeRobot's files below a root, and stand-ins for everything that is absent."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -1036,7 +1037,7 @@ class _Files(MetaPathFinder, Loader):
 
 
 def _only_mentioned(name: str) -> bool:
-    """Files of LeRobot around a policy: data sets, processors, presets of optimizers, the settings of a run."""
+    """True for the files of LeRobot around a policy: data sets, processors, optimizers, the settings of a run."""
     return name == "lerobot.configs.train" or name.split(".")[:2] in [
         ["lerobot", part] for part in ("datasets", "optim", "processor")
     ]

@@ -1,20 +1,12 @@
-"""The note's claims, each as an experiment that can be run: those about the note's own program, on our head.
+"""The note's claims about its own program, each as an experiment on our head."""
 
-A check builds a small world, measures, and says a verdict out of what it measured. Its arguments are the world; their
-defaults are the note's. `claim` also takes one other world in which the verdict comes out differently, so that nobody
-has to believe that a check can fail. The checks on LeRobot's released code are in `upstream/claim_checks_upstream.py`.
-
-`tools/run_claims.py` stores what all of them say, for the page; the tests run them again. The words of the verdicts are
-defined in `book/_ext/claims.py`.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from groot_teach.chapters.inside.pictures import (
+from evidence.claims.check import Found, apart, claim, percent
+from groot_teach.chapters.inside.policy import (
     HORIZON,
     PADDED_DIM,
     Policy,
@@ -29,63 +21,6 @@ from groot_teach.loss import group_velocity_losses
 from groot_teach.masks import GROOT_N1_5, Masking, with_switches
 from groot_teach.padding import VLBatch, collate_chunks
 from groot_teach.recordings import chunk_at, toy_episode
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a check says: one word, and the figures that it comes from, rounded, by their names."""
-
-    verdict: str
-    figures: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Check:
-    """A check, and a world in which it says something else.
-
-    Attributes:
-        run: the check; called without arguments, it looks at the note's world.
-        otherwise: the other world, in words that follow "with".
-        world: the same, as arguments of `run`.
-    """
-
-    run: Callable[..., Found]
-    otherwise: str
-    world: dict
-
-    def record(self) -> dict:
-        """What the check says in both worlds, in the form of `book/claims.json`."""
-        found, other = self.run(), self.run(**self.world)
-        return {
-            "check": self.run.__name__,
-            "verdict": found.verdict,
-            "figures": found.figures,
-            "otherwise": {"with": self.otherwise, "verdict": other.verdict},
-        }
-
-
-CHECKS: dict[int, Check] = {}
-
-
-def claim(number: int, otherwise: str, **world) -> Callable:
-    """Makes the function below the check of this claim."""
-
-    def register(run: Callable[..., Found]) -> Callable[..., Found]:
-        assert number not in CHECKS, f"claim {number} has two checks"
-        CHECKS[number] = Check(run, otherwise, world)
-        return run
-
-    return register
-
-
-def percent(part: float | Tensor) -> str:
-    return f"{100 * float(part):.1f}%" if part else "0"
-
-
-def apart(one: Tensor, other: Tensor) -> float:
-    """How far `one` is from `other`, as a part of `other`'s size. 0 only if they are the same to the last bit."""
-    return ((one - other).norm() / other.norm()).item()
-
 
 # ------------------------------------------------------------------------------------------------ the note's program
 

@@ -1,6 +1,6 @@
-"""The note's claims about GR00T itself, run on LeRobot's released code: its two heads, and the step that packs a batch.
+"""The note's claims about GR00T itself, each as an experiment on the code that LeRobot released.
 
-As in `claim_checks`, a check's defaults are the note's world, and `claim` names another one with another verdict.
+That code is the two action heads, and the step that packs a batch.
 """
 
 from dataclasses import dataclass, replace
@@ -9,21 +9,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from evidence.claims import (
-    ARM_AND_CLAW,
-    BOTH_CLOSED,
-    ONE_OF_32,
-    Found,
-    apart,
-    claim,
-    note_policy,
-    percent,
-    with_masking,
-)
+from evidence.claims.check import Found, apart, claim, percent
+from evidence.claims.our_head import ARM_AND_CLAW, BOTH_CLOSED, ONE_OF_32, note_policy, with_masking
 from evidence.conformance import Case, Pair
-from evidence.pack_step import pack
-from evidence.released_heads import DIMS, NEWER, OLDER, Bag, draw, head_n1_5, head_n1_7
-from groot_teach.chapters.inside.pictures import toy_policy
+from evidence.released import NEWER, OLDER
+from evidence.released.heads import DIMS, Bag, draw, head_n1_5, head_n1_7
+from evidence.released.pack_step import pack
+from groot_teach.chapters.inside.policy import toy_policy
 from groot_teach.head.stage_probes import leaks_found
 from groot_teach.head.trace import Use, readers, trace_masks
 from groot_teach.masks import GROOT_N1_5, STRICT, Masking, with_switches

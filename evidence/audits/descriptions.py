@@ -1,31 +1,23 @@
-"""What the auditor is told about each of LeRobot's policies, and what the book keeps of its answer.
+"""What the auditor is told about each of LeRobot's policies.
 
 For each policy one function calls `audit_masks`: what runs, what is real, and where the prediction comes out. These
-functions are meant to be copied; how many lines each takes is counted and kept beside its answer.
+functions are meant to be copied. How many lines each takes is counted and kept beside its answer.
 
-Some policies draw a weight for each sample or step and multiply the loss by it. There the weights are set to 1 first,
-or an error of 1 in every entry would have no loss to expect.
-
-`tools/audit_lerobot.py` writes the answers to `book/audits.json`, and `test_audits.py` asks for them again.
+Some policies draw a weight for each sample or step and multiply the loss by it. There we set the weights to 1 first.
+Otherwise the auditor could not know which loss to expect when every entry is off by 1.
 """
 
-import contextlib
-import inspect
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, scaled_dot_product_attention
 
-from evidence import released_heads as loader
-from evidence.policies import EVERY, Policy, _weights
-from evidence.released_heads import Bag, draw, head_n1_5, head_n1_7
+from evidence.released.heads import DIMS, HORIZON, STATE, TOKENS, WIDTH, Bag, draw, head_n1_5, head_n1_7
+from evidence.released.policies import EVERY, Policy, seeded_weights
 from groot_teach.audit import MaskReport, Padding, audit_masks
 from groot_teach.audit.heads import audit_lerobot_head
-from groot_teach.audit.report import COLUMNS, Look
 
 SIZE = "a chunk has the policy's number of steps and cannot be cut"
 WHOLE = "the sampler needs the network that is not here"
@@ -37,7 +29,7 @@ NO_INPUT = "actions are no input of the network"
 NO_GRADIENT = "actions are noised without gradients"
 SPREAD = "the times of a batch are spread evenly over its samples"
 
-# --------------------------------------------------------------------------------------------- what the auditor is told
+# ------------------------------------------------------------------------------------------------- one function each
 
 
 def act(policy: Policy) -> MaskReport:
@@ -164,8 +156,8 @@ def wall_x(policy: Policy) -> MaskReport:
 
 def groot_n1_5() -> MaskReport:
     steps, dims, vl, action = groot_batch()
-    mask = dims[:, None].expand(3, loader.HORIZON, -1)
-    with _weights():
+    mask = dims[:, None].expand(3, HORIZON, -1)
+    with seeded_weights():
         head = head_n1_5()
     return audit_lerobot_head(head, vl, Bag(action, action_mask=mask), step_mask=steps)
 
@@ -173,7 +165,7 @@ def groot_n1_5() -> MaskReport:
 def groot_n1_7() -> MaskReport:
     steps, dims, vl, action = groot_batch()
     mask = dims[:, None] & steps[..., None]
-    with _weights():
+    with seeded_weights():
         head = head_n1_7(vl_layers=1)
     return audit_lerobot_head(head, vl, Bag(action, action_mask=mask.double()))
 
@@ -182,9 +174,10 @@ def groot_n1_7() -> MaskReport:
 
 
 def attend_densely(policy: Policy) -> None:
-    """Flex attention runs on a CPU through torch's compiler, into which the auditor cannot listen.
+    """Replaces flex attention by torch's plain attention with the same mask, written out.
 
-    In its place stands torch's plain attention with the same mask, written out; it has gradients too.
+    On a CPU flex attention runs through torch's compiler, and there the auditor cannot listen. Plain attention also has
+    gradients.
     """
 
     def plain(query: Tensor, key: Tensor, value: Tensor, block_mask, **_) -> Tensor:
@@ -198,14 +191,14 @@ def attend_densely(policy: Policy) -> None:
 
 
 def lay_out(policy: Policy, there: Callable, back: Callable) -> None:
-    """Brings the prediction to `batch, step, dim` and back, so that the auditor can listen between, at `laid`."""
+    """Brings the prediction into the layout `batch, step, dim` and back; in between the auditor listens, at `laid`."""
     laid = policy.module.laid = nn.Identity()
     part = policy.module.get_submodule(policy.prediction)
     part.register_forward_hook(lambda module, given, said: back(laid(there(said)), said))
 
 
 def folded(chunks: Tensor) -> Tensor:
-    """From VQ-BeT's tokens, each a chunk of 3 steps, to steps: the mean of what up to three tokens say of a step."""
+    """From VQ-BeT's tokens, each a chunk of 3 steps, to steps: the mean of the up to three predictions of each step."""
 
     def spread(values: Tensor) -> Tensor:
         return sum(pad(values[:, :, place], (0, 0, place, 2 - place)) for place in range(3))
@@ -215,7 +208,7 @@ def folded(chunks: Tensor) -> Tensor:
 
 
 def unfolded(steps: Tensor) -> dict[str, Tensor]:
-    """And back."""
+    """The way back: from steps to VQ-BeT's tokens, each a chunk of 3 steps."""
     return {"predicted_action": steps.unfold(1, 3, 1).transpose(2, 3).flatten(2)}
 
 
@@ -223,35 +216,35 @@ def groot_batch() -> tuple[Tensor, Tensor, Bag, Bag]:
     """Real steps and real dims, the tokens, and the actions of three robots, as LeRobot's GR00T heads take them."""
     steps, dims, tokens = (
         torch.arange(size) < torch.tensor(real)[:, None]
-        for size, real in ((loader.HORIZON, [5, 2, 4]), (loader.DIMS, [7, 3, 11]), (loader.TOKENS, [7, 4, 6]))
+        for size, real in ((HORIZON, [5, 2, 4]), (DIMS, [7, 3, 11]), (TOKENS, [7, 4, 6]))
     )
-    images = torch.zeros(3, loader.TOKENS, dtype=torch.bool)
+    images = torch.zeros(3, TOKENS, dtype=torch.bool)
     images[:, 4:6] = True
     vl = Bag(
-        backbone_features=draw(3, 3, loader.TOKENS, loader.WIDTH),
+        backbone_features=draw(3, 3, TOKENS, WIDTH),
         backbone_attention_mask=tokens.flip(1),
         image_mask=images,
     )
     action = Bag(
-        action=torch.where(dims[:, None], draw(1, 3, loader.HORIZON, loader.DIMS), 0.0),
-        state=draw(2, 3, 1, loader.STATE),
+        action=torch.where(dims[:, None], draw(1, 3, HORIZON, DIMS), 0.0),
+        state=draw(2, 3, 1, STATE),
         embodiment_id=torch.tensor([0, 2, 1]),
     )
     return steps, dims, vl, action
 
 
-# -------------------------------------------------------------------------------------- what is kept
+# ---------------------------------------------------------------------------------------- all of them
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Something that is audited.
+    """A policy that is audited.
 
     Attributes:
         row: its row in `book/field_survey.yml`.
         audit: the function that describes it to the auditor, and returns the report.
-        make: builds what `audit` is called with; None = it builds its own.
-        note: what a reader of its report has to know.
+        make: builds the policy with which `audit` is called; None = `audit` takes no argument and builds its own.
+        note: what a reader of the report has to know.
     """
 
     row: str
@@ -260,7 +253,6 @@ class Subject:
     note: str = ""
 
 
-HEAD = "the action head alone: given tokens stand for the vision-language model"
 WEIGHTS = "The weights of its loss are set to 1."
 AUDIT_OF = {
     "ACT": (act, ""),
@@ -279,7 +271,7 @@ AUDIT_OF = {
 
 
 def subjects() -> dict[str, Subject]:
-    """Everything that is audited, by a name that says the release where there are two."""
+    """Everything that is audited, by name. The name says the release where a policy is audited in two releases."""
     found = {
         "GR00T N1.5 head": Subject("GR00T N1.5 in LeRobot", groot_n1_5),
         "GR00T N1.7 head": Subject("GR00T N1.7 in LeRobot", groot_n1_7),
@@ -289,68 +281,3 @@ def subjects() -> dict[str, Subject]:
         row = next(start for start in AUDIT_OF if name.startswith(start)) + " in LeRobot"
         found[name] = Subject(row, audit, make, note)
     return found
-
-
-def record(subject: Subject) -> dict:
-    """What is kept of one audit. Sizes have three digits; they differ a little from CPU to CPU."""
-    with contextlib.redirect_stdout(io.StringIO()):  # heads print their number of parameters
-        policy = subject.make() if subject.make else None
-        report = subject.audit(policy) if policy else subject.audit()
-    older = subject.audit is groot_n1_5
-    columns = [column for column in COLUMNS if any(column in look.axis.split(" and ") for look in report.looks)]
-    return {
-        "row": subject.row,
-        "release": policy.release if policy else loader.OLDER.name[8:] if older else loader.NEWER.name[8:],
-        "alone": policy.alone if policy else HEAD,
-        "note": subject.note,
-        "lines": lines_of(subject.audit),
-        "lines of helpers": lines_of_helpers(subject.audit),
-        "clean": report.is_clean,
-        "cells": {stage: {axis: cell_of(report, stage, axis) for axis in columns} for stage in report.stages},
-        "findings": [
-            {
-                "stage": found.stage,
-                "axis": found.axis,
-                "kind": found.kind,
-                "size": rounded(found.size),
-                "probes": list(found.probes),
-                **({"intended": found.intended} if found.intended else {}),
-            }
-            for found in report.findings
-        ],
-        "not looked at": [
-            {"stage": look.stage, "axis": look.axis, "probe": look.probe, "why": why_not(report, look)}
-            for look in report.looks
-            if look.size is None
-        ],
-    }
-
-
-def cell_of(report: MaskReport, stage: str, axis: str) -> str:
-    """`0`, `?`, `found`, `intended`, or nothing."""
-    cell = report.cell(stage, axis)
-    if cell in ("-", "0?"):  # "-": nobody looked, which is excused; "0?": one of several probes could not
-        return "?" if cell == "-" else "0"
-    return cell if cell in ("", "0", "?") else "intended" if cell.endswith("*") else "found"
-
-
-def rounded(size: float) -> float | None:
-    return float(f"{size:.3g}") if isfinite(size) else None
-
-
-def why_not(report: MaskReport, look: Look) -> str:
-    """Why nobody could look: as the description excuses it, or as the auditor says."""
-    names = (f"{look.stage}, {look.axis}", look.stage, look.probe)
-    return next((report.excused[name] for name in names if name in report.excused), look.why)
-
-
-def lines_of(function: Callable) -> int:
-    """Lines of a function, without its name, its docstring and empty lines."""
-    body = inspect.getsource(function).replace(f'"""{function.__doc__}"""', "")
-    return sum(bool(line.strip()) for line in body.splitlines()[1:])
-
-
-def lines_of_helpers(audit: Callable) -> int:
-    """Lines of what a description calls, beyond the auditor: for a layout of its own, for example."""
-    helpers = (attend_densely, folded, lay_out, unfolded)
-    return sum(lines_of(helper) for helper in helpers if f"{helper.__name__}(" in inspect.getsource(audit))

@@ -1,9 +1,10 @@
-"""LeRobot's own packing step of N1.5: where actions are padded and the masks are made.
+"""LeRobot's packing step of N1.5, in which actions are padded and the masks are made.
 
     lerobot 0.4.4, src/lerobot/policies/groot/processor_groot.py, `GrootPackInputsStep`
 
-Its file also holds the tokenizer's step and the pipelines around both, which ask for much that is not here. So what
-the file only mentions is replaced by a name, as `loader` does for the heads; the step itself is the released code.
+The file of this step also holds the step of the tokenizer and the pipelines around both, which need packages that are
+not installed here. So names that the file only mentions are replaced, as `heads` does; the step itself is the released
+code.
 """
 
 import importlib
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
-from evidence import released_heads as loader
-from evidence.released_heads import OLDER, Bag
+from evidence.released import OLDER
+from evidence.released.heads import Bag, packages, stand_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +23,7 @@ class Packed:
 
     Attributes:
         action: `batch, 16, 32`.
-        action_mask: the same, bool, True = real, says the step.
+        action_mask: the same shape, bool, True = the step calls this entry real.
         language: the instruction that goes on to the tokenizer.
     """
 
@@ -33,7 +34,7 @@ class Packed:
 
 def pack(action: torch.Tensor, task: list[str]) -> Packed:
     """Packs actions (batch, step, dim) and one instruction a sample. Nothing is normalised."""
-    with loader._packages(OLDER):
+    with packages(OLDER):
         _stand_in_for_pipelines()
         module = importlib.import_module("lerobot.policies.groot.processor_groot")
         key = module.TransitionKey
@@ -44,13 +45,14 @@ def pack(action: torch.Tensor, task: list[str]) -> Packed:
 
 
 def _stand_in_for_pipelines() -> None:
+    """Gives a name to everything that the file mentions and the step does not use."""
     names = "AddBatchDimensionProcessorStep DeviceProcessorStep RenameObservationsProcessorStep PolicyAction"
     registry = Bag(register=lambda name: lambda step: step)
     for package in ("lerobot.configs", "lerobot.processor"):
-        loader._stand_in(package)
+        stand_in(package)
         sys.modules[package].__path__ = [str(OLDER.joinpath(*package.split(".")))]
     processor = sys.modules["lerobot.processor"]
     vars(processor).update(dict.fromkeys(names.split(), object))
     vars(processor).update(PolicyProcessorPipeline=dict, ProcessorStep=object, ProcessorStepRegistry=registry)
-    loader._stand_in("lerobot.processor.converters", policy_action_to_transition=None, transition_to_policy_action=None)
+    stand_in("lerobot.processor.converters", policy_action_to_transition=None, transition_to_policy_action=None)
     vars(sys.modules["lerobot.policies.groot.configuration_groot"]).update(GrootConfig=object)

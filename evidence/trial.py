@@ -1,21 +1,15 @@
-"""Run the auditor's own trial, and store what came of it.
+"""The auditor's own trial: what it says of each policy of `zoo`, and which of the checks of `rivals` raise an alarm.
 
-Writes book/zoo.json: for each mutant of tests/zoo.py whether the audit found it at its place and by which probes, and
-which of the other checks of tests/zoo_rivals.py raised an alarm; the same for policies that are right. The page
-book/auditor_trial.md is made from it. `make test` runs the trial again and fails if anything else comes of it.
-
-pytest-torch is no part of this project. To run its two columns again, put it into a folder of its own:
-pip install --no-deps --target FOLDER pytest-torch==1.1.1. Without it the columns are kept as they are stored.
+pytest-torch is not a part of this project. To run its two columns again, put it into a folder of its own:
+pip install --no-deps --target FOLDER pytest-torch==1.1.1. Without it these columns are kept as they are stored.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-STORED = ROOT / "book" / "zoo.json"
+from evidence.progress import progress
 
 Checks = Mapping[str, Callable]
 
@@ -48,31 +42,31 @@ def record_of_head(head, checks: Checks) -> dict:
     }
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pytest-torch", type=Path, metavar="FOLDER", help="where it is, if not in the environment")
-    given = parser.parse_args(arguments)
-    from tqdm.auto import tqdm
+def store(file: Path, pytest_torch_folder: Path | None = None) -> None:
+    """Runs the trial and writes what came of it to `file`.
 
+    Args:
+        file: where it is written. Without pytest-torch, its columns are kept as they are there.
+        pytest_torch_folder: where pytest-torch is; None = where `make upstream` puts it.
+    """
     from evidence.rivals import OURS, PYTEST_TORCH, pytest_torch
     from evidence.zoo import MUTANTS, RIGHT_HEADS
 
-    foreign = pytest_torch(given.pytest_torch)
-    before = json.loads(STORED.read_text(encoding="utf-8")) if STORED.exists() else {}
+    foreign = pytest_torch(pytest_torch_folder)
+    before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if foreign is None:
         print("pytest-torch is not there: its columns stay as they are stored", file=sys.stderr)
     found: dict = {"pytest-torch": PYTEST_TORCH}
     kinds = (("mutants", MUTANTS, record_of_mutant), ("heads", RIGHT_HEADS, record_of_head))
     for kind, animals, record in kinds:
         found[kind] = {}
-        for name, animal in tqdm(animals.items(), desc=kind, unit="audit"):
+        for name, animal in progress(animals.items(), kind, "audit"):
             row = found[kind][name] = record(animal, OURS | (foreign or {}))
             if foreign is None:
                 kept = before.get(kind, {}).get(name, {}).get("rivals", {})
                 row["rivals"] |= {check: kept[check] for check in PYTEST_TORCH["checks"] if check in kept}
-    STORED.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(summary(found))
-    return 0
 
 
 def summary(found: Mapping) -> str:
@@ -84,7 +78,3 @@ def summary(found: Mapping) -> str:
         caught, alarms = (sum(row["rivals"].get(check, False) for row in rows) for rows in (mutants, heads))
         lines.append(f"{check:20} {caught:>3} of {len(mutants)} mutants, {alarms} false alarms on {len(heads)} heads")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

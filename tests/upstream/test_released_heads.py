@@ -1,12 +1,13 @@
-"""What the loader gives is the released files, and it leaves nothing behind."""
+"""A released head is made of the released files alone, and loading it leaves nothing behind."""
 
 import sys
 from types import ModuleType
 
 import pytest
 
-from evidence import released_heads as loader
-from evidence.released_heads import NEWER, OLDER, head_n1_5, head_n1_7
+from evidence import released
+from evidence.released import NEWER, OLDER, heads, missing
+from evidence.released.heads import head_n1_5, head_n1_7
 
 
 def of_lerobot() -> dict[str, ModuleType]:
@@ -32,16 +33,16 @@ def test_nothing_of_upstream_stays_among_the_modules():
     assert of_lerobot() == before
 
 
-def test_a_lerobot_that_somebody_imported_is_put_back(monkeypatch):
-    somebodys = ModuleType("lerobot")
-    monkeypatch.setitem(sys.modules, "lerobot", somebodys)
-    monkeypatch.setattr(loader, "OLDER", OLDER.parent / "nowhere")
+def test_a_lerobot_that_was_imported_before_is_put_back(monkeypatch):
+    imported_before = ModuleType("lerobot")
+    monkeypatch.setitem(sys.modules, "lerobot", imported_before)
+    monkeypatch.setattr(heads, "OLDER", OLDER.parent / "nowhere")
     with pytest.raises(ModuleNotFoundError):
         head_n1_5()
-    assert of_lerobot() == {"lerobot": somebodys}
+    assert of_lerobot() == {"lerobot": imported_before}
 
 
 def test_what_is_missing_is_named_with_the_command_that_installs_it(monkeypatch, tmp_path):
-    assert loader.missing() is None
-    monkeypatch.setattr(loader, "NEWER", tmp_path / NEWER.name)
-    assert loader.missing() == "lerobot-0.6.1 is not installed: run `make upstream`"
+    assert missing() is None
+    monkeypatch.setattr(released, "NEWER", tmp_path / NEWER.name)
+    assert missing() == "lerobot-0.6.1 is not installed: run `make upstream`"
