@@ -5,7 +5,8 @@ import torch
 from torch.nn.functional import linear, pad, scaled_dot_product_attention
 
 from groot_teach.attention import may_read_real
-from groot_teach.exercises import chapter_5, check
+from groot_teach.chapters import check
+from groot_teach.exercises import chapter_5
 from groot_teach.head.action_head import EmbodimentLinear
 from groot_teach.masks import from_int_mask
 
@@ -52,23 +53,23 @@ def moved_by_sums(before, after, mask):
 @pytest.mark.parametrize(
     ("exercise_id", "answer"),
     [
-        ("5.1", sdpa_mask_by_loop),
-        ("5.1", lambda m, h, q: m.bool()[:, None, None].expand(-1, h, q, -1)),
-        ("5.1", lambda m, h, q: torch.stack([may_read_real(from_int_mask(m), q)] * h, dim=1)),
-        ("5.1", lambda m, h, q: torch.ones(len(m), h, q, 1, dtype=torch.bool) & (m > 0)[:, None, None]),
-        ("5.2", sequence_mask_by_loop),
-        ("5.2", lambda m, n: pad(m, (n, 0), value=True)),
-        ("5.2", lambda m, n: torch.hstack([m.new_ones(len(m), n), m])),
-        ("5.3", first_layer_by_loop),
-        ("5.3", lambda x, m, w, b: linear(x.masked_fill(~m, 0), w.T, b)),
-        ("5.3", lambda x, m, w, b: torch.einsum("btd,do->bto", torch.where(m, x, 0), w).add(b)),
-        ("5.4", per_robot_by_loop),
-        ("5.4", per_robot_by_one_hot),
-        ("5.4", lambda x, w, b, r: torch.bmm(x, w[r]) + b[r][:, None]),
-        ("5.4", lambda x, w, b, r: torch.baddbmm(b[r, None], x, w.index_select(0, r))),
-        ("5.5", moved_by_loop),
-        ("5.5", moved_by_sums),
-        ("5.5", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2)) / (b * m).norm(dim=(1, 2))),
+        ("inside.1", sdpa_mask_by_loop),
+        ("inside.1", lambda m, h, q: m.bool()[:, None, None].expand(-1, h, q, -1)),
+        ("inside.1", lambda m, h, q: torch.stack([may_read_real(from_int_mask(m), q)] * h, dim=1)),
+        ("inside.1", lambda m, h, q: torch.ones(len(m), h, q, 1, dtype=torch.bool) & (m > 0)[:, None, None]),
+        ("inside.2", sequence_mask_by_loop),
+        ("inside.2", lambda m, n: pad(m, (n, 0), value=True)),
+        ("inside.2", lambda m, n: torch.hstack([m.new_ones(len(m), n), m])),
+        ("inside.3", first_layer_by_loop),
+        ("inside.3", lambda x, m, w, b: linear(x.masked_fill(~m, 0), w.T, b)),
+        ("inside.3", lambda x, m, w, b: torch.einsum("btd,do->bto", torch.where(m, x, 0), w).add(b)),
+        ("inside.4", per_robot_by_loop),
+        ("inside.4", per_robot_by_one_hot),
+        ("inside.4", lambda x, w, b, r: torch.bmm(x, w[r]) + b[r][:, None]),
+        ("inside.4", lambda x, w, b, r: torch.baddbmm(b[r, None], x, w.index_select(0, r))),
+        ("inside.5", moved_by_loop),
+        ("inside.5", moved_by_sums),
+        ("inside.5", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2)) / (b * m).norm(dim=(1, 2))),
     ],
 )
 def test_a_right_answer_passes_however_it_is_written(exercise_id, answer):
@@ -78,34 +79,42 @@ def test_a_right_answer_passes_however_it_is_written(exercise_id, answer):
 @pytest.mark.parametrize(
     ("exercise_id", "name", "answer"),
     [
-        ("5.1", "a float of ones and zeros", lambda m, h, q: sdpa_mask_by_loop(m, h, q).float()),
-        ("5.1", "the integers are handed on", lambda m, h, q: m[:, None, None].expand(-1, h, q, -1)),
-        ("5.1", "True = padding", lambda m, h, q: ~sdpa_mask_by_loop(m, h, q)),
-        ("5.1", "everything may be read", lambda m, h, q: sdpa_mask_by_loop(torch.ones_like(m), h, q)),
-        ("5.2", "the state is hidden", lambda m, n: pad(m, (n, 0))),
-        ("5.2", "the state stands last", lambda m, n: pad(m, (0, n), value=True)),
-        ("5.2", "padded steps are tokens like any other", lambda m, n: sequence_mask_by_loop(m | ~m, n)),
-        ("5.2", "action_is_pad, not step_mask", lambda m, n: sequence_mask_by_loop(~m, n)),
-        ("5.3", "padding arrives as noise", lambda x, m, w, b: linear(x, w.T, b)),
-        ("5.3", "multiplied by the mask", lambda x, m, w, b: linear(x * m.double(), w.T, b)),
-        ("5.3", "the bias is masked too", lambda x, m, w, b: first_layer_by_loop(x, m, w, b) * m.any(-1)[..., None]),
-        ("5.4", "the first robot speaks for all", lambda x, w, b, r: per_robot_by_loop(x, w, b, r[:1].expand(len(x)))),
+        ("inside.1", "a float of ones and zeros", lambda m, h, q: sdpa_mask_by_loop(m, h, q).float()),
+        ("inside.1", "the integers are handed on", lambda m, h, q: m[:, None, None].expand(-1, h, q, -1)),
+        ("inside.1", "True = padding", lambda m, h, q: ~sdpa_mask_by_loop(m, h, q)),
+        ("inside.1", "everything may be read", lambda m, h, q: sdpa_mask_by_loop(torch.ones_like(m), h, q)),
+        ("inside.2", "the state is hidden", lambda m, n: pad(m, (n, 0))),
+        ("inside.2", "the state stands last", lambda m, n: pad(m, (0, n), value=True)),
+        ("inside.2", "padded steps are tokens like any other", lambda m, n: sequence_mask_by_loop(m | ~m, n)),
+        ("inside.2", "action_is_pad, not step_mask", lambda m, n: sequence_mask_by_loop(~m, n)),
+        ("inside.3", "padding arrives as noise", lambda x, m, w, b: linear(x, w.T, b)),
+        ("inside.3", "multiplied by the mask", lambda x, m, w, b: linear(x * m.double(), w.T, b)),
         (
-            "5.4",
+            "inside.3",
+            "the bias is masked too",
+            lambda x, m, w, b: first_layer_by_loop(x, m, w, b) * m.any(-1)[..., None],
+        ),
+        (
+            "inside.4",
+            "the first robot speaks for all",
+            lambda x, w, b, r: per_robot_by_loop(x, w, b, r[:1].expand(len(x))),
+        ),
+        (
+            "inside.4",
             "the place in the batch is taken for the robot",
             lambda x, w, b, r: per_robot_by_loop(x, w, b, torch.arange(len(x))),
         ),
-        ("5.4", "the bias of robot 0", lambda x, w, b, r: per_robot_by_loop(x, w, b[:1].expand_as(b), r)),
-        ("5.4", "no bias", lambda x, w, b, r: torch.bmm(x, w[r])),
-        ("5.5", "padding is counted too", lambda b, a, m: moved_by_sums(b, a, m | ~m)),
+        ("inside.4", "the bias of robot 0", lambda x, w, b, r: per_robot_by_loop(x, w, b[:1].expand_as(b), r)),
+        ("inside.4", "no bias", lambda x, w, b, r: torch.bmm(x, w[r])),
+        ("inside.5", "padding is counted too", lambda b, a, m: moved_by_sums(b, a, m | ~m)),
         (
-            "5.5",
+            "inside.5",
             "the whole batch in one number",
             lambda b, a, m: ((a - b)[m].norm() / b[m].norm()).expand(len(b)),
         ),
-        ("5.5", "not as a part of its size", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2))),
+        ("inside.5", "not as a part of its size", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2))),
         (
-            "5.5",
+            "inside.5",
             "only the size of the change of size",
             lambda b, a, m: ((a * m).norm(dim=(1, 2)) / (b * m).norm(dim=(1, 2)) - 1).abs(),
         ),
@@ -113,41 +122,41 @@ def test_a_right_answer_passes_however_it_is_written(exercise_id, answer):
 )
 def test_a_mistake_is_called_by_name_however_it_is_written(exercise_id, name, answer):
     verdict = check(exercise_id, answer)
-    assert (verdict.status, verdict.misconception) == ("wrong", name)
+    assert (verdict.status, verdict.mistake) == ("wrong", name)
 
 
 @pytest.mark.parametrize(
     ("exercise_id", "answer"),
     [
-        ("5.1", lambda m, h, q: sdpa_mask_by_loop(m, h, q).double()),
-        ("5.1", lambda m, h, q: sdpa_mask_by_loop(m, h, q)[:, :1, :1]),
-        ("5.1", lambda m, h, q: sdpa_mask_by_loop(m[:1].expand_as(m), h, q)),
-        ("5.1", lambda m, h, q: sdpa_mask_by_loop(m.flip(1), h, q)),
-        ("5.1", lambda m, h, q: sdpa_mask_by_loop(m.sort(dim=1).values, h, q)),
-        ("5.2", lambda m, n: sequence_mask_by_loop(m[:1].expand_as(m), n)),
-        ("5.2", lambda m, n: sequence_mask_by_loop(m.flip(1), n)),
-        ("5.2", lambda m, n: sequence_mask_by_loop(m.sort(dim=1, descending=True).values, n)),
-        ("5.2", lambda m, n: sequence_mask_by_loop(m & False, n)),
-        ("5.2", lambda m, n: sequence_mask_by_loop(m, n).long()),
-        ("5.3", lambda x, m, w, b: first_layer_by_loop(x, ~m, w, b)),
-        ("5.3", lambda x, m, w, b: torch.where(m.any(-1, keepdim=True), x.nan_to_num(), 0.0) @ w + b),
-        ("5.3", lambda x, m, w, b: torch.where(m.any(1, keepdim=True), x.nan_to_num(), 0.0) @ w + b),
-        ("5.3", lambda x, m, w, b: torch.where(m.all(-1, keepdim=True), x.nan_to_num(), 0.0) @ w + b),
-        ("5.3", lambda x, m, w, b: first_layer_by_loop(x, m[:1].expand_as(m), w, b)),
-        ("5.3", lambda x, m, w, b: first_layer_by_loop(x, m, w, 0 * b)),
-        ("5.4", lambda x, w, b, r: per_robot_by_loop(x, w, b, r.sort().values)),
-        ("5.4", lambda x, w, b, r: per_robot_by_loop(x, w, b, r.flip(0))),
-        ("5.4", lambda x, w, b, r: per_robot_by_loop(x, w[:1].expand_as(w), b, r)),
-        ("5.4", lambda x, w, b, r: torch.bmm(x, w[r]) + b[: len(x), None]),
-        ("5.4", lambda x, w, b, r: torch.bmm(x, w[r]) + b[r[0]]),
-        ("5.5", lambda b, a, m: moved_by_sums(b, a, ~m)),
-        ("5.5", lambda b, a, m: moved_by_sums(b, a, m) ** 2),
-        ("5.5", lambda b, a, m: moved_by_sums(b, a, m[:1].expand_as(m))),
-        ("5.5", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2)) / (a * m).norm(dim=(1, 2))),
-        ("5.5", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2)) / b.norm(dim=(1, 2))),
-        ("5.5", lambda b, a, m: ((a - b) * m).abs().sum((1, 2)) / (b * m).abs().sum((1, 2))),
-        ("5.5", lambda b, a, m: ((a - b) * m).abs().amax((1, 2)) / (b * m).abs().amax((1, 2))),
-        ("5.5", lambda b, a, m: torch.zeros(len(b), dtype=b.dtype)),
+        ("inside.1", lambda m, h, q: sdpa_mask_by_loop(m, h, q).double()),
+        ("inside.1", lambda m, h, q: sdpa_mask_by_loop(m, h, q)[:, :1, :1]),
+        ("inside.1", lambda m, h, q: sdpa_mask_by_loop(m[:1].expand_as(m), h, q)),
+        ("inside.1", lambda m, h, q: sdpa_mask_by_loop(m.flip(1), h, q)),
+        ("inside.1", lambda m, h, q: sdpa_mask_by_loop(m.sort(dim=1).values, h, q)),
+        ("inside.2", lambda m, n: sequence_mask_by_loop(m[:1].expand_as(m), n)),
+        ("inside.2", lambda m, n: sequence_mask_by_loop(m.flip(1), n)),
+        ("inside.2", lambda m, n: sequence_mask_by_loop(m.sort(dim=1, descending=True).values, n)),
+        ("inside.2", lambda m, n: sequence_mask_by_loop(m & False, n)),
+        ("inside.2", lambda m, n: sequence_mask_by_loop(m, n).long()),
+        ("inside.3", lambda x, m, w, b: first_layer_by_loop(x, ~m, w, b)),
+        ("inside.3", lambda x, m, w, b: torch.where(m.any(-1, keepdim=True), x.nan_to_num(), 0.0) @ w + b),
+        ("inside.3", lambda x, m, w, b: torch.where(m.any(1, keepdim=True), x.nan_to_num(), 0.0) @ w + b),
+        ("inside.3", lambda x, m, w, b: torch.where(m.all(-1, keepdim=True), x.nan_to_num(), 0.0) @ w + b),
+        ("inside.3", lambda x, m, w, b: first_layer_by_loop(x, m[:1].expand_as(m), w, b)),
+        ("inside.3", lambda x, m, w, b: first_layer_by_loop(x, m, w, 0 * b)),
+        ("inside.4", lambda x, w, b, r: per_robot_by_loop(x, w, b, r.sort().values)),
+        ("inside.4", lambda x, w, b, r: per_robot_by_loop(x, w, b, r.flip(0))),
+        ("inside.4", lambda x, w, b, r: per_robot_by_loop(x, w[:1].expand_as(w), b, r)),
+        ("inside.4", lambda x, w, b, r: torch.bmm(x, w[r]) + b[: len(x), None]),
+        ("inside.4", lambda x, w, b, r: torch.bmm(x, w[r]) + b[r[0]]),
+        ("inside.5", lambda b, a, m: moved_by_sums(b, a, ~m)),
+        ("inside.5", lambda b, a, m: moved_by_sums(b, a, m) ** 2),
+        ("inside.5", lambda b, a, m: moved_by_sums(b, a, m[:1].expand_as(m))),
+        ("inside.5", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2)) / (a * m).norm(dim=(1, 2))),
+        ("inside.5", lambda b, a, m: ((a - b) * m).norm(dim=(1, 2)) / b.norm(dim=(1, 2))),
+        ("inside.5", lambda b, a, m: ((a - b) * m).abs().sum((1, 2)) / (b * m).abs().sum((1, 2))),
+        ("inside.5", lambda b, a, m: ((a - b) * m).abs().amax((1, 2)) / (b * m).abs().amax((1, 2))),
+        ("inside.5", lambda b, a, m: torch.zeros(len(b), dtype=b.dtype)),
     ],
 )
 def test_another_wrong_answer_does_not_pass(exercise_id, answer):
@@ -161,7 +170,7 @@ def test_masking_behind_the_layer_is_named_as_most_people_write_it():
         token = linear(x.nan_to_num(), weight.T, bias)
         return token * mask.any(dim=-1)[..., None]
 
-    assert check("5.3", behind).misconception == "masked behind the layer"
+    assert check("inside.3", behind).mistake == "masked behind the layer"
 
 
 def test_the_references_are_the_librarys_own_layers_and_what_torch_needs():

@@ -976,9 +976,9 @@ SAMPLE_NARROW = Exercise(
         "network, the function `velocity`: `velocity(noisy_actions, t)` is shown all padded_dim dims, with `t` a "
         "float64 tensor of shape (batch), and answers for the first `action_dim` dims only (an int; the robot's dims "
         "come first here). Start at `noise` (batch, action_horizon, padded_dim; float64) and flow time 0, and take "
-        "`steps` Euler steps (an int) to 1, as in 2.4. At every step, the padded dims that you show must hold **what "
-        "training showed there at that `t`**, for this `noise` and an action of 0. Return the robot's actions (batch, "
-        "action_horizon, action_dim; float64)."
+        "`steps` Euler steps (an int) to 1, as in velocity.4. At every step, the padded dims that you show must hold "
+        "**what training showed there at that `t`**, for this `noise` and an action of 0. Return the robot's actions "
+        "(batch, action_horizon, action_dim; float64)."
     ),
     minutes=9,
     difficulty=3,

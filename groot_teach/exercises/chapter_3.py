@@ -80,6 +80,7 @@ def _mean_of_step_means(squared, action_mask):
 
 LOSS_OF_EACH_SAMPLE = Exercise(
     id="3.1",
+    unaffected_by=("axes 1 and 2 of all arguments are swapped",),
     title="A loss for each sample",
     task=(
         "Before the loss of a batch becomes one number, look at its samples. `velocity_pred` and `velocity_target` "
@@ -535,6 +536,7 @@ def _steps_counted(squared_error, action_mask):
 
 SHARES_OF_SAMPLES = Exercise(
     id="3.4",
+    unaffected_by=("axes 1 and 2 of all arguments are swapped",),
     title="Entries or samples",
     task=(
         "Several robots in one batch: whose errors does the loss consist of? `squared_error` (batch, action_horizon, "
@@ -990,6 +992,7 @@ def _masked(reduce):
 
 LOSS_OF_EACH_DIM = Exercise(
     id="3.7",
+    unaffected_by=("axes 0 and 1 of all arguments are swapped",),
     title="A loss for each dim, where torch will not help",
     task=(
         "Which joint is learned worst? `velocity_pred` and `velocity_target` (batch, action_horizon, action_dim; "

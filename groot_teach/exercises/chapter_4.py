@@ -342,6 +342,7 @@ def _attention_mask_cases():
 
 ATTENTION_MASK = Exercise(
     id="4.4",
+    unaffected_by=("axes 1 and 2 of `additive_mask` are swapped",),
     title="Let an additive mask in",
     task=(
         "A library hands you its mask in the form that is added to scores: `additive_mask` (batch, 1, 1, key_len; "
@@ -709,7 +710,7 @@ READ_OR_ZERO = Exercise(
                 "Your empty rows are right, and the others are too small: you took the softmax over hidden keys as "
                 "well, and what is left of the weights does not sum to 1."
             ),
-            source="as in 4.1, https://github.com/huggingface/transformers/issues/542",
+            source="as in attention.1, https://github.com/huggingface/transformers/issues/542",
         ),
         Misconception(
             name="nobody reads anything",
@@ -724,7 +725,7 @@ READ_OR_ZERO = Exercise(
         ),
     ),
     hints=(
-        "Ordinary rows first, as in 4.1. What do the empty ones hold then?",
+        "Ordinary rows first, as in attention.1. What do the empty ones hold then?",
         "`attention_mask.any(dim=-1, keepdim=True)` knows which queries may read something.",
         "`torch.where` chooses between your weights and 0, before they meet the values.",
     ),

@@ -358,6 +358,7 @@ def _moved_cases():
 
 MOVED = Exercise(
     id="5.5",
+    unaffected_by=("axes 1 and 2 of all arguments are swapped",),
     title="Did anything real move?",
     task=(
         "A head has answered twice, `before` and `after` somebody wrote other numbers into the padding (both batch, "

@@ -242,6 +242,7 @@ def _unless_empty(count, answer):
 
 LOCAL_LOSSES = Exercise(
     id="6.3",
+    unaffected_by=("axes 0 and 1 of `count` are swapped",),
     title="What each process calls backward on",
     task=(
         "Training runs in several processes, and each cuts its share of the batch into micro-batches. `error_sum` and "

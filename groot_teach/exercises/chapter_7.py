@@ -578,6 +578,7 @@ def _sorted_by(counts, broken, action_mask):
 
 READ_GRADIENT = Exercise(
     id="7.4",
+    unaffected_by=("axes 1 and 2 of all arguments are swapped",),
     title="What the gradient says",
     task=(
         "`gradient` (batch, action_horizon, padded_dim; float64) is how the loss of each entry's prediction changes "
@@ -926,6 +927,7 @@ def _somewhere(dim_mask, step_mask, token_mask):
 
 CAN_SHOW = Exercise(
     id="7.6",
+    unaffected_by=("axes 0 and 1 of `step_mask` are swapped",),
     title="Could this batch show it?",
     task=(
         "A probe sees a bug only in a batch in which the bug does something. `dim_mask` (batch, padded_dim), "

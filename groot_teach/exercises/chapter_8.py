@@ -231,6 +231,11 @@ def _loss_by(answer):
 
 LOSS_OF = Exercise(
     id="8.2",
+    unaffected_by=(
+        "axes 0 and 1 of `velocity_pred` are swapped",
+        "axes 0 and 2 of `velocity_pred` are swapped",
+        "axes 1 and 2 of `velocity_pred` are swapped",
+    ),
     title="The loss of any prediction",
     task=(
         "A policy has predicted `velocity_pred` (batch, action_horizon, padded_dim). To audit its loss, other "
