@@ -8,7 +8,6 @@ import copy
 import itertools
 from pathlib import Path
 
-import mutate
 import nbformat
 import pytest
 import torch
@@ -17,6 +16,7 @@ from groot_teach.chapters import OLD_IDS, TOPICS, chapter, hints, progress, solu
 from groot_teach.show.exercises import grade
 from groot_teach.show.exercises.compare import difference
 from groot_teach.show.exercises.universal import candidates
+from tools import mutate
 
 EXERCISES = [exercise for topic in TOPICS for exercise in chapter(topic).exercises]
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.id)

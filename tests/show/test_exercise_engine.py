@@ -100,7 +100,7 @@ def test_a_mistake_without_words_is_an_error():
             return numbers
 
 
-def test_a_bug_of_the_catalogue_becomes_a_mistake_by_an_adapter():
+def test_a_bug_of_the_catalogue_becomes_a_mistake_by_an_adapter_or_by_an_answer():
     class Bug:
         name, message, source = "no mask", "The mask is not used.", "https://github.com/c/d/pull/7"
 
@@ -111,9 +111,15 @@ def test_a_bug_of_the_catalogue_becomes_a_mistake_by_an_adapter():
     mine = one_exercise()
     mine.mistakes.clear()
     mine.made_by(Bug(), by=lambda bug: lambda numbers, real_mask: bug.wrong({"numbers": numbers}))
-    verdict = grade(mine, lambda numbers, real_mask: numbers)
-    assert verdict.mistake == "no mask"
-    assert verdict.message == "The mask is not used.\n\nSource: https://github.com/c/d/pull/7."
+
+    @mine.mistake(Bug())
+    def _(numbers, real_mask):
+        return 2 * numbers
+
+    for wrong in (1, 2):
+        verdict = grade(mine, lambda numbers, real_mask, wrong=wrong: wrong * numbers)
+        assert verdict.mistake == "no mask"
+        assert verdict.message == "The mask is not used.\n\nSource: https://github.com/c/d/pull/7."
 
 
 # ------------------------------------------------------------------------------------------------------ the verdicts

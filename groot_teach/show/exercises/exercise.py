@@ -1,19 +1,26 @@
 '''What an exercise is: a reference function, the cases that it is called with, and the mistakes that people make.
 
-@exercise("padding.1", minutes=4, difficulty=1, cases=count_real_cases, hints=("...", "..."), lesson="...")
-def count_real(action_is_pad, action_dim):
-    """Count the real entries
+    @exercise("padding.1", minutes=4, difficulty=1, cases=count_real_cases, hints=("...", "..."), lesson="...")
+    def count_real(action_is_pad, action_dim):
+        """Count the real entries
 
-    The task, for the reader: shapes, and what True means.
-    """
-    return (~action_is_pad).sum(dim=1) * action_dim
+        The task, for the reader: shapes, and what True means.
+        """
+        return (~action_is_pad).sum(dim=1) * action_dim
 
-@count_real.mistake("the padding is counted", source="https://...")
-def _(action_is_pad, action_dim):
-    """You counted where `action_is_pad` is True, and there True means padding."""
-    return action_is_pad.sum(dim=1) * action_dim
 
-count_real.made_by(bugs.counts_steps, by=adapter)    the same for records of the catalogue `groot_teach.bugs`
+    @count_real.mistake("the padding is counted", source="https://...")
+    def _(action_is_pad, action_dim):
+        """You counted where `action_is_pad` is True, and there True means padding."""
+        return action_is_pad.sum(dim=1) * action_dim
+
+
+    @count_real.mistake(bugs.copies_count)
+    def _(action_is_pad, action_dim):
+        return action_is_pad.shape[1] * action_dim
+
+The last one has its name, message and source from the catalogue `groot_teach.bugs`. Where the wrong part of a record
+fits, it is the answer too: `loss_of_each_sample.made_by(bugs.no_mask, bugs.counts_steps, by=adapter)`.
 '''
 
 import ast
@@ -109,11 +116,22 @@ class Exercise:
         """The code of the reference, without its decorator and docstring."""
         return source_without_docstring(self.reference)
 
-    def mistake(self, name: str, *, source: str = "our own") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Adds the decorated function as a known mistake. Its docstring is the message."""
+    def mistake(
+        self, which: str | Bug, *, source: str = "our own"
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Adds the decorated function as a known mistake.
+
+        Args:
+            which: the name of the mistake; the docstring of the function is then its message. Or a record of
+                `groot_teach.bugs`, which has a name, a message and a source.
+            source: where the mistake was made, if `which` is a name.
+        """
 
         def add(answer: Callable[..., Any]) -> Callable[..., Any]:
-            self.mistakes.append(Mistake(name, answer, _paragraphs(answer), source))
+            if isinstance(which, str):
+                self.mistakes.append(Mistake(which, answer, _paragraphs(answer), source))
+            else:
+                self.mistakes.append(Mistake(which.name, answer, which.message, which.source))
             return answer
 
         return add
