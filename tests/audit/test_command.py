@@ -1,5 +1,6 @@
 """The command `python -m groot_teach.audit`, as a shell runs it."""
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -41,16 +42,20 @@ number = 3
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    (tmp_path / "mine_to_audit.py").write_text(MINE, encoding="utf-8")
+    """A folder with a module to audit. The command, which runs in this process, finds the module among those loaded."""
+    file = tmp_path / "mine_to_audit.py"
+    file.write_text(MINE, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, file.stem, module)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    sys.modules.pop("mine_to_audit", None)
+    return tmp_path
 
 
 def test_it_runs_in_a_shell_finds_a_module_in_the_folder_and_ends_with_1_if_something_leaks(mine):
-    here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    tests = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests / "support")])}
     run = subprocess.run(
         [sys.executable, "-m", "groot_teach.audit", "mine_to_audit:ajar"],
         capture_output=True,
