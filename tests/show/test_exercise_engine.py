@@ -46,11 +46,12 @@ def one_exercise() -> Exercise:
         zero = 0.0  # where nothing is real
         return torch.where(real_mask, numbers, zero)
 
-    @keep_real.mistake("padding is kept", source="https://github.com/a/b/issues/19")
+    @keep_real.mistake("padding is kept")
     def _(numbers, real_mask):
         """You kept all.
         Look at the mask.
-        """
+        Source: a thread,
+        https://github.com/a/b/issues/19"""
         return numbers.clone()
 
     @keep_real.mistake("poisoned")
@@ -89,7 +90,7 @@ def test_the_docstring_is_the_title_and_the_task_and_the_solution_is_the_code_wi
     assert torch.equal(KEEP(*KEEP.cases()[0]), KEEP.reference(*KEEP.cases()[0]))
     first, second = KEEP.mistakes
     assert (first.name, first.message) == ("padding is kept", "You kept all. Look at the mask.")
-    assert (first.source, second.source) == ("https://github.com/a/b/issues/19", "our own")
+    assert (first.source, second.source) == ("a thread, https://github.com/a/b/issues/19", "our own")
 
 
 def test_a_mistake_without_words_is_an_error():

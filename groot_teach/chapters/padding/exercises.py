@@ -51,25 +51,21 @@ def _(action_is_pad, action_dim):
     return action_is_pad.shape[1] * action_dim
 
 
-@count_real.mistake(
-    "steps are counted, not entries",
-    source="huggingface/lerobot, a fix whose `mask.sum()` counted steps while its loss summed steps and dims, "
-    "https://github.com/huggingface/lerobot/pull/3377",
-)
+@count_real.mistake("steps are counted, not entries")
 def _(action_is_pad, action_dim):
     """You counted the real steps, and each of them holds `action_dim` entries. Dividing a sum over entries by a number
-    of steps gives a loss `action_dim` times too large: a different factor for each robot."""
+    of steps gives a loss `action_dim` times too large: a different factor for each robot.
+    Source: huggingface/lerobot, a fix whose `mask.sum()` counted steps while its loss summed steps and dims,
+    https://github.com/huggingface/lerobot/pull/3377"""
     return (~action_is_pad).sum(dim=1)
 
 
-@count_real.mistake(
-    "every robot is as wide as the widest",
-    source="openpi's loss averages over all 32 dims, padded ones included, "
-    "https://github.com/Physical-Intelligence/openpi/pull/871",
-)
+@count_real.mistake("every robot is as wide as the widest")
 def _(action_is_pad, action_dim):
     """You gave every robot the width of the widest one, so padded dims are counted. Look at the narrowest robot: it
-    cannot have more entries than its own dims times its own steps."""
+    cannot have more entries than its own dims times its own steps.
+    Source: openpi's loss averages over all 32 dims, padded ones included,
+    https://github.com/Physical-Intelligence/openpi/pull/871"""
     return (~action_is_pad).sum(dim=1) * action_dim.max()
 
 
@@ -109,14 +105,12 @@ def _(dim_mask, action_is_pad):
     return dim_mask[:, None, :].repeat(1, action_is_pad.shape[1], 1)
 
 
-@action_mask.mistake(
-    "padded dims count as real",
-    source="SmolVLA's slice `losses[:, :, :max_action_dim]` removed no dim, "
-    "https://github.com/huggingface/lerobot/pull/3133",
-)
+@action_mask.mistake("padded dims count as real")
 def _(dim_mask, action_is_pad):
     """Your mask hides the filled-in steps, and leaves every padded dim in. Look at a recorded step of a narrow robot:
-    only the dims in its `dim_mask` are real."""
+    only the dims in its `dim_mask` are real.
+    Source: SmolVLA's slice `losses[:, :, :max_action_dim]` removed no dim,
+    https://github.com/huggingface/lerobot/pull/3133"""
     return (~action_is_pad)[:, :, None].repeat(1, 1, dim_mask.shape[1])
 
 
@@ -162,14 +156,12 @@ def backbone_attention_mask(prompt_len, key_len):
     return torch.arange(key_len) >= padding[:, None]
 
 
-@backbone_attention_mask.mistake(
-    "padded on the right",
-    source="the other convention, openpi and LeRobot's pi0; GR00T's side is set in huggingface/lerobot v0.4.4, "
-    'processor_groot.py 211 (`padding_side = "left"`)',
-)
+@backbone_attention_mask.mistake("padded on the right")
 def _(prompt_len, key_len):
     """You put the padding after the prompt, as openpi does. GR00T puts it before: the last column of your mask should
-    be True in every row."""
+    be True in every row.
+    Source: the other convention, openpi and LeRobot's pi0; GR00T's side is set in huggingface/lerobot v0.4.4,
+    processor_groot.py 211 (`padding_side = "left"`)"""
     return torch.arange(key_len) < prompt_len[:, None]
 
 
@@ -218,26 +210,22 @@ def may_be_read(camera_is_present, tokens_per_camera, token_mask):
     return torch.cat([image_tokens, token_mask == 1], dim=1)
 
 
-@may_be_read.mistake(
-    "padded words may be read",
-    source="the same mask without a `~`: LeRobot's X-VLA hands its transformer ones, huggingface/lerobot at 7427f318, "
-    "modeling_xvla.py 186-193",
-)
+@may_be_read.mistake("padded words may be read")
 def _(camera_is_present, tokens_per_camera, token_mask):
     """In your mask every word may be read, padding included. Look at the first word of the first prompt: the
     tokenizer's mask is 0 there. If you wrote `~token_mask`, that is the cause: of integers, `~1` is -2 and `~0` is -1,
-    and as a bool either is True."""
+    and as a bool either is True.
+    Source: the same mask without a `~`: LeRobot's X-VLA hands its transformer ones, huggingface/lerobot at 7427f318,
+    modeling_xvla.py 186-193"""
     return may_be_read(camera_is_present, tokens_per_camera, torch.ones_like(token_mask))
 
 
-@may_be_read.mistake(
-    "the words are upside down",
-    source="harvardnlp/annotated-transformer, a mask read upside down, "
-    "https://github.com/harvardnlp/annotated-transformer/issues/19",
-)
+@may_be_read.mistake("the words are upside down")
 def _(camera_is_present, tokens_per_camera, token_mask):
     """The cameras are right, and of the words you let the padding be read. In `token_mask` 1 is a real word and 0 is
-    padding: `== 1`, not `== 0`."""
+    padding: `== 1`, not `== 0`.
+    Source: harvardnlp/annotated-transformer, a mask read upside down,
+    https://github.com/harvardnlp/annotated-transformer/issues/19"""
     return may_be_read(camera_is_present, tokens_per_camera, 1 - token_mask)
 
 
@@ -291,25 +279,21 @@ def chunk_at(episode, start, action_horizon):
     return episode[wanted.clamp(max=last)], wanted > last
 
 
-@chunk_at.mistake(
-    "filled with zeros",
-    source="the other convention, NVIDIA/Isaac-GR00T at 4e62473d, processing_gr00t_n1d6.py 322-332",
-)
+@chunk_at.mistake("filled with zeros")
 def _(episode, start, action_horizon):
     """You filled the missing steps with zeros, as GR00T N1.6 and N1.7 do; LeRobot's dataset repeats the last step. Your
-    `action_is_pad` is right; look at what `actions` holds where it is True."""
+    `action_is_pad` is right; look at what `actions` holds where it is True.
+    Source: the other convention, NVIDIA/Isaac-GR00T at 4e62473d, processing_gr00t_n1d6.py 322-332"""
     actions, action_is_pad = chunk_at(episode, start, action_horizon)
     return actions.masked_fill(action_is_pad[:, None], 0.0), action_is_pad
 
 
-@chunk_at.mistake(
-    "copies marked as real",
-    source="openpi loses `action_is_pad` on the way, https://github.com/Physical-Intelligence/openpi/issues/681 and "
-    "https://github.com/Physical-Intelligence/openpi/pull/894",
-)
+@chunk_at.mistake("copies marked as real")
 def _(episode, start, action_horizon):
     """Your actions are right, and nothing says which of them are copies. A loss that counts them teaches the robot to
-    stand still: users report policies that freeze at the end pose."""
+    stand still: users report policies that freeze at the end pose.
+    Source: openpi loses `action_is_pad` on the way, https://github.com/Physical-Intelligence/openpi/issues/681 and
+    https://github.com/Physical-Intelligence/openpi/pull/894"""
     actions, action_is_pad = chunk_at(episode, start, action_horizon)
     return actions, torch.zeros_like(action_is_pad)
 

@@ -9,9 +9,10 @@
         return (~action_is_pad).sum(dim=1) * action_dim
 
 
-    @count_real.mistake("the padding is counted", source="https://...")
+    @count_real.mistake("the padding is counted")
     def _(action_is_pad, action_dim):
-        """You counted where `action_is_pad` is True, and there True means padding."""
+        """You counted where `action_is_pad` is True, and there True means padding.
+        Source: https://..."""
         return action_is_pad.sum(dim=1) * action_dim
 
 
@@ -116,20 +117,18 @@ class Exercise:
         """The code of the reference, without its decorator and docstring."""
         return source_without_docstring(self.reference)
 
-    def mistake(
-        self, which: str | Bug, *, source: str = "our own"
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def mistake(self, which: str | Bug, *, source: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Adds the decorated function as a known mistake.
 
         Args:
-            which: the name of the mistake; the docstring of the function is then its message. Or a record of
-                `groot_teach.bugs`, which has a name, a message and a source.
-            source: where the mistake was made, if `which` is a name.
+            which: the name of the mistake. The docstring of the function is then its message; its last line may begin
+                with "Source:". Or a record of `groot_teach.bugs`, which has a name, a message and a source.
         """
 
         def add(answer: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(which, str):
-                self.mistakes.append(Mistake(which, answer, _paragraphs(answer), source))
+                message, _, in_docstring = _paragraphs(answer).partition(" Source: ")
+                self.mistakes.append(Mistake(which, answer, message, source or in_docstring or "our own"))
             else:
                 self.mistakes.append(Mistake(which.name, answer, which.message, which.source))
             return answer
