@@ -1,13 +1,15 @@
-"""Attention with masks: who looks, what is looked at, and what a query may not read.
+"""Attention with masks: what a query may read, and what it may not.
 
-`attention_mask` is bool, a row for each query that looks and a column for each key that is looked at:
+`attention_mask` is bool, with a row for each query that reads and a column for each key that is read:
 
                      key 0   key 1   key 2 (padding)
     query 0           True    True   False
     query 1           True    True   False
 
-True = this query may read this key. A padded key is a False *column*. A query that is padding itself keeps a row of
-its own: its output is never used, and a row without any True has no answer.
+True = this query may read this key. A padded key is a column of False. A padded query keeps its row: nothing uses its
+output, but the softmax of a row without any True is not defined.
+In GR00T, NVIDIA's robot policy, the action steps read each other (self-attention) and vision-language tokens
+(cross-attention) in a transformer called DiT. The signatures (see `groot_teach.shapes`) say what else raises an error.
 """
 
 from dataclasses import dataclass
@@ -17,49 +19,32 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from groot_teach.shapes import checked, expect_same
-
-# ------------------------------------------------------------------------------------------------------- the masks
+from groot_teach.checks import every_row_reads
+from groot_teach.shapes import AttentionMask, PositiveInt, StepMask, TokenMask, checked
 
 
 @checked
-def may_read_real(
-    backbone_attention_mask: Bool[Tensor, "batch key_len"], query_len: int
-) -> Bool[Tensor, "batch query_len key_len"]:
+def may_read_real(backbone_attention_mask: TokenMask, query_len: PositiveInt) -> AttentionMask:
     """Every query may read every real key, and no padding: the mask of cross-attention.
-
-    Raises:
-        ValueError: `query_len` is less than 1.
 
     Source: NVIDIA/Isaac-GR00T at 4e62473d, `gr00t/model/modules/dit.py` 151-153, from N1.6 on. N1.5 has the argument,
     in a comment.
     """
-    if query_len < 1:
-        raise ValueError(f"query_len: got {query_len}, expected 1 or more")
     return backbone_attention_mask[:, None, :].repeat(1, query_len, 1)
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class AlternateMasks:
-    """The two masks between which the cross-attention blocks of GR00T N1.6 and N1.7 alternate.
+    """The two masks that the cross-attention blocks of GR00T N1.6 and N1.7 use in turn. True = a real token of ..."""
 
-    Attributes:
-        image: `batch, key_len`, bool, True = a real token of a camera.
-        text: `batch, key_len`, bool, True = a real token that is none.
-    """
-
-    image: Bool[Tensor, "batch key_len"]
-    text: Bool[Tensor, "batch key_len"]
+    image: TokenMask  # ... a camera
+    text: TokenMask  # ... anything else
 
 
 @checked
-def alternate_masks(
-    backbone_attention_mask: Bool[Tensor, "batch key_len"], image_mask: Bool[Tensor, "batch key_len"]
-) -> AlternateMasks:
-    """Splits the real tokens into those of cameras and the others. No token is in both, no padding is in either.
-
-    A sample without a real image token has an image mask without any True: a fully masked row in every image block.
+def alternate_masks(backbone_attention_mask: TokenMask, image_mask: TokenMask) -> AlternateMasks:
+    """Splits the real tokens into those of cameras and the others. Without a real camera, `image` has no True at all.
 
     Source: NVIDIA/Isaac-GR00T at 4e62473d, `gr00t/model/modules/dit.py` 322-323 (`AlternateVLDiT`).
     """
@@ -67,36 +52,28 @@ def alternate_masks(
 
 
 @checked
-def may_read_real_steps(
-    step_mask: Bool[Tensor, "batch action_horizon"],
-) -> Bool[Tensor, "batch action_horizon action_horizon"]:
-    """Every action step may read every real step, in both directions: self-attention without padded steps.
-
-    Raises:
-        ValueError: a sample without a real step.
+def may_read_real_steps(step_mask: StepMask) -> Bool[Tensor, "batch action_horizon action_horizon"]:
+    """Every action step may read every real step, before it and after it. A sample without a real step is refused.
 
     Source: NVIDIA/Isaac-GR00T pull request 741 (open), for the DiT's self-attention. Released versions mask nothing
     there.
     """
-    _every_row_reads("step_mask", step_mask)
+    every_row_reads("step_mask", step_mask)
     return step_mask[:, None, :].repeat(1, step_mask.shape[1], 1)
 
 
 @checked
-def may_read_earlier_steps(
-    step_mask: Bool[Tensor, "batch action_horizon"],
-) -> Bool[Tensor, "batch action_horizon action_horizon"]:
-    """An action step may read itself and the real steps before it: causal, as in SmolVLA's action tokens.
+def may_read_earlier_steps(step_mask: StepMask) -> Bool[Tensor, "batch action_horizon action_horizon"]:
+    """An action step may read itself and the real steps before it: causal attention, as in SmolVLA.
 
-        looks \\ at    step 0   step 1   step 2
-        step 0           yes       no       no
-        step 1           yes      yes       no
-        step 2           yes      yes      yes
+        reads \\ is read   step 0   step 1   step 2
+        step 0               yes       no       no
+        step 1               yes      yes       no
+        step 2               yes      yes      yes
 
-    A padded step may read itself, so that no row is empty; no real step reads it.
-
-    Source: huggingface/lerobot at 7427f318, `policies/smolvla/modeling_smolvla.py` 682. We differ: theirs does not look
-    at `action_is_pad`, and needs not while padding comes last.
+    A padded step may read itself, so that no row is empty. Source: huggingface/lerobot at 7427f318,
+    `policies/smolvla/modeling_smolvla.py` 682. We differ: theirs does not look at `action_is_pad`, and needs not while
+    padding comes last.
     """
     steps = torch.arange(step_mask.shape[1], device=step_mask.device)
     earlier = steps[:, None] >= steps
@@ -104,50 +81,35 @@ def may_read_earlier_steps(
     return earlier & (step_mask[:, None, :] | itself)
 
 
-# --------------------------------------------------------------------------------------------------- the attention
-
-
 @checked
 @dataclass(frozen=True, eq=False)
 class Attended:
-    """What attention gives.
-
-    Attributes:
-        output: `*batch, query_len, value_width`: for each query the mean of the values, weighted.
-        weights: `*batch, query_len, key_len`: how much of each key a query reads; every row sums to 1, hidden keys have
-            exactly 0.
-    """
+    """For each query the weighted mean of the values, and the weights: a row of them sums to 1, hidden keys have 0."""
 
     output: Float[Tensor, "*batch query_len value_width"]
     weights: Float[Tensor, "*batch query_len key_len"]
 
 
-@checked
+@checked(same="dtype device")
 def cross_attention(
     query: Float[Tensor, "*batch query_len width"],
     key: Float[Tensor, "*batch key_len width"],
     value: Float[Tensor, "*batch key_len value_width"],
     attention_mask: Bool[Tensor, "*batch query_len key_len"] | None = None,
 ) -> Attended:
-    """`softmax(query @ key.T / sqrt(width)) @ value`, with the weights to look at. None = everything may be read.
+    """`softmax(query @ key.T / sqrt(width)) @ value`, with the weights. None = every query may read every key.
 
-    What nobody may read is set to 0 before the arithmetic, so NaN there reaches neither the output nor a gradient. A
-    key that some queries may read and others not counts as readable: there, NaN gets through to all.
-
-    Raises:
-        ValueError: a query that may read no key: a softmax over nothing has no answer, and others return zeros, the
-            mean of all values or NaN; query, key and value of different dtypes; or arguments on different devices.
+    A key that no query may read is set to 0 first, so that a NaN in it reaches neither the output nor a gradient. A key
+    that only some queries may read is not, so a NaN in it reaches all of them. A query that may read no key is refused.
 
     Source: Vaswani et al. 2017, equation 1. Same as `torch.nn.functional.scaled_dot_product_attention` with a bool
-    mask, apart from those two cases, where it gives zeros (torch 2.13 on a CPU) and NaN.
+    mask, apart from those two cases, where it gives NaN and zeros (torch 2.13 on a CPU).
     """
-    expect_same("dtype", query=query, key=key, value=value)
-    expect_same("device", query=query, key=key, value=value)
     if attention_mask is not None:
-        expect_same("device", query=query, attention_mask=attention_mask)
-        _every_row_reads("attention_mask", attention_mask)
+        every_row_reads("attention_mask", attention_mask)
         is_read = attention_mask.any(dim=-2)[..., None]
-        key, value = torch.where(is_read, key, 0.0), torch.where(is_read, value, 0.0)
+        key = torch.where(is_read, key, 0.0)
+        value = torch.where(is_read, value, 0.0)
     logits = query @ key.mT / sqrt(query.shape[-1])
     if attention_mask is not None:
         logits = logits.masked_fill(~attention_mask, -torch.inf)
@@ -157,14 +119,7 @@ def cross_attention(
 
 @checked
 def mass_on_padding(
-    weights: Float[Tensor, "batch query_len key_len"], backbone_attention_mask: Bool[Tensor, "batch key_len"]
+    weights: Float[Tensor, "batch query_len key_len"], backbone_attention_mask: TokenMask
 ) -> Float[Tensor, "batch query_len"]:
-    """Which part of its attention each query spends on padding, from 0 to 1."""
+    """The share of its attention that each query gives to padding, from 0 to 1."""
     return torch.where(backbone_attention_mask[:, None, :], 0.0, weights).sum(dim=-1)
-
-
-def _every_row_reads(name: str, mask: Tensor) -> None:
-    empty = ~mask.any(dim=-1)
-    if empty.any():
-        where = empty.nonzero()[0].tolist()
-        raise ValueError(f"{name}{where}: got a row without any True, expected at least one key that may be read")

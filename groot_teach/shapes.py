@@ -1,22 +1,112 @@
-"""Shapes in signatures, checked at every public door.
+"""Shapes in signatures: names for the shapes that recur, and the decorator that holds every call to them.
 
-`@checked` reads the jaxtyping annotations of a function, such as `Float[Tensor, "batch action_horizon action_dim"]`,
-and checks each call against them: the number of axes, the axes that share a name, and the dtype.
-A call that does not fit raises `jaxtyping.TypeCheckError`, which names the argument, what came and what was expected.
-It never casts and never broadcasts.
+A public function of this library says in its signature what it takes:
+
+    @checked(same="dtype device")
+    def interpolate(actions: ActionChunks, noise: ActionChunks, t: FlowTimes) -> ActionChunks: ...
+
+Each call is then checked, in this order:
+
+1. **Shapes and dtypes.** `Float[Tensor, "batch action_dim"]`, in the notation of the package jaxtyping, is a float
+   tensor with two axes. Axes of the same name have the same length in all arguments and in the result. A call that does
+   not fit raises `jaxtyping.TypeCheckError`, which names the argument, what came and what was expected.
+2. **What arguments share.** With `same="dtype device"`, all float tensors have one dtype and all tensors are on one
+   device. Otherwise `ValueError`.
+3. **Values.** Some of the names below also say which values are allowed, such as `FlowTimes` and `PositiveInt`.
+   Otherwise `ValueError`. The checks themselves are in `groot_teach.checks`.
+
+Nothing is ever cast, broadcast or moved to another device to make a call fit.
 """
 
-from typing import Literal
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Annotated, Any, Literal, TypeVar, get_args, overload
 
 from beartype import beartype
-from jaxtyping import jaxtyped
+from jaxtyping import Bool, Float, jaxtyped
 from torch import Tensor
 
-checked = jaxtyped(typechecker=beartype)
+from groot_teach.checks import at_least_1, between_0_and_1, is_flow_time
+
+
+@dataclass(frozen=True, repr=False)
+class Where:
+    """Attaches a check on values to a type: `Annotated[int, Where(at_least_1)]` is an int that is at least 1."""
+
+    check: Callable[[str, Any], None]
+
+    def __repr__(self) -> str:
+        return self.check.__name__
+
+
+# -------------------------------------------------------------------------------------------- shapes that recur
+
+ActionChunks = Float[Tensor, "batch action_horizon action_dim"]
+"""A number for each entry of a batch of action chunks (an action chunk is a few future actions, one for each step):
+actions, noise, or velocities."""
+
+ActionMask = Bool[Tensor, "batch action_horizon action_dim"]
+"""True = a real entry of the action chunk, False = padding."""
+
+DimMask = Bool[Tensor, "batch padded_dim"]
+"""True = this robot has this action dim."""
+
+StepMask = Bool[Tensor, "batch action_horizon"]
+"""True = this step of the chunk was recorded, False = it was filled in."""
+
+TokenMask = Bool[Tensor, "batch key_len"]
+"""A fact about each vision-language token of each sample, such as: True = a real token."""
+
+AttentionMask = Bool[Tensor, "batch query_len key_len"]
+"""True = this query may read this key."""
+
+FlowTimes = Annotated[Float[Tensor, " batch"], Where(is_flow_time)]
+"""One flow time for each sample: 0 = noise, 1 = data."""
+
+ZeroToOne = Annotated[Float[Tensor, " batch"], Where(between_0_and_1)]
+"""One number between 0 and 1 for each sample."""
+
+Scalar = Float[Tensor, ""]
+"""A single number: a float tensor without axes."""
+
+FlowFunction = Callable[[Tensor, Tensor], Tensor]
+"""Called with `noisy_actions` and `t` (batch), gives a tensor of the shape of `noisy_actions`."""
+
+PositiveInt = Annotated[int, Where(at_least_1)]
+
+
+# ---------------------------------------------------------------------------------------------------- the check
+
+Checked = TypeVar("Checked", bound=Callable[..., Any])
+Same = Literal["dtype", "device", "dtype device"]
+
+
+@overload
+def checked(function: Checked, /) -> Checked: ...
+@overload
+def checked(*, same: Same) -> Callable[[Checked], Checked]: ...
+def checked(function: Callable[..., Any] | None = None, /, *, same: str = "") -> Any:
+    """Checks each call of a function against its signature. A dataclass is checked when a record is made.
+
+    Args:
+        function: what follows the decorator, `@checked`.
+        same: what the arguments share: `@checked(same="dtype")`, `"device"` or `"dtype device"`. Every tensor counts,
+            on its own or as a value of a mapping. A bool or integer tensor takes no part in `dtype`.
+
+    Raises:
+        ValueError: `same` holds another word.
+        TypeError: a class whose arguments should be the `same`, or with a check on values: only functions have those.
+    """
+    traits = same.split()
+    if not set(traits) <= {"dtype", "device"}:
+        raise ValueError(f"same: got {same!r}, expected 'dtype', 'device' or 'dtype device'")
+    return _checked(traits, function) if function else partial(_checked, traits)
 
 
 def expect_same(trait: Literal["dtype", "device"], **tensors: Tensor) -> None:
-    """What a signature cannot say: that arguments share a dtype, or a device.
+    """Checks that tensors share a dtype, or a device, which their annotations cannot say.
 
     Raises:
         ValueError: they do not. The message names them and what came.
@@ -24,3 +114,39 @@ def expect_same(trait: Literal["dtype", "device"], **tensors: Tensor) -> None:
     values = [str(getattr(tensor, trait)) for tensor in tensors.values()]
     if len(set(values)) > 1:
         raise ValueError(f"{', '.join(tensors)}: got {trait} {', '.join(values)}, expected the same")
+
+
+def _checked(traits: list[Any], function: Callable[..., Any]) -> Any:
+    signature = inspect.signature(function)
+    rules = [(name, rule) for name, part in signature.parameters.items() for rule in _rules(part.annotation)]
+    if not traits and not rules:
+        return jaxtyped(function, typechecker=beartype)
+    if isinstance(function, type):
+        raise TypeError(f"{function.__name__}: got a class, expected a function: only its arguments have more checks")
+
+    @wraps(function)
+    def with_checks(*args: Any, **kwargs: Any) -> Any:
+        arguments = signature.bind(*args, **kwargs).arguments
+        for trait in traits:
+            expect_same(trait, **_tensors(arguments, floats_only=trait == "dtype"))
+        for name, rule in rules:
+            if arguments.get(name) is not None:
+                rule.check(name, arguments[name])
+        return function(*args, **kwargs)
+
+    return jaxtyped(with_checks, typechecker=beartype)  # outermost, so that shapes and dtypes are checked first
+
+
+def _rules(annotation: Any) -> list[Where]:
+    """The checks on values of `Annotated[...]`, also in `Annotated[...] | None`."""
+    parts = (annotation, *get_args(annotation))
+    return [rule for part in parts for rule in getattr(part, "__metadata__", ()) if isinstance(rule, Where)]
+
+
+def _tensors(arguments: Mapping[str, Any], floats_only: bool) -> dict[str, Tensor]:
+    named = dict(arguments)
+    for name, value in arguments.items():
+        if isinstance(value, Mapping):
+            named |= {f"{name}[{key!r}]": item for key, item in value.items()}
+    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    return {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() or not floats_only}

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
 from torch import tensor
 
+from groot_teach.checks import EARLIEST
 from groot_teach.flow import (
     BETA_ALPHA,
-    EARLIEST,
     NOISE_S,
     TIME_BUCKETS,
     euler_path,
