@@ -7,9 +7,15 @@
     query 1           True    True   False
 
 True = this query may read this key. A padded key is a column of False. A padded query keeps its row: nothing uses its
-output, but the softmax of a row without any True is not defined.
-In GR00T, NVIDIA's robot policy, the action steps read each other (self-attention) and vision-language tokens
-(cross-attention) in a transformer called DiT. The signatures (see `groot_teach.shapes`) say what else raises an error.
+output, but the softmax of a row without any True is not defined. (`groot_teach.shapes` explains the signatures.)
+
+Source: in GR00T, NVIDIA's robot policy, a transformer called DiT lets action steps read each other (self-attention) and
+vision-language tokens (cross-attention). NVIDIA/Isaac-GR00T at 4e62473d, `gr00t/model/modules/dit.py` has
+`may_read_real` in 151-153, from N1.6 on (N1.5 has the argument, in a comment), and `alternate_masks` in 322-323
+(`AlternateVLDiT`). `may_read_real_steps` is NVIDIA/Isaac-GR00T pull request 741 (open), for the DiT's self-attention;
+released versions mask nothing there. `may_read_earlier_steps`: huggingface/lerobot at 7427f318,
+`policies/smolvla/modeling_smolvla.py` 682. We differ: theirs does not look at `action_is_pad`, and has no need to while
+padding comes last. `cross_attention`: Vaswani et al. 2017, equation 1.
 """
 
 from dataclasses import dataclass
@@ -25,55 +31,40 @@ from groot_teach.shapes import AttentionMask, PositiveInt, StepMask, TokenMask, 
 
 @checked
 def may_read_real(backbone_attention_mask: TokenMask, query_len: PositiveInt) -> AttentionMask:
-    """Every query may read every real key, and no padding: the mask of cross-attention.
-
-    Source: NVIDIA/Isaac-GR00T at 4e62473d, `gr00t/model/modules/dit.py` 151-153, from N1.6 on. N1.5 has the argument,
-    in a comment.
-    """
+    """Every query may read every real key, and no padding: the mask of cross-attention."""
     return backbone_attention_mask[:, None, :].repeat(1, query_len, 1)
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class AlternateMasks:
-    """The two masks that the cross-attention blocks of GR00T N1.6 and N1.7 use in turn. True = a real token of ..."""
+    """The two masks that the cross-attention blocks of GR00T N1.6 and N1.7 use in turn. True = a real token."""
 
-    image: TokenMask  # ... a camera
-    text: TokenMask  # ... anything else
+    image: TokenMask  # of a camera
+    text: TokenMask  # of anything else
 
 
 @checked
 def alternate_masks(backbone_attention_mask: TokenMask, image_mask: TokenMask) -> AlternateMasks:
-    """Splits the real tokens into those of cameras and the others. Without a real camera, `image` has no True at all.
-
-    Source: NVIDIA/Isaac-GR00T at 4e62473d, `gr00t/model/modules/dit.py` 322-323 (`AlternateVLDiT`).
-    """
+    """Splits the real tokens into those of cameras and the others. Without a real camera, `image` has no True."""
     return AlternateMasks(image=image_mask & backbone_attention_mask, text=~image_mask & backbone_attention_mask)
 
 
 @checked
 def may_read_real_steps(step_mask: StepMask) -> Bool[Tensor, "batch action_horizon action_horizon"]:
-    """Every action step may read every real step, before it and after it. A sample without a real step is refused.
-
-    Source: NVIDIA/Isaac-GR00T pull request 741 (open), for the DiT's self-attention. Released versions mask nothing
-    there.
-    """
+    """Every action step may read every real step, before it and after it. A sample without a real step is refused."""
     every_row_reads("step_mask", step_mask)
     return step_mask[:, None, :].repeat(1, step_mask.shape[1], 1)
 
 
 @checked
 def may_read_earlier_steps(step_mask: StepMask) -> Bool[Tensor, "batch action_horizon action_horizon"]:
-    """An action step may read itself and the real steps before it: causal attention, as in SmolVLA.
+    """An action step may read itself and the real steps before it: causal attention. No row is empty.
 
-        reads \\ is read   step 0   step 1   step 2
-        step 0               yes       no       no
-        step 1               yes      yes       no
-        step 2               yes      yes      yes
-
-    A padded step may read itself, so that no row is empty. Source: huggingface/lerobot at 7427f318,
-    `policies/smolvla/modeling_smolvla.py` 682. We differ: theirs does not look at `action_is_pad`, and needs not while
-    padding comes last.
+    reads \\ is read   step 0   step 1   step 2
+    step 0               yes       no       no
+    step 1               yes      yes       no
+    step 2               yes      yes      yes
     """
     steps = torch.arange(step_mask.shape[1], device=step_mask.device)
     earlier = steps[:, None] >= steps
@@ -99,11 +90,9 @@ def cross_attention(
 ) -> Attended:
     """`softmax(query @ key.T / sqrt(width)) @ value`, with the weights. None = every query may read every key.
 
-    A key that no query may read is set to 0 first, so that a NaN in it reaches neither the output nor a gradient. A key
-    that only some queries may read is not, so a NaN in it reaches all of them. A query that may read no key is refused.
-
-    Source: Vaswani et al. 2017, equation 1. Same as `torch.nn.functional.scaled_dot_product_attention` with a bool
-    mask, apart from those two cases, where it gives NaN and zeros (torch 2.13 on a CPU).
+    A key that no query may read is set to 0 first, so a NaN in it reaches neither the output nor a gradient; a NaN in a
+    key that some may read reaches all queries. A query without a key raises `ValueError`. In these two cases
+    `torch.nn.functional.scaled_dot_product_attention` gives NaN and zeros (torch 2.13 on a CPU), else the same as here.
     """
     if attention_mask is not None:
         every_row_reads("attention_mask", attention_mask)

@@ -29,14 +29,14 @@ def masked_velocity_loss(velocity_pred: ActionChunks, velocity_target: ActionChu
     square is finite. We differ: NaN in padding does no harm, an empty mask raises (GR00T N1.5 gives NaN; N1.7 gives 0,
     as it divides by the count + 1e-6), and the count is exact in any dtype.
     """
-    squared = squared_error(velocity_pred, velocity_target, action_mask)
+    squared = _squared_error(velocity_pred, velocity_target, action_mask)
     return squared.sum() / count_real("action_mask", action_mask)
 
 
 @checked(same="dtype device")
 def velocity_error_sum(velocity_pred: ActionChunks, velocity_target: ActionChunks, action_mask: ActionMask) -> Scalar:
     """The sum of the squared error over all real entries, for callers who choose the divisor. 0 if no entry is real."""
-    return squared_error(velocity_pred, velocity_target, action_mask).sum()
+    return _squared_error(velocity_pred, velocity_target, action_mask).sum()
 
 
 @checked(same="dtype device")
@@ -48,7 +48,7 @@ def sample_weighted_velocity_loss(
     Source: FastWAM in huggingface/lerobot at 7427f318, `modular.py` 1379-1396, reduces in this order. We differ: there
     an empty sample counts as an error of 0, here it is refused.
     """
-    squared = squared_error(velocity_pred, velocity_target, action_mask)
+    squared = _squared_error(velocity_pred, velocity_target, action_mask)
     count_real("action_mask", action_mask)
     counts = [count_real(f"action_mask[{index}]", sample) for index, sample in enumerate(action_mask)]
     return (squared.sum(dim=(1, 2)) / torch.stack(counts)).mean()
@@ -63,12 +63,12 @@ def group_velocity_losses(
 ) -> dict[str, Scalar]:
     """The mean over each named group of dims, such as `Embodiment.group_slices`: `{"arm": ..., "claw": ...}`.
 
-    In a sum of these means, a dim of a small group weighs more than one of a large group. Real dims have one group each.
+    In a sum of these means, a dim of a small group weighs more than one of a large group. Real dims are in one group.
     Source: the note's fork, KKXiaoKang/humanoid_groot at 4a1a0c81, `flow_matching_action_head.py` 415-467 and 477-490,
     for arm and claw.
     """
     every_real_dim_in_one_group(group_slices, action_mask)
-    squared = squared_error(velocity_pred, velocity_target, action_mask)
+    squared = _squared_error(velocity_pred, velocity_target, action_mask)
     losses = {}
     for name, dims in group_slices.items():
         count = count_real(f"action_mask of group {name!r}", action_mask[..., dims])
@@ -89,7 +89,7 @@ def learned_weight_loss(losses: Mapping[str, Scalar], log_scales: Mapping[str, S
     return torch.stack(weighted).sum()
 
 
-def squared_error(velocity_pred: Tensor, velocity_target: Tensor, action_mask: Tensor) -> Tensor:
+def _squared_error(velocity_pred: Tensor, velocity_target: Tensor, action_mask: Tensor) -> Tensor:
     """The squared error of each entry, exactly 0 where `action_mask` is False; float32, or float64 if given that."""
     wide = torch.promote_types(velocity_pred.dtype, torch.float32)
     error = velocity_pred.to(wide) - velocity_target.to(wide)

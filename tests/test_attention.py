@@ -417,7 +417,7 @@ def test_tensors_on_different_devices_are_refused():
     with pytest.raises(ValueError, match="query, key, value: got device cpu, meta, cpu, expected the same"):
         cross_attention(query, key.to("meta"), value)
     mask = torch.ones(BATCH, QUERIES, KEYS, dtype=torch.bool, device="meta")
-    with pytest.raises(ValueError, match="query, attention_mask: got device cpu, meta, expected the same"):
+    with pytest.raises(ValueError, match="query, key, value, attention_mask: got device cpu, cpu, cpu, meta, expected"):
         cross_attention(query, key, value, mask)
 
 

@@ -1,0 +1,109 @@
+"""The checks on values: what each of them lets pass, and what its error says."""
+
+import pytest
+import torch
+from torch import tensor
+
+from groot_teach.checks import (
+    EARLIEST,
+    answers_like,
+    at_least_1,
+    between_0_and_1,
+    count_real,
+    every_real_dim_in_one_group,
+    every_row_reads,
+    is_flow_time,
+    not_half_precision,
+    one_scalar_per_group,
+)
+
+NAN = float("nan")
+
+
+def test_a_count_is_at_least_1():
+    at_least_1("steps", 1)
+    for number in (0, -3):
+        with pytest.raises(ValueError, match=f"^steps: got {number}, expected 1 or more$"):
+            at_least_1("steps", number)
+
+
+def test_0_and_1_are_between_0_and_1_and_nan_is_not():
+    between_0_and_1("s", tensor([0.0, 1.0]))
+    between_0_and_1("s", tensor([]))
+    for values, got in (([0.5, 1.5], "0.5 to 1.5"), ([-0.5, 0.5], "-0.5 to 0.5"), ([NAN, 0.5], "nan to nan")):
+        with pytest.raises(ValueError, match=f"^s: got {got}, expected 0 to 1$"):
+            between_0_and_1("s", tensor(values))
+
+
+def test_a_flow_time_may_lie_a_little_before_the_noise_and_not_behind_the_data():
+    is_flow_time("t", tensor([EARLIEST, 1.0], dtype=torch.float64))
+    with pytest.raises(ValueError, match=r"^t: got -0.002 to 0.5, expected a flow time, 0 \(noise\) to 1 \(data\)$"):
+        is_flow_time("t", tensor([-0.002, 0.5]))
+    with pytest.raises(ValueError, match=r"^t: got 0.5 to 250, .*; is it a bucket, or openpi's time\?$"):
+        is_flow_time("t", tensor([0.5, 250.0]))
+    with pytest.raises(ValueError, match=r"^t: got nan to nan, expected a flow time, 0 \(noise\) to 1 \(data\)$"):
+        is_flow_time("t", tensor([NAN]))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_named(dtype):
+    not_half_precision("t", tensor([0.5]))
+    not_half_precision("t", tensor([0.5], dtype=torch.float64))
+    with pytest.raises(ValueError, match=f"^t: got {dtype}, expected float32 or float64; in half precision t . 1000"):
+        not_half_precision("t", tensor([0.5], dtype=dtype))
+
+
+def test_the_first_row_that_reads_nothing_is_named():
+    every_row_reads("attention_mask", tensor([[[True, False], [False, True]]]))
+    with pytest.raises(ValueError, match=r"^attention_mask\[0, 1\]: got a row without any True, expected at least one"):
+        every_row_reads("attention_mask", tensor([[[True, False], [False, False]], [[False, False], [True, True]]]))
+
+
+def test_the_real_entries_are_counted_and_none_is_an_error():
+    count = count_real("action_mask", tensor([[True, False], [True, True]]))
+    assert (count.item(), count.dtype) == (3, torch.int64)
+    for mask in (tensor([False, False]), torch.ones(0, 2, dtype=torch.bool)):
+        with pytest.raises(ValueError, match=r"^action_mask: got no real entry, expected at least one; a mean over"):
+            count_real("action_mask", mask)
+
+
+def test_groups_hold_each_real_dim_once_and_may_leave_padding_out():
+    action_mask = tensor([[[True, True, False]]])
+    every_real_dim_in_one_group({"arm": slice(0, 1), "claw": slice(1, 2)}, action_mask)
+    for groups, got in (
+        ({}, "group_slices: got none"),
+        ({"arm": slice(0, 1)}, "group_slices: got no group for dim 1"),
+        ({"arm": slice(0, 2), "claw": slice(1, 3)}, r"group_slices\['claw'\]: got dim 1, which group 'arm' has"),
+        ({"arm": slice(0, 4)}, r"group_slices\['arm'\]: got slice\(0, 4, None\), expected slice\(start, stop\) with"),
+    ):
+        with pytest.raises(ValueError, match=f"^{got}"):
+            every_real_dim_in_one_group(groups, action_mask)
+
+
+def test_the_last_scalar_is_looked_at_too():
+    losses = {"arm": tensor(1.0), "claw": tensor(2.0)}
+    one_scalar_per_group(losses, dict(losses))
+    with pytest.raises(
+        TypeError, match=r"^log_scales\['claw'\]: got tensor\(\[2.\]\), expected a float tensor without"
+    ):
+        one_scalar_per_group(losses, losses | {"claw": tensor([2.0])})
+    with pytest.raises(
+        ValueError, match=r"^log_scales: got \['arm'\], expected the groups of losses, \['arm', 'claw'\]$"
+    ):
+        one_scalar_per_group(losses, {"arm": tensor(1.0)})
+
+
+def test_an_answer_is_handed_on_as_it_is_if_its_form_fits():
+    like, answer = torch.zeros(2, 3), torch.ones(2, 3)
+    assert answers_like(like, "velocity", lambda point, t: answer)(like, 0) is answer
+    with pytest.raises(
+        ValueError, match=r"^velocity: gave torch.float64 of shape \(2,\) on cpu, expected torch.float32"
+    ):
+        answers_like(like, "velocity", lambda: torch.zeros(2).double())()
+    with pytest.raises(TypeError, match=r"^velocity: gave a float, expected a tensor$"):
+        answers_like(like, "velocity", lambda: 0.0)()
+
+
+def test_a_network_can_be_the_function():
+    linear = torch.nn.Linear(3, 3)
+    assert answers_like(torch.zeros(2, 3), "velocity", linear)(torch.zeros(2, 3)).shape == (2, 3)

@@ -1,0 +1,255 @@
+"""The decorator that holds every call to its signature, and the names for shapes that recur."""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, get_args
+
+import pytest
+import torch
+from jaxtyping import Float, TypeCheckError
+from torch import Tensor, nn
+
+from groot_teach import shapes
+from groot_teach.checks import at_least_1
+from groot_teach.shapes import (
+    ActionChunks,
+    ActionMask,
+    AttentionMask,
+    DimMask,
+    FlowTimes,
+    PositiveInt,
+    Scalar,
+    StepMask,
+    TokenMask,
+    Where,
+    ZeroToOne,
+    checked,
+    expect_same,
+)
+
+CHUNKS, MASK, TIMES = torch.zeros(2, 3, 5), torch.ones(2, 3, 5, dtype=torch.bool), torch.zeros(2)
+
+
+# ------------------------------------------------------------------------------------------------ shapes and dtypes
+
+
+@checked
+def first_of(actions: ActionChunks, action_mask: ActionMask) -> ActionChunks:
+    """A function to check."""
+    return actions
+
+
+def test_a_call_that_fits_gets_the_functions_own_answer():
+    assert first_of(CHUNKS, MASK) is CHUNKS
+    assert first_of(action_mask=MASK, actions=CHUNKS) is CHUNKS
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_an_axis_that_two_arguments_share_has_one_length(axis):
+    with pytest.raises(TypeCheckError, match=r"(?s)parameter 'action_mask'.*bool\[.*'batch action_horizon action_dim'"):
+        first_of(CHUNKS, MASK.narrow(axis, 0, 1))
+
+
+def test_the_result_is_checked_with_the_same_axes():
+    @checked(same="dtype device")
+    def shorter(actions: ActionChunks, t: FlowTimes) -> ActionChunks:
+        return actions[:, :1]
+
+    with pytest.raises(TypeCheckError, match=r"(?s)return value.*f32\[2,1,5\]"):
+        shorter(CHUNKS, TIMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits", "others"),
+    [
+        ("ActionChunks", CHUNKS, [CHUNKS[0], MASK]),
+        ("ActionMask", MASK, [MASK[0], CHUNKS]),
+        ("DimMask", MASK[:, 0], [MASK, CHUNKS[:, 0]]),
+        ("StepMask", MASK[:, :, 0], [MASK, CHUNKS[:, 0]]),
+        ("TokenMask", MASK[:, 0], [MASK, CHUNKS[:, 0]]),
+        ("AttentionMask", MASK, [MASK[0], CHUNKS]),
+        ("FlowTimes", TIMES, [CHUNKS[0], TIMES.long()]),
+        ("ZeroToOne", TIMES, [CHUNKS[0], TIMES.long()]),
+        ("Scalar", TIMES[0], [TIMES, TIMES[0].long()]),
+        ("PositiveInt", 1, [1.0, torch.tensor(1)]),
+    ],
+)
+def test_each_name_stands_for_one_number_of_axes_and_one_kind_of_number(name, fits, others):
+    @checked
+    def take(value: getattr(shapes, name)) -> None: ...
+
+    take(fits)
+    for other in others:
+        with pytest.raises(TypeCheckError, match="parameter 'value'"):
+            take(other)
+
+
+@pytest.mark.parametrize(
+    ("alias", "axes"),
+    [
+        (ActionChunks, "batch action_horizon action_dim"),
+        (ActionMask, "batch action_horizon action_dim"),
+        (DimMask, "batch padded_dim"),
+        (StepMask, "batch action_horizon"),
+        (TokenMask, "batch key_len"),
+        (AttentionMask, "batch query_len key_len"),
+        (get_args(FlowTimes)[0], "batch"),
+        (get_args(ZeroToOne)[0], "batch"),
+        (Scalar, ""),
+    ],
+)
+def test_each_name_has_the_axes_of_the_books_notation(alias, axes):
+    assert alias.dim_str.strip() == axes
+
+
+def test_a_dataclass_is_checked_when_a_record_is_made():
+    @checked
+    @dataclass
+    class Pair:
+        actions: ActionChunks
+        action_mask: ActionMask
+
+    assert Pair(CHUNKS, MASK).actions is CHUNKS
+    with pytest.raises(TypeCheckError, match="parameter 'action_mask'"):
+        Pair(CHUNKS, MASK[:1])
+
+
+@pytest.mark.parametrize("decorate", [checked, checked(same="dtype device")])
+def test_a_checked_function_keeps_its_name_docstring_and_signature(decorate):
+    def plain(actions: ActionChunks, steps: PositiveInt = 4) -> ActionChunks:
+        """What it does."""
+        return actions
+
+    function = decorate(plain)
+    assert (function.__name__, function.__doc__) == ("plain", "What it does.")
+    assert inspect.signature(function) == inspect.signature(plain)
+
+
+# ------------------------------------------------------------------------------------------- what arguments share
+
+
+@checked(same="dtype device")
+def weigh(actions: ActionChunks, action_mask: ActionMask, scales: Mapping[str, Tensor], bonus: Scalar | None = None):
+    return actions
+
+
+def test_float_tensors_share_a_dtype_and_masks_take_no_part():
+    weigh(CHUNKS, MASK, {"a": CHUNKS})
+    weigh(CHUNKS.double(), MASK, {"a": CHUNKS.double()}, bonus=torch.zeros((), dtype=torch.float64))
+    message = r"^actions, scales\['a'\]: got dtype torch.float32, torch.float64, expected the same$"
+    with pytest.raises(ValueError, match=message):
+        weigh(CHUNKS, MASK, {"a": CHUNKS.double()})
+    with pytest.raises(ValueError, match=r"^actions, bonus, scales\['a'\]: got dtype .*float16.*, expected the same$"):
+        weigh(CHUNKS, MASK, {"a": CHUNKS}, bonus=torch.zeros((), dtype=torch.float16))
+
+
+def test_all_tensors_share_a_device_and_masks_too():
+    message = r"^actions, action_mask, scales\['a'\]: got device cpu, {}, expected the same$"
+    with pytest.raises(ValueError, match=message.format("meta, cpu")):
+        weigh(CHUNKS, MASK.to("meta"), {"a": CHUNKS})
+    with pytest.raises(ValueError, match=message.format("cpu, meta")):
+        weigh(CHUNKS, MASK, {"a": CHUNKS.to("meta")})
+
+
+@pytest.mark.parametrize(("same", "refused"), [("dtype", "double"), ("device", "meta")])
+def test_only_what_is_asked_for_is_shared(same, refused):
+    @checked(same=same)
+    def take(one: Tensor, other: Tensor) -> None: ...
+
+    others = {"double": CHUNKS.double(), "meta": CHUNKS.to("meta")}
+    with pytest.raises(ValueError, match=f"one, other: got {same} "):
+        take(CHUNKS, others.pop(refused))
+    take(CHUNKS, *others.values())
+
+
+def test_a_shape_that_does_not_fit_is_reported_before_a_dtype():
+    with pytest.raises(TypeCheckError, match="parameter 'action_mask'"):
+        weigh(CHUNKS, MASK[0], {"a": CHUNKS.double()})
+
+
+def test_methods_are_checked_like_functions():
+    class Policy(nn.Module):
+        @checked(same="dtype")
+        def forward(self, actions: ActionChunks, noise: ActionChunks, steps: PositiveInt = 1) -> ActionChunks:
+            return actions
+
+    assert Policy()(CHUNKS, CHUNKS) is CHUNKS
+    with pytest.raises(ValueError, match=r"^actions, noise: got dtype"):
+        Policy()(CHUNKS, CHUNKS.double())
+    with pytest.raises(ValueError, match=r"^steps: got 0"):
+        Policy()(CHUNKS, CHUNKS, steps=0)
+
+
+@pytest.mark.parametrize("same", ["dtypes", "device dtype shape", "cpu"])
+def test_another_word_than_dtype_and_device_is_refused(same):
+    with pytest.raises(ValueError, match=f"^same: got '{same}', expected 'dtype', 'device' or 'dtype device'$"):
+        checked(same=same)
+
+
+def test_only_a_function_can_be_asked_for_more_than_shapes():
+    @dataclass
+    class Pair:
+        one: Tensor
+        other: Tensor
+
+    @dataclass
+    class Steps:
+        number: PositiveInt
+
+    with pytest.raises(TypeError, match=r"^Pair: got a class, expected a function"):
+        checked(same="dtype")(Pair)
+    with pytest.raises(TypeError, match=r"^Steps: got a class, expected a function"):
+        checked(Steps)
+
+
+@pytest.mark.parametrize("trait", ["dtype", "device"])
+def test_expect_same_names_the_arguments_and_what_came(trait):
+    expect_same(trait)
+    expect_same(trait, one=CHUNKS, other=TIMES)
+    other = {"dtype": TIMES.double(), "device": TIMES.to("meta")}[trait]
+    came = {"dtype": "torch.float32, torch.float64", "device": "cpu, meta"}[trait]
+    with pytest.raises(ValueError, match=f"^one, other: got {trait} {came}, expected the same$"):
+        expect_same(trait, one=CHUNKS, other=other)
+
+
+# --------------------------------------------------------------------------------------------------------- values
+
+
+def test_an_argument_is_held_to_the_values_that_its_name_allows_by_position_and_by_name():
+    @checked
+    def walk(t: FlowTimes, s: ZeroToOne | None = None, steps: PositiveInt = 1) -> None: ...
+
+    walk(TIMES, TIMES, 1)
+    walk(TIMES, steps=1)
+    walk(TIMES, None)
+    with pytest.raises(ValueError, match=r"^t: got 2 to 2, expected a flow time"):
+        walk(TIMES + 2, TIMES, 1)
+    with pytest.raises(ValueError, match=r"^s: got -1 to -1, expected 0 to 1$"):
+        walk(TIMES, s=TIMES - 1, steps=1)
+    with pytest.raises(ValueError, match=r"^steps: got -1, expected 1 or more$"):
+        walk(TIMES, TIMES, -1)
+
+
+def test_dtypes_are_reported_before_values():
+    @checked(same="dtype")
+    def walk(actions: ActionChunks, t: FlowTimes) -> None: ...
+
+    with pytest.raises(ValueError, match=r"^actions, t: got dtype"):
+        walk(CHUNKS, TIMES.double() + 2)
+
+
+def test_an_error_about_a_type_names_its_check():
+    @checked
+    def take(number: Annotated[int, Where(at_least_1)]) -> None: ...
+
+    with pytest.raises(TypeCheckError, match=r"(?s)parameter 'number'.*1\.5.*Annotated\[int, at_least_1\]"):
+        take(1.5)
+
+
+def test_annotations_of_others_are_left_alone():
+    @checked
+    def take(number: Annotated[int, "in metres"], weights: Annotated[Float[Tensor, " n"], len]) -> int:
+        return number
+
+    assert take(-3, TIMES) == -3
