@@ -166,7 +166,8 @@ def signatures(node: ast.AST) -> Iterator[ast.AST]:
     if not isinstance(node, ast.FunctionDef | ast.ClassDef):
         return
     yield from (changed(node, decorator_list=fewer) for fewer in without_one(node.decorator_list))
-    if not any(isinstance(decorator, ast.Name) and decorator.id == "checked" for decorator in node.decorator_list):
+    decorators = [one.func if isinstance(one, ast.Call) else one for one in node.decorator_list]
+    if not any(isinstance(decorator, ast.Name) and decorator.id == "checked" for decorator in decorators):
         return
     is_function = isinstance(node, ast.FunctionDef)
     parts = arguments_of(node) if is_function else node.body

@@ -65,6 +65,14 @@ def test_a_signature_checks_one_thing_less_at_a_time(changes):
     ]
 
 
+def test_a_decorator_that_is_called_checks_a_signature_too(changes):
+    assert changes('@checked(same="dtype device")\ndef f(a: ActionMask): pass\n') == [
+        "@checked(same='dtype device') -> nothing",
+        "a: ActionMask -> a: object",
+        "checked(same='dtype device') -> checked()",
+    ]
+
+
 @pytest.mark.parametrize(
     ("module", "tests"),
     [
