@@ -1,37 +1,40 @@
-"""Where padding is made: robots of different widths and prompts of different lengths become one rectangular batch.
+"""Padding: how robots of different widths and prompts of different lengths become one rectangular batch.
 
-Three axes are padded, and each gets a bool mask in which True means *real*:
+A policy (a network that gives a robot its actions) is trained on batches, and a batch is a rectangle. What a sample
+lacks is filled in; the rest of the sample is *real*. Three axes are padded, and each gets a bool mask, True = real:
 
-    axis     why it is ragged                      what fills it        mask
-    dims     robots have 6, 16 or 26 actions       zeros                dim_mask    batch, padded_dim
-    steps    the episode ends inside the chunk     copies, or zeros     step_mask   batch, action_horizon
-    tokens   prompts differ, a camera is absent    zeros                backbone_attention_mask   batch, key_len
+    axis     why lengths differ                        filled with        mask
+    dims     robots have 6, 16 or 26 action dims       zeros              dim_mask    batch, padded_dim
+    steps    the recording ends inside the chunk       copies, or zeros   step_mask   batch, action_horizon
+    tokens   prompts differ, a robot lacks a camera    zeros              backbone_attention_mask   batch, key_len
 
-`action_mask` is born here too, out of the first two. GR00T's versions disagree about how, so there are two functions.
+`dim_mask` and `step_mask` together make the `action_mask`, which says what counts in the loss. The versions of GR00T,
+NVIDIA's robot policy, make it in two ways, so there are two functions. "VL" is short for vision-language.
 
-Nothing here cuts: what does not fit is an error that says by how much.
+Nothing here is ever cut off: what does not fit is an error that says by how much.
+
+"Upstream" in the notes on where we differ is the published code that the `Source` line names.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from groot_teach.shapes import checked
+from groot_teach.shapes import DimMask, PositiveInt, StepMask, TokenMask, checked
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class ActionChunk:
-    """A piece of one robot's episode, filled up to `action_horizon` steps.
+    """The next few actions of one robot, one for each step, filled up to `action_horizon` steps.
 
     Attributes:
         actions: `action_horizon, action_dim`.
-        action_is_pad: `action_horizon`, bool, LeRobot's polarity: **True = padding**.
-        task: what the robot was told to do, or an empty string.
+        action_is_pad: `action_horizon`, bool. **True = padding**, as in LeRobot, the library that this flag comes from.
+        task: the instruction that the robot was given, or an empty string.
     """
 
     actions: Float[Tensor, "action_horizon action_dim"]
@@ -42,7 +45,7 @@ class ActionChunk:
 @checked
 @dataclass(frozen=True, eq=False)
 class ActionBatch:
-    """Chunks of several robots in one tensor, and what is real in it.
+    """The chunks of several robots in one tensor, with the masks that say which of its dims and steps are real.
 
     Attributes:
         actions: `batch, action_horizon, padded_dim`; zeros in padded dims.
@@ -51,19 +54,19 @@ class ActionBatch:
     """
 
     actions: Float[Tensor, "batch action_horizon padded_dim"]
-    dim_mask: Bool[Tensor, "batch padded_dim"]
-    step_mask: Bool[Tensor, "batch action_horizon"]
+    dim_mask: DimMask
+    step_mask: StepMask
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class VLTokens:
-    """The vision-language tokens of one sample, before padding: cameras first, then text.
+    """The vision-language (VL) tokens of one sample, before padding: first those of the cameras, then the text.
 
     Attributes:
         tokens: `token, width`.
-        image_mask: `token`, bool, True = a token of a camera, present or not.
-        real_mask: `token`, bool, True = there is something to read; False = a seat kept for an absent camera.
+        image_mask: `token`, bool, True = a token of a camera, even of one that this robot lacks.
+        real_mask: `token`, bool, True = a token with content, False = a place kept free for a camera that is absent.
     """
 
     tokens: Float[Tensor, "token width"]
@@ -74,18 +77,19 @@ class VLTokens:
 @checked
 @dataclass(frozen=True, eq=False)
 class VLBatch:
-    """Vision-language tokens of several samples in one tensor, and what is real in it.
+    """The vision-language tokens of several samples in one tensor, with the masks that say what they are.
 
     Attributes:
         tokens: `batch, key_len, width`; zeros where padded.
-        backbone_attention_mask: `batch, key_len`, bool, True = a real token (the note's `vl_attention_mask`).
-        image_mask: `batch, key_len`, bool, True = a token of a camera. An absent camera's seats are True here and False
-            in `backbone_attention_mask`, so whoever reads images must use both.
+        backbone_attention_mask: `batch, key_len`, bool, True = a real token. The note on which this book is based calls
+            it `vl_attention_mask`.
+        image_mask: `batch, key_len`, bool, True = a token of a camera. The places of an absent camera are True here and
+            False in `backbone_attention_mask`, so code that reads images needs both masks.
     """
 
     tokens: Float[Tensor, "batch key_len width"]
-    backbone_attention_mask: Bool[Tensor, "batch key_len"]
-    image_mask: Bool[Tensor, "batch key_len"]
+    backbone_attention_mask: TokenMask
+    image_mask: TokenMask
 
 
 @checked
@@ -93,10 +97,10 @@ def pad_dims(actions: Float[Tensor, "*batch action_dim"], padded_dim: int) -> Fl
     """Appends zeros to the last axis until it is `padded_dim` wide.
 
     Raises:
-        ValueError: `actions` has no dim, or more than `padded_dim`.
+        ValueError: `actions` has no dim or more than `padded_dim`, or `padded_dim` is less than 1.
 
     Source: huggingface/lerobot v0.4.4, `src/lerobot/policies/groot/processor_groot.py` 350-352. We differ: upstream
-    cuts wider actions down to `max_action_dim` without a word, so a 40-dim robot loses 8 joints; we raise.
+    cuts wider actions down to `max_action_dim` without an error, so a 40-dim robot loses 8 joints; we raise.
     """
     action_dim = actions.shape[-1]
     _fits("actions", action_dim, padded_dim)
@@ -108,7 +112,7 @@ def pad_steps_with_copies(actions: Float[Tensor, "step action_dim"], action_hori
     """Repeats the last step until the chunk is `action_horizon` long, as LeRobot and GR00T N1.5 do.
 
     Raises:
-        ValueError: no step at all, or more than `action_horizon`.
+        ValueError: `actions` has no step, or more than `action_horizon`.
 
     Source: huggingface/lerobot v0.4.4, `processor_groot.py` 337-342. We differ: upstream cuts longer chunks, we raise.
     """
@@ -122,7 +126,7 @@ def pad_steps_with_zeros(actions: Float[Tensor, "step action_dim"], action_horiz
     """Appends zero steps until the chunk is `action_horizon` long, as GR00T N1.6 and N1.7 do.
 
     Raises:
-        ValueError: no step at all, or more than `action_horizon`.
+        ValueError: `actions` has no step, or more than `action_horizon`.
 
     Source: huggingface/lerobot at 7427f318, `processor_groot.py` 1933-1942; NVIDIA/Isaac-GR00T at 4e62473d,
     `processing_gr00t_n1d6.py` 322-332.
@@ -134,18 +138,19 @@ def pad_steps_with_zeros(actions: Float[Tensor, "step action_dim"], action_horiz
 
 @checked
 def collate_chunks(chunks: Sequence, padded_dim: int) -> ActionBatch:
-    """Stacks the chunks of several robots, each padded to `padded_dim`, and remembers what is real.
+    """Stacks the chunks of several robots, each padded to `padded_dim`, and records what is real.
 
     Args:
-        chunks: one `ActionChunk` a robot, all with the same number of steps and the same dtype. Dims may differ.
-        padded_dim: how many dims the batch has.
+        chunks: one `ActionChunk` for each robot, with equal numbers of steps and equal dtypes. The dims may differ.
+        padded_dim: the number of dims of the batch.
 
     Raises:
-        TypeError: an entry of `chunks` that is no `ActionChunk`.
-        ValueError: no chunk, chunks of different lengths, dtypes or devices, or a chunk that has no dim or too many.
+        TypeError: an entry of `chunks` is not an `ActionChunk`.
+        ValueError: there is no chunk; chunks differ in steps, dtype or device; or a chunk has no dim or too many.
     """
     _all_of_kind("chunks", chunks, ActionChunk)
-    _all_alike("chunks", [chunk.actions for chunk in chunks], {"steps": lambda actions: actions.shape[0]})
+    _all_alike("chunks", steps=[chunk.actions.shape[0] for chunk in chunks])
+    _same_dtype_and_device("chunks", [chunk.actions for chunk in chunks])
     for index, chunk in enumerate(chunks):
         _fits(f"chunks[{index}]", chunk.actions.shape[1], padded_dim)
     widths = torch.tensor([chunk.actions.shape[1] for chunk in chunks])
@@ -159,9 +164,9 @@ def collate_chunks(chunks: Sequence, padded_dim: int) -> ActionBatch:
 
 @checked
 def action_mask_dims_only(
-    dim_mask: Bool[Tensor, "batch padded_dim"], action_horizon: int
+    dim_mask: DimMask, action_horizon: PositiveInt
 ) -> Bool[Tensor, "batch action_horizon padded_dim"]:
-    """GR00T N1.5's `action_mask`: True in every step of a real dim, **copied steps included**.
+    """GR00T N1.5's `action_mask`: True in every step of a real dim, **including copied steps**.
 
     Raises:
         ValueError: `action_horizon` is less than 1.
@@ -169,14 +174,12 @@ def action_mask_dims_only(
     Source: huggingface/lerobot v0.4.4, `processor_groot.py` 353-354 (`action_mask[:, :, :d] = True`), and
     NVIDIA/Isaac-GR00T at 4af2b622, `gr00t/model/transforms.py` 295-297.
     """
-    if action_horizon < 1:
-        raise ValueError(f"action_horizon: got {action_horizon}, expected 1 or more")
     return dim_mask[:, None, :].repeat(1, action_horizon, 1)
 
 
 @checked
 def action_mask_dims_and_steps(
-    dim_mask: Bool[Tensor, "batch padded_dim"], step_mask: Bool[Tensor, "batch action_horizon"]
+    dim_mask: DimMask, step_mask: StepMask
 ) -> Bool[Tensor, "batch action_horizon padded_dim"]:
     """GR00T N1.7's `action_mask`: True where the dim **and** the step are real.
 
@@ -187,20 +190,20 @@ def action_mask_dims_and_steps(
 
 @checked
 def join_tokens(cameras: Sequence, text: Float[Tensor, "words width"]) -> VLTokens:
-    """Puts camera tokens and text tokens in a row. `None` is a camera that this robot does not have.
+    """Puts the tokens of the cameras and of the text in a row. `None` is a camera that this robot does not have.
 
-    An absent camera keeps its seats, marked as not real, so that the other cameras stand at the same places for every
-    robot. That is what openpi and LeRobot's pi0 do. We differ: our seats hold zeros, openpi's the encoding of a blank
-    picture.
+    An absent camera still takes up its places in the row, marked as not real, so that the tokens of the other cameras
+    are at the same positions for every robot. openpi and LeRobot's pi0 do so too. We differ: our places hold zeros,
+    openpi's hold the encoding of a blank picture.
 
     Args:
         cameras: for each camera its tokens, `tokens_per_camera, width`, or None.
         text: the tokens of the instruction.
 
     Raises:
-        TypeError: a camera that is neither a tensor nor None.
-        ValueError: every camera is None, so nothing says how many seats one needs; or cameras that differ in shape; or
-            cameras and text that differ in width, dtype or device.
+        TypeError: a camera is neither a tensor nor None.
+        ValueError: every camera is None, so that the number of tokens of a camera is unknown; cameras differ in shape;
+            or cameras and text differ in width, dtype or device.
 
     Source: Physical-Intelligence/openpi at 15a9616a, `src/openpi/models/pi0.py` 117-131.
     """
@@ -208,9 +211,11 @@ def join_tokens(cameras: Sequence, text: Float[Tensor, "words width"]) -> VLToke
     if not present:
         raise ValueError("cameras: got none that is present, expected at least one to tell how many tokens one has")
     _all_of_kind("cameras", present, Tensor)
-    _all_alike("cameras", present, {"shape": lambda camera: tuple(camera.shape)})
-    axes_and_width = {"number of axes": lambda tokens: tokens.ndim, "width": lambda tokens: tokens.shape[-1]}
-    _all_alike("cameras and text", [present[0], text], axes_and_width)
+    _all_alike("cameras", shape=[tuple(camera.shape) for camera in present])
+    _same_dtype_and_device("cameras", present)
+    _all_alike("cameras and text", **{"number of axes": [present[0].ndim, text.ndim]})
+    _all_alike("cameras and text", width=[present[0].shape[-1], text.shape[-1]])
+    _same_dtype_and_device("cameras and text", [present[0], text])
     images = torch.cat([torch.zeros_like(present[0]) if camera is None else camera for camera in cameras])
     is_real = torch.tensor([camera is not None for camera in cameras], device=text.device)
     is_real = is_real.repeat_interleave(present[0].shape[0])
@@ -227,14 +232,14 @@ def pad_tokens_right(samples: Sequence, key_len: int) -> VLBatch:
     """Puts the padding **after** the tokens, as pi0 does. Every sample starts at position 0.
 
     Args:
-        samples: one `VLTokens` a sample, all of the same width and dtype. Lengths may differ.
-        key_len: how many tokens a row of the batch has.
+        samples: one `VLTokens` for each sample, of equal width and dtype. Their lengths may differ.
+        key_len: the number of tokens in a row of the batch.
 
     Raises:
-        TypeError: an entry of `samples` that is no `VLTokens`.
-        ValueError: no sample, samples of different widths, dtypes or devices, or one longer than `key_len`.
+        TypeError: an entry of `samples` is not a `VLTokens`.
+        ValueError: there is no sample; samples differ in width, dtype or device; or one is longer than `key_len`.
     """
-    return _pad_tokens(samples, key_len, lambda missing: (0, missing))
+    return _pad_tokens(samples, key_len, on_the_left=False)
 
 
 @checked
@@ -242,21 +247,22 @@ def pad_tokens_left(samples: Sequence, key_len: int) -> VLBatch:
     """Puts the padding **before** the tokens, as GR00T does. Every sample ends at the last position.
 
     Args:
-        samples: one `VLTokens` a sample, all of the same width and dtype. Lengths may differ.
-        key_len: how many tokens a row of the batch has.
+        samples: one `VLTokens` for each sample, of equal width and dtype. Their lengths may differ.
+        key_len: the number of tokens in a row of the batch.
 
     Raises:
-        TypeError: an entry of `samples` that is no `VLTokens`.
-        ValueError: no sample, samples of different widths, dtypes or devices, or one longer than `key_len`.
+        TypeError: an entry of `samples` is not a `VLTokens`.
+        ValueError: there is no sample; samples differ in width, dtype or device; or one is longer than `key_len`.
 
     Source: huggingface/lerobot v0.4.4, `processor_groot.py` 211 (`padding_side = "left"`).
     """
-    return _pad_tokens(samples, key_len, lambda missing: (missing, 0))
+    return _pad_tokens(samples, key_len, on_the_left=True)
 
 
-def _pad_tokens(samples: Sequence, key_len: int, sides: Callable[[int], tuple[int, int]]) -> VLBatch:
+def _pad_tokens(samples: Sequence, key_len: int, on_the_left: bool) -> VLBatch:
     _all_of_kind("samples", samples, VLTokens)
-    _all_alike("samples", [sample.tokens for sample in samples], {"token widths": lambda tokens: tokens.shape[1]})
+    _all_alike("samples", **{"token widths": [sample.tokens.shape[1] for sample in samples]})
+    _same_dtype_and_device("samples", [sample.tokens for sample in samples])
     tokens, real, image = [], [], []
     for index, sample in enumerate(samples):
         length = sample.tokens.shape[0]
@@ -264,7 +270,8 @@ def _pad_tokens(samples: Sequence, key_len: int, sides: Callable[[int], tuple[in
             raise ValueError(
                 f"samples[{index}]: got {length} tokens, expected at most key_len={key_len}; nothing is cut"
             )
-        before, after = sides(key_len - length)
+        missing = key_len - length
+        before, after = (missing, 0) if on_the_left else (0, missing)
         tokens.append(torch.nn.functional.pad(sample.tokens, (0, 0, before, after)))
         real.append(torch.nn.functional.pad(sample.real_mask, (before, after)))
         image.append(torch.nn.functional.pad(sample.image_mask, (before, after)))
@@ -295,7 +302,7 @@ def _fits(name: str, action_dim: int, padded_dim: int) -> None:
 
 
 def _all_of_kind(name: str, items: Sequence, kind: type) -> None:
-    """Looks at every item. The annotation `Sequence[ActionChunk]` would look at one of them, drawn at random."""
+    """Checks every item: for the annotation `Sequence[ActionChunk]`, beartype would check only one, drawn at random."""
     if not items:
         raise ValueError(f"{name}: got none, expected at least one")
     for index, item in enumerate(items):
@@ -303,10 +310,12 @@ def _all_of_kind(name: str, items: Sequence, kind: type) -> None:
             raise TypeError(f"{name}[{index}]: got a {type(item).__name__}, expected {kind.__name__}")
 
 
-def _all_alike(name: str, tensors: Sequence[Tensor], traits: dict[str, Callable[[Tensor], Any]]) -> None:
-    """What a stack needs, said before torch says it less clearly, or promotes a dtype without a word."""
-    everywhere = {"dtype": lambda tensor: tensor.dtype, "device": lambda tensor: tensor.device}
-    for trait, of in (traits | everywhere).items():
-        values = [of(tensor) for tensor in tensors]
+def _all_alike(name: str, **traits: list) -> None:
+    for trait, values in traits.items():
         if len(set(values)) > 1:
             raise ValueError(f"{name}: got {trait} {values}, expected the same in every one")
+
+
+def _same_dtype_and_device(name: str, tensors: Sequence[Tensor]) -> None:
+    """Torch would combine tensors of different dtypes without an error, in the wider dtype."""
+    _all_alike(name, dtype=[tensor.dtype for tensor in tensors], device=[tensor.device for tensor in tensors])
