@@ -6,7 +6,6 @@ where they are needed.
 """
 
 from collections.abc import Callable, Mapping
-from functools import wraps
 from typing import Any
 
 import torch
@@ -27,16 +26,14 @@ def at_least_1(name: str, number: int) -> None:
 
 def between_0_and_1(name: str, values: Tensor) -> None:
     if not ((values >= 0) & (values <= 1)).all():  # a NaN is refused too
-        raise ValueError(f"{name}: got {values.min().item():g} to {values.max().item():g}, expected 0 to 1")
+        raise ValueError(f"{name}: got {values.min():g} to {values.max():g}, expected 0 to 1")
 
 
 def is_flow_time(name: str, t: Tensor) -> None:
     """A flow time runs from 0 (noise) to 1 (data); N1.5's may be as small as `EARLIEST`."""
     if not ((t >= EARLIEST) & (t <= 1)).all():
-        hint = "; is it a bucket, or openpi's time?" if bool((t > 1).any()) else ""
-        raise ValueError(
-            f"{name}: got {t.min().item():g} to {t.max().item():g}, expected a flow time, 0 (noise) to 1 (data){hint}"
-        )
+        hint = "; is it a bucket, or openpi's time?" if (t > 1).any() else ""
+        raise ValueError(f"{name}: got {t.min():g} to {t.max():g}, expected a flow time, 0 (noise) to 1 (data){hint}")
 
 
 def not_half_precision(name: str, t: Tensor) -> None:
@@ -117,7 +114,6 @@ def _is_inside(dims: object, action_dim: int) -> bool:
 def answers_like(like: Tensor, name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     """The same function, but an answer whose shape, dtype or device is not that of `like` is an error."""
 
-    @wraps(function)
     def with_checked_answer(*arguments: Any) -> Tensor:
         answer = function(*arguments)
         if not isinstance(answer, Tensor):

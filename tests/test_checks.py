@@ -36,11 +36,13 @@ def test_0_and_1_are_between_0_and_1_and_nan_is_not():
 
 
 def test_a_flow_time_may_lie_a_little_before_the_noise_and_not_behind_the_data():
+    assert EARLIEST == -0.0011
     is_flow_time("t", tensor([EARLIEST, 1.0], dtype=torch.float64))
-    with pytest.raises(ValueError, match=r"^t: got -0.002 to 0.5, expected a flow time, 0 \(noise\) to 1 \(data\)$"):
-        is_flow_time("t", tensor([-0.002, 0.5]))
-    with pytest.raises(ValueError, match=r"^t: got 0.5 to 250, .*; is it a bucket, or openpi's time\?$"):
-        is_flow_time("t", tensor([0.5, 250.0]))
+    with pytest.raises(ValueError, match=r"^t: got -0.002 to 1, expected a flow time, 0 \(noise\) to 1 \(data\)$"):
+        is_flow_time("t", tensor([-0.002, 1.0]))
+    for late in (1.5, 250.0):
+        with pytest.raises(ValueError, match=rf"^t: got 0.5 to {late:g}, .*; is it a bucket, or openpi's time\?$"):
+            is_flow_time("t", tensor([0.5, late]))
     with pytest.raises(ValueError, match=r"^t: got nan to nan, expected a flow time, 0 \(noise\) to 1 \(data\)$"):
         is_flow_time("t", tensor([NAN]))
 
@@ -54,7 +56,7 @@ def test_half_precision_is_named(dtype):
 
 
 def test_the_first_row_that_reads_nothing_is_named():
-    every_row_reads("attention_mask", tensor([[[True, False], [False, True]]]))
+    every_row_reads("attention_mask", tensor([[[True, False], [True, False]]]))  # a column may be empty
     with pytest.raises(ValueError, match=r"^attention_mask\[0, 1\]: got a row without any True, expected at least one"):
         every_row_reads("attention_mask", tensor([[[True, False], [False, False]], [[False, False], [True, True]]]))
 
@@ -68,38 +70,65 @@ def test_the_real_entries_are_counted_and_none_is_an_error():
 
 
 def test_groups_hold_each_real_dim_once_and_may_leave_padding_out():
-    action_mask = tensor([[[True, True, False]]])
-    every_real_dim_in_one_group({"arm": slice(0, 1), "claw": slice(1, 2)}, action_mask)
+    action_mask = torch.zeros(2, 3, 5, dtype=torch.bool)
+    action_mask[1, 2, :3] = True  # real in one step of one sample alone
+    every_real_dim_in_one_group({"arm": slice(0, 2), "claw": slice(2, 3, 1)}, action_mask)
     for groups, got in (
-        ({}, "group_slices: got none"),
-        ({"arm": slice(0, 1)}, "group_slices: got no group for dim 1"),
-        ({"arm": slice(0, 2), "claw": slice(1, 3)}, r"group_slices\['claw'\]: got dim 1, which group 'arm' has"),
-        ({"arm": slice(0, 4)}, r"group_slices\['arm'\]: got slice\(0, 4, None\), expected slice\(start, stop\) with"),
+        ({}, "group_slices: got none, expected at least one group$"),
+        (
+            {"arm": slice(0, 2)},
+            "group_slices: got no group for dim 2, which has real entries, expected each real dim in",
+        ),
+        (
+            {"arm": slice(0, 3), "claw": slice(2, 5)},
+            r"group_slices\['claw'\]: got dim 2, which group 'arm' has already;",
+        ),
     ):
         with pytest.raises(ValueError, match=f"^{got}"):
             every_real_dim_in_one_group(groups, action_mask)
 
 
-def test_the_last_scalar_is_looked_at_too():
-    losses = {"arm": tensor(1.0), "claw": tensor(2.0)}
-    one_scalar_per_group(losses, dict(losses))
-    with pytest.raises(
-        TypeError, match=r"^log_scales\['claw'\]: got tensor\(\[2.\]\), expected a float tensor without"
-    ):
-        one_scalar_per_group(losses, losses | {"claw": tensor([2.0])})
-    with pytest.raises(
-        ValueError, match=r"^log_scales: got \['arm'\], expected the groups of losses, \['arm', 'claw'\]$"
-    ):
-        one_scalar_per_group(losses, {"arm": tensor(1.0)})
+@pytest.mark.parametrize(
+    "dims",
+    [
+        *(slice(2, 6), slice(2, 2), slice(4, 2), slice(-1, 5), slice(2, None), slice(None, 5)),
+        *(slice(2, 5, 2), slice(2, 5, -1), slice(2, 5, 0), slice(2.0, 5), slice(2, 5.0), range(2, 5), 3, "claw"),
+    ],
+)
+def test_a_group_is_a_slice_of_whole_numbers_inside_the_last_axis(dims):
+    message = r"^group_slices\['claw'\]: got .*, expected slice\(start, stop\) with 0 <= start < stop <= 5$"
+    with pytest.raises(ValueError, match=message):
+        every_real_dim_in_one_group({"claw": dims}, torch.ones(2, 3, 5, dtype=torch.bool))
+
+
+def test_every_scalar_is_looked_at_not_the_first_alone():
+    good, bad = {"arm": tensor(1.0), "claw": tensor(2.0)}, {"arm": tensor(1.0), "claw": tensor([2.0])}
+    one_scalar_per_group(good, dict(good))
+    for losses, log_scales, name in ((bad, bad, "losses"), (good, bad, "log_scales")):
+        message = rf"^{name}\['claw'\]: got tensor\(\[2.\]\), expected a float tensor without axes$"
+        with pytest.raises(TypeError, match=message):
+            one_scalar_per_group(losses, log_scales)
+
+
+def test_losses_and_log_scales_name_the_same_groups():
+    with pytest.raises(ValueError, match=r"^losses: got none, expected at least one group$"):
+        one_scalar_per_group({}, {})
+    message = r"^log_scales: got \['arm'\], expected the groups of losses, \['arm', 'claw'\]$"
+    with pytest.raises(ValueError, match=message):
+        one_scalar_per_group({"arm": tensor(1.0), "claw": tensor(2.0)}, {"arm": tensor(1.0)})
 
 
 def test_an_answer_is_handed_on_as_it_is_if_its_form_fits():
     like, answer = torch.zeros(2, 3), torch.ones(2, 3)
     assert answers_like(like, "velocity", lambda point, t: answer)(like, 0) is answer
-    with pytest.raises(
-        ValueError, match=r"^velocity: gave torch.float64 of shape \(2,\) on cpu, expected torch.float32"
+    expected = r"expected torch.float32 of shape \(2, 3\) on cpu$"
+    for other, gave in (
+        (like[0], r"torch.float32 of shape \(3,\) on cpu"),
+        (like.double(), r"torch.float64 of shape \(2, 3\) on cpu"),
+        (like.to("meta"), r"torch.float32 of shape \(2, 3\) on meta"),
     ):
-        answers_like(like, "velocity", lambda: torch.zeros(2).double())()
+        with pytest.raises(ValueError, match=f"^velocity: gave {gave}, {expected}"):
+            answers_like(like, "velocity", torch.clone)(other)
     with pytest.raises(TypeError, match=r"^velocity: gave a float, expected a tensor$"):
         answers_like(like, "velocity", lambda: 0.0)()
 
