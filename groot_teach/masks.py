@@ -1,8 +1,17 @@
-"""What a mask means: foreign masks converted at the door, and `Masking`, the record of who obeys them.
+"""What a mask means, and which stages of a policy obey it.
 
-Here every mask is bool and True means *real*, or *may be used*. Other code means other things by the same word, so each
-foreign mask comes in through a function that says from what it converts. A value that the foreign convention does not
-know is an error, never a guess.
+In this library every mask is bool, and True means *real* or *may be used*. Other code uses other conventions, so the
+first part converts a mask from each of them, in a function that is named after the convention. A value that does not
+exist in that convention is an error.
+
+The second part is about what a policy does with its masks. A mask has no effect until some stage of the policy reads
+it. Where a stage does not, padding can reach the result: that is a *leak*, and `LEAKS` lists seven of them. `Masking`
+has one switch for each leak. A published version of GR00T, NVIDIA's robot policy, is one setting of all switches; the
+settings with a name, such as `GROOT_N1_5`, are the *presets*.
+
+The switches use the words of a GR00T policy: its *head* turns vision-language (VL) tokens and noise into actions. The
+head encodes the noisy actions, its transformer (the *DiT*) lets action steps read each other (self-attention) and the
+VL tokens (cross-attention), and at inference its *sampler* walks from noise to actions in several steps.
 """
 
 from dataclasses import dataclass, field, fields, replace
@@ -13,12 +22,12 @@ from torch import Tensor
 
 from groot_teach.shapes import checked
 
-# ----------------------------------------------------------------------------------------------- foreign masks
+# ------------------------------------------------------------------------------- masks of other conventions
 
 
 @checked
 def from_action_is_pad(action_is_pad: Bool[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
-    """From LeRobot's `action_is_pad`, in which **True = padding**, to a `step_mask`, in which True = real.
+    """Converts LeRobot's `action_is_pad`, where **True = padding**, to a `step_mask`, where True = real.
 
     Source: huggingface/lerobot at 7427f318, `src/lerobot/datasets/dataset_reader.py` 247-256.
     """
@@ -27,19 +36,20 @@ def from_action_is_pad(action_is_pad: Bool[Tensor, "*axes"]) -> Bool[Tensor, "*a
 
 @checked
 def from_key_padding_mask(key_padding_mask: Bool[Tensor, "batch key_len"]) -> Bool[Tensor, "batch key_len"]:
-    """From PyTorch's `key_padding_mask`, in which **True = ignore**, to a mask in which True = may be read.
+    """Converts PyTorch's `key_padding_mask`, where **True = ignore**, to a mask where True = may be read.
 
-    Source: `torch.nn.MultiheadAttention.forward`. Its neighbour `scaled_dot_product_attention` means the opposite by a
-    bool `attn_mask`: there True = takes part, as here.
+    Source: `torch.nn.MultiheadAttention.forward`. In the bool `attn_mask` of `scaled_dot_product_attention` it is the
+    other way round: there True = takes part, as here.
     """
     return ~key_padding_mask
 
 
 @checked
 def from_mha_attn_mask(attn_mask: Bool[Tensor, "*heads query_len key_len"]) -> Bool[Tensor, "*heads query_len key_len"]:
-    """From the bool `attn_mask` of PyTorch's `MultiheadAttention`, in which **True = must not read**.
+    """Converts the bool `attn_mask` of PyTorch's `MultiheadAttention`, where **True = must not read**.
 
-    The function beneath that module, `scaled_dot_product_attention`, has an `attn_mask` too, and means the opposite.
+    The function that this module calls, `scaled_dot_product_attention`, also has an `attn_mask`, where True means the
+    opposite.
 
     Source: `torch.nn.MultiheadAttention.forward`.
     """
@@ -48,17 +58,18 @@ def from_mha_attn_mask(attn_mask: Bool[Tensor, "*heads query_len key_len"]) -> B
 
 @checked
 def from_float_mask(values: Float[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
-    """From a float mask of ones (real) and zeros (padding), such as GR00T N1.7's `action_mask`.
+    """Converts a float mask of ones (real) and zeros (padding), such as GR00T N1.7's `action_mask`.
 
     Raises:
-        ValueError: a value other than 0 and 1. If there are large negative ones, it is an additive mask.
+        ValueError: a value other than 0 and 1. A mask with large negative values is an additive mask:
+            `from_additive_mask` converts it.
     """
     return _from_zeros_and_ones(values)
 
 
 @checked
 def from_int_mask(values: Integer[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
-    """From an integer mask of ones (real) and zeros (padding), such as a tokenizer's int64 `attention_mask`.
+    """Converts an integer mask of ones (real) and zeros (padding), such as a tokenizer's int64 `attention_mask`.
 
     Raises:
         ValueError: a value other than 0 and 1.
@@ -67,15 +78,16 @@ def from_int_mask(values: Integer[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
 
 
 ADDITIVE_HIDDEN = -9984.0
-"""At or below this, an additive mask hides. The mildest constant that we know of is -1e4; bfloat16 makes it -9984."""
+"""A value of an additive mask that is not above this hides a key. The mildest constant that we know of is -1e4, which
+bfloat16 rounds to -9984."""
 
 
 @checked
 def from_additive_mask(values: Float[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
-    """From a mask that is added to attention logits: 0 = may be read; -1e4, -1e9, `finfo.min` or `-inf` = hidden.
+    """Converts a mask that is added to attention logits: 0 = may be read; -1e4, -1e9, `finfo.min` or `-inf` = hidden.
 
     Raises:
-        ValueError: a value in between or above 0: that is a bias, and no bool mask can say it.
+        ValueError: a value in between, or above 0. It changes how much of a key is read, which a bool mask cannot say.
     """
     real, hidden = values == 0, values <= ADDITIVE_HIDDEN
     if not (real | hidden).all():
@@ -91,7 +103,7 @@ def _from_zeros_and_ones(values: Tensor) -> Tensor:
     return values == 1
 
 
-# ------------------------------------------------------------------------------------------------ who obeys them
+# ------------------------------------------------------------------------------------ which stages obey them
 
 
 @dataclass(frozen=True)
@@ -101,10 +113,10 @@ class Leak:
     Attributes:
         name: the leak's name in this book.
         stage: the stage of the policy at which it happens; there are six.
-        switch: the field of `Masking` that decides.
-        axis: along which axis the padding lies.
-        leaks: the positions of the switch at which padding gets through -> what it does then.
-        holds: the positions at which it does not -> what happens instead.
+        switch: the field of `Masking` that opens or closes this leak.
+        axis: the axis along which the padding lies.
+        leaks: for each position of the switch in which padding gets through: what padding does then.
+        holds: for each position in which it does not: what happens instead.
     """
 
     name: str
@@ -173,7 +185,7 @@ LEAKS = (
         holds={"zero": "padded dims stay 0", "renoise": "padded dims get training's noise"},
     ),
 )
-"""The seven leaks at the six stages. The loss has two: what it sums, and what it divides by."""
+"""The seven leaks, at six stages. The loss has two: what is summed, and what the sum is divided by."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,19 +194,21 @@ class Masking:
 
     Attributes:
         encoder_input: `closed` = padded entries are set to 0 before the action encoder; `open` = they arrive as noise.
-        self_attention: `closed` = padded action steps are not read by other steps in the DiT.
-        vl_self_attention: `closed` = padded tokens are not read by other tokens; `absent` = the head has no such layer.
-        cross_attention: `closed` = padded tokens are not read by the DiT.
-        loss: which entries are summed: `open` = all, `dims` = those of real dims, `dims_and_steps` = the real ones.
-        loss_denominator: what the sum is divided by: `all` entries, the `valid` ones (those that are summed), or
-            `valid_plus_eps`: 1e-6 more.
-        sampler: what padded dims hold at inference: `free` = what the network integrates, `zero`, or `renoise` = the
-            noise level that training showed.
-        name: what the preset is called.
-        source: where upstream does this.
+        self_attention: `closed` = padded action steps are not read by other steps in the DiT; `open` = they are.
+        vl_self_attention: `closed` = padded VL tokens are not read by other VL tokens; `open` = they are; `absent` =
+            the head has no layer in which VL tokens read each other.
+        cross_attention: `closed` = padded VL tokens are not read by the DiT; `open` = they are.
+        loss: which entries are summed: `open` = all, `dims` = those of real dims, in every step, `dims_and_steps` =
+            those of real dims in real steps.
+        loss_denominator: what the sum is divided by: the number of `all` entries, of the `valid` ones (those that are
+            summed), or `valid_plus_eps`, which adds 1e-6 to that.
+        sampler: what padded dims hold at inference: `free` = what the network makes of them, `zero` = 0, or `renoise` =
+            noise of the strength that they had in training at this flow time.
+        name: the name of the preset, or `custom`.
+        source: where the published code does this.
 
     Raises:
-        ValueError: a switch in a position that it does not have.
+        ValueError: a switch has no such position.
     """
 
     encoder_input: Literal["open", "closed"]
@@ -215,7 +229,7 @@ class Masking:
 
 
 def open_leaks(masking: Masking) -> tuple[str, ...]:
-    """The names of the leaks that `masking` leaves open. A loss that masks dims and not steps keeps its target leak."""
+    """The names of the leaks that `masking` leaves open. A loss that masks dims but not steps still has its leak."""
     return tuple(leak.name for leak in LEAKS if getattr(masking, leak.switch) in leak.leaks)
 
 
@@ -223,12 +237,12 @@ SWITCHES = tuple(f.name for f in fields(Masking) if f.name not in ("name", "sour
 
 
 def with_switches(masking: Masking, **positions: str) -> Masking:
-    """A copy with some switches moved: `with_switches(STRICT, cross_attention="open")`. Its name says which.
+    """A copy with some switches moved: `with_switches(STRICT, cross_attention="open")`. The new name lists them.
 
     `dataclasses.replace` would keep the name and the source of a version that does not do this.
 
     Raises:
-        ValueError: a switch that does not exist, or a position that it does not have.
+        ValueError: there is no such switch, or it has no such position.
     """
     unknown = [name for name in positions if name not in SWITCHES]
     if unknown:
@@ -298,7 +312,7 @@ STRICT = Masking(
     loss_denominator="valid",
     sampler="zero",
     name="strict",
-    source="this book: every door closed",
+    source="this book: every leak closed",
 )
 
 OCTO_RENOISE = Masking(

@@ -31,7 +31,7 @@ from torch import Tensor
 from groot_teach.checks import at_least_1, between_0_and_1, is_flow_time
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Where:
     """Attaches a check on values to a type: `Annotated[int, Where(at_least_1)]` is an int that is at least 1."""
 
@@ -99,10 +99,9 @@ def checked(function: Callable[..., Any] | None = None, /, *, same: str = "") ->
         ValueError: `same` holds another word.
         TypeError: a class whose arguments should be the `same`, or with a check on values: only functions have those.
     """
-    traits = same.split()
-    if not set(traits) <= {"dtype", "device"}:
-        raise ValueError(f"same: got {same!r}, expected 'dtype', 'device' or 'dtype device'")
-    return _checked(traits, function) if function else partial(_checked, traits)
+    if same not in ("", *get_args(Same)):
+        raise ValueError(f"same: got {same!r}, expected one of {', '.join(map(repr, get_args(Same)))}")
+    return _checked(same.split(), function) if function else partial(_checked, same.split())
 
 
 def expect_same(trait: Literal["dtype", "device"], **tensors: Tensor) -> None:

@@ -131,12 +131,13 @@ def test_a_checked_function_keeps_its_name_docstring_and_signature(decorate):
 
 @checked(same="dtype device")
 def weigh(actions: ActionChunks, action_mask: ActionMask, scales: Mapping[str, Tensor], bonus: Scalar | None = None):
-    return actions
+    return bonus
 
 
 def test_float_tensors_share_a_dtype_and_masks_take_no_part():
     weigh(CHUNKS, MASK, {"a": CHUNKS})
-    weigh(CHUNKS.double(), MASK, {"a": CHUNKS.double()}, bonus=torch.zeros((), dtype=torch.float64))
+    bonus = torch.zeros((), dtype=torch.float64)
+    assert weigh(CHUNKS.double(), MASK, {"a": CHUNKS.double()}, bonus=bonus) is bonus
     message = r"^actions, scales\['a'\]: got dtype torch.float32, torch.float64, expected the same$"
     with pytest.raises(ValueError, match=message):
         weigh(CHUNKS, MASK, {"a": CHUNKS.double()})
@@ -183,7 +184,7 @@ def test_methods_are_checked_like_functions():
 
 @pytest.mark.parametrize("same", ["dtypes", "device dtype shape", "cpu"])
 def test_another_word_than_dtype_and_device_is_refused(same):
-    with pytest.raises(ValueError, match=f"^same: got '{same}', expected 'dtype', 'device' or 'dtype device'$"):
+    with pytest.raises(ValueError, match=f"^same: got '{same}', expected one of 'dtype', 'device', 'dtype device'$"):
         checked(same=same)
 
 
