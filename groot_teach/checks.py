@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 EARLIEST = -0.0011
@@ -98,7 +97,7 @@ def one_scalar_per_group(losses: Mapping[str, Tensor], log_scales: Mapping[str, 
         raise ValueError(f"log_scales: got {list(log_scales)}, expected the groups of losses, {list(losses)}")
     for name, scalars in (("losses", losses), ("log_scales", log_scales)):
         for group, scalar in scalars.items():  # all of them: the annotation is checked on the first alone
-            if not isinstance(scalar, Float[Tensor, ""]):
+            if not (isinstance(scalar, Tensor) and scalar.is_floating_point() and scalar.ndim == 0):
                 raise TypeError(f"{name}[{group!r}]: got {scalar!r}, expected a float tensor without axes")
 
 

@@ -70,8 +70,8 @@ def test_the_real_entries_are_counted_and_none_is_an_error():
 
 
 def test_groups_hold_each_real_dim_once_and_may_leave_padding_out():
-    action_mask = torch.zeros(2, 3, 5, dtype=torch.bool)
-    action_mask[1, 2, :3] = True  # real in one step of one sample alone
+    action_mask = torch.zeros(2, 7, 5, dtype=torch.bool)
+    action_mask[1, 6, :3] = True  # real in one step of one sample alone
     every_real_dim_in_one_group({"arm": slice(0, 2), "claw": slice(2, 3, 1)}, action_mask)
     for groups, got in (
         ({}, "group_slices: got none, expected at least one group$"),
