@@ -8,19 +8,20 @@ In training, the network sees one point of this line and its flow time `t` (not 
 the action chunk), and learns to predict the velocity. At inference it starts from noise and follows its own predictions
 in a few Euler steps. A padded dim has the action 0, so in training it holds `(1 - t) * noise` and its target is
 `-noise`. Training does not say what it should hold at inference: the sampler may leave it free, or refill it.
-What raises `ValueError` is said by the signatures, in the words of `groot_teach.shapes`.
+The signatures, in the words of `groot_teach.shapes`, say which arguments raise `ValueError`.
 
 Source: GR00T is NVIDIA's robot policy. Its version N1.5, in huggingface/lerobot v0.4.4, has these functions in
 `action_head/flow_matching_action_head.py`: 253 (`sample_beta`), 252-254 (`flow_time_n1_5`), 311 (`time_bucket`), 307
 (`interpolate`), 308 (`velocity_target`), 359-397 (`euler_path`). `flow_time_n1_7` is in huggingface/lerobot 0.6.1,
 `policies/groot/groot_n1_7.py` 554-560, and NVIDIA/Isaac-GR00T, `gr00t/model/gr00t_n1d6/gr00t_n1d6.py`, `sample_time`.
 `refill_zero`: EVO1 and MolmoAct2 in huggingface/lerobot at 7427f318 multiply by the mask at every step, in training and
-at inference; the note's fork sets 0 at inference only. `refill_noise`: octo-models/octo at 241fb351,
-`octo/model/components/action_heads.py` 579-582, for diffusion. openpi counts `t` the other way: its 0 is the data.
+at inference; the note's fork (the changed copy of GR00T that this book's source note describes) sets 0 at inference
+only. `refill_noise`: octo-models/octo at 241fb351, `octo/model/components/action_heads.py` 579-582, for diffusion.
+openpi, the code of the policy π0, counts `t` the other way: its 0 is the data.
 
 We differ: `torch.distributions.Beta` takes no generator, so `sample_beta` inverts the distribution function, `s ** a`
 for Beta(a, 1): the same distribution, another random stream. `time_bucket` refuses half precision, which rounds the
-product, often up, before it is cut. `euler_path` gives `velocity` the time `t`, upstream its bucket `int(t * 1000)`.
+product, often up, before it is cut. `euler_path` gives `velocity` the time `t`, N1.5 the bucket `int(t * 1000)`.
 `refill_zero` replaces NaN too: NaN times 0 is NaN. `refill_noise` scales the noise by `1 - t`, as the line does; its
 caller says whether to draw it anew.
 """

@@ -64,8 +64,8 @@ def group_velocity_losses(
     """The mean over each named group of dims, such as `Embodiment.group_slices`: `{"arm": ..., "claw": ...}`.
 
     In a sum of these means, a dim of a small group weighs more than one of a large group. Real dims are in one group.
-    Source: the note's fork, KKXiaoKang/humanoid_groot at 4a1a0c81, `flow_matching_action_head.py` 415-467 and 477-490,
-    for arm and claw.
+    Source: KKXiaoKang/humanoid_groot at 4a1a0c81, `flow_matching_action_head.py` 415-467 and 477-490, for arm and claw.
+    (This fork, a changed copy of GR00T, is described in the note on which this book is based.)
     """
     every_real_dim_in_one_group(group_slices, action_mask)
     squared = _squared_error(velocity_pred, velocity_target, action_mask)
