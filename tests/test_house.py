@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-IDEAS = {"embodiments", "padding", "masks", "flow", "loss", "attention", "shapes"}
+IDEAS = {"embodiments", "padding", "masks", "flow", "loss", "attention", "checks", "shapes"}
 ARROWS = {
     "ideas": [],
     "recordings": ["ideas"],
