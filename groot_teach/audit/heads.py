@@ -4,7 +4,7 @@ They are short, because a head needs little: how it is called, which module give
 own policy needs no more.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jaxtyping import Bool, Float
@@ -15,8 +15,13 @@ from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.padding import ActionBatch, VLBatch
 from groot_teach.shapes import checked
 
-TAP_ACTIONS = {"axis": "steps", "before": "action encoder", "behind": "DiT self-attention"}
-TAP_TOKENS = {"axis": "tokens", "before": "VL self-attention", "behind": "DiT cross-attention"}
+
+def head_taps(action_encoder: str, vl_self_attention: str) -> tuple[Tap, ...]:
+    """The two places inside a GR00T head, by the paths of the modules whose outputs hold steps and tokens."""
+    return (
+        Tap(action_encoder, "steps", before="action encoder", behind="DiT self-attention"),
+        Tap(vl_self_attention, "tokens", before="VL self-attention", behind="DiT cross-attention"),
+    )
 
 
 @checked
@@ -65,8 +70,8 @@ def audit_action_head(
         Padding("tokens", vl.backbone_attention_mask, {"tokens": 1}, {"token_mask": 1, "image_mask": 1}),
     ]
     last = f"vl_blocks.{len(head.vl_blocks) - 1}" if len(head.vl_blocks) else "vl_norm"
-    taps = (Tap("action_encoder", **TAP_ACTIONS), Tap(last, **TAP_TOKENS))
-    return audit_masks(run, given, _with_padding(padding), module=head, taps=_at(taps, padding), sample=sample, **more)
+    taps = _at(head_taps("action_encoder", last), padding)
+    return audit_masks(run, given, _with_padding(padding), module=head, taps=taps, sample=sample, **more)
 
 
 @checked
@@ -91,7 +96,8 @@ def audit_lerobot_head(
     Raises:
         ValueError: as `audit_masks`.
     """
-    kinds = type(backbone_output), type(action_input)
+    released: Any = head  # a type checker cannot know its methods: torch declares each of them a tensor or a module
+    kinds: list[Callable[[dict[str, Any]], Any]] = [type(backbone_output), type(action_input)]
     given = {f"vl.{name}": value for name, value in backbone_output.items()}
     given |= {f"action.{name}": value for name, value in action_input.items()}
     real = action_input["action_mask"] > 0
@@ -107,7 +113,7 @@ def audit_lerobot_head(
         return [kind(part) for kind, part in zip(kinds, parts, strict=True)]
 
     def sample(given: dict[str, Any]) -> Tensor:
-        return head.get_action(*both(given, without=("action", "action_mask")))["action_pred"]
+        return released.get_action(*both(given, without=("action", "action_mask")))["action_pred"]
 
     padding = [
         Padding("dims", real.any(dim=1), {"action.action": 2}, {"action.action_mask": 2}),
@@ -124,14 +130,13 @@ def audit_lerobot_head(
             {f"vl.{name}": 1 for name in ("backbone_attention_mask", "image_mask") if name in backbone_output},
         ),
     ]
-    taps = (Tap("action_encoder", **TAP_ACTIONS), Tap("vl_self_attention", **TAP_TOKENS))
     return audit_masks(
         lambda given: head(*both(given))["loss"],
         given,
         _with_padding(padding),
         module=head,
         prediction="action_decoder",
-        taps=_at(taps, padding),
+        taps=_at(head_taps("action_encoder", "vl_self_attention"), padding),
         sample=sample,
         sample_along=("dims", "tokens"),
         **more,

@@ -105,6 +105,16 @@ class Heard:
     tapped: dict[str, list[Tensor]]
     drawn: tuple[Tensor, ...]
 
+    def loss_or_raise(self) -> Tensor:
+        """The loss, where the first run has shown that this policy has one.
+
+        Raises:
+            ValueError: this run gave none.
+        """
+        if self.loss is None:
+            raise ValueError("run: got an answer without a loss, expected one, since the first run gave one")
+        return self.loss
+
 
 Given = dict[str, Any]
 DRAWN = "drawn {}"
@@ -141,7 +151,7 @@ class Policy:
     ):
         self.run, self.sample, self.module = run, sample, module
         self.sample_along = tuple(sample_along)
-        self.padding = {kind.axis: replace(kind, real=kind.real.cpu()) for kind in padding}
+        self.padding: dict[Axis, Padding] = {kind.axis: replace(kind, real=kind.real.cpu()) for kind in padding}
         self.taps = tuple(taps)
         self.axes: dict[str, int] = {"steps": 1, "dims": 2} if axes is None else dict(axes)
         self._prediction_path = prediction
@@ -204,9 +214,7 @@ class Policy:
         again = with_draws(given, draws)
 
         def loss_of(said: Tensor) -> Tensor:
-            heard = self.ask(again, say=said, part_of=part_of)
-            assert heard.loss is not None
-            return heard.loss
+            return self.ask(again, say=said, part_of=part_of).loss_or_raise()
 
         part = part_of(prediction)
         return Heard(prediction[part], prediction, part, _scalar(loss), loss_of, hooks.tapped, tuple(draws))
@@ -383,13 +391,14 @@ class _Hooks:
 
     @contextmanager
     def open(self) -> Iterator[None]:
-        module, path = self.policy.module, self.policy._prediction_path
+        module, prediction_path = self.policy.module, self.policy._prediction_path
+        listeners = [(tap.module, self._at_tap(tap.module)) for tap in self.policy.taps]
+        if prediction_path is not None:
+            listeners.append((prediction_path, self._at_prediction))
         with ExitStack() as stack:
-            for tap in self.policy.taps:
-                handle = module.get_submodule(tap.module).register_forward_hook(self._at_tap(tap.module))
-                stack.callback(handle.remove)
-            if path is not None:
-                stack.callback(module.get_submodule(path).register_forward_hook(self._at_prediction).remove)
+            for path, listener in listeners:
+                assert module is not None  # the constructor has checked it
+                stack.callback(module.get_submodule(path).register_forward_hook(listener).remove)
             yield
 
     def _at_tap(self, path: str) -> Callable:

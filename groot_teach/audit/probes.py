@@ -13,6 +13,7 @@ something could have been found: what is real must move what padding does not.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -57,7 +58,7 @@ class Probes:
             self.base, self.given = self._repeatable(dict(batch))
             self.real = policy.real_in(self.base.prediction)
         self.regions = self._regions()
-        self.loss_is_a_number = self.base.loss is not None and finite(self.base.loss)
+        self.finite_loss = self.base.loss if self.base.loss is not None and finite(self.base.loss) else None
         self.controls = {axis: self._control(axis) for axis in policy.padding}
         self.moving = {  # axes along which what is real moves the prediction of a real entry
             axis
@@ -75,11 +76,11 @@ class Probes:
         policy = self.policy
         if not finite(self.base.prediction[self.real]):
             return [self._no_number]
-        todo: list[Callable[[], Iterable[Look]]] = [lambda axis=axis: self._perturb(axis) for axis in policy.padding]
-        todo += [lambda tap=tap: self._perturb_tap(tap) for tap in policy.taps]
-        todo += [self._gradient_of_prediction, lambda: who_reads_what(policy, self.given, self.real), self._loss]
+        todo: list[Callable[[], Iterable[Look]]] = [partial(self._perturb, axis) for axis in policy.padding]
+        todo += [partial(self._perturb_tap, tap) for tap in policy.taps]
+        todo += [self._gradient_of_prediction, partial(who_reads_what, policy, self.given, self.real), self._loss]
         cuts = [axis for axis in policy.padding if axis != "dims"]
-        todo += [lambda cut=cut: self._compact(cut) for cut in [None, *cuts]]
+        todo += [partial(self._compact, cut) for cut in [None, *cuts]]
         if policy.sample is None:
             return [*todo, lambda: [Look(SAMPLER, self.every_axis, "perturb", None, why="no sampler was handed over")]]
         return [*todo, *SamplerProbes(policy, self.given_batch).steps()]
@@ -115,7 +116,7 @@ class Probes:
 
     def _perturb_loss(self, axis: Axis, heard: Heard, prediction_moved: float) -> Looks:
         """The same prediction, other padding: does the loss move?"""
-        if not self.loss_is_a_number:
+        if self.finite_loss is None:
             return
         if heard.loss_of is not None:
             other = heard.loss_of(self.base.prediction)
@@ -123,8 +124,8 @@ class Probes:
             yield Look(LOSS_SUM, axis, "perturb", None, why="the prediction moves, and the loss is no function of it")
             return
         else:
-            other = heard.loss
-        size = moved_by(self.base.loss[None], other[None], torch.ones(1, dtype=torch.bool))
+            other = heard.loss_or_raise()
+        size = moved_by(self.finite_loss[None], other[None], torch.ones(1, dtype=torch.bool))
         yield Look(LOSS_SUM, axis, "perturb", size, why=percent_of(size, "the loss of the same prediction"))
 
     @torch.no_grad()
@@ -205,13 +206,13 @@ class Probes:
             return
         start = base.prediction.detach()
         yield from self._gradient_of_loss(gradient_at(base.loss_of, start + 1.5 * signs(start).to(start)))
-        yield from self._unit_error(start)
+        yield from self._unit_error(base.loss_of, start)
 
     def _gradient_of_given_loss(self) -> Looks:
         try:
             with torch.enable_grad():
                 heard = self.policy.ask(self.given | self.policy.leaves(self.given))
-                gradient = torch.autograd.grad(heard.loss, heard.whole)[0][heard.part]
+                gradient = torch.autograd.grad(heard.loss_or_raise(), heard.whole)[0][heard.part]
         except Exception as error:
             yield Look(LOSS_SUM, self.every_axis, "gradient", None, why=reason(error))
             return
@@ -236,8 +237,7 @@ class Probes:
         yield Look(LOSS_SUM, self._axis_of(lost), "gradient", size, "lost", why)
 
     @torch.no_grad()
-    def _unit_error(self, start: Tensor) -> Looks:
-        loss_of = self.base.loss_of
+    def _unit_error(self, loss_of: Callable[[Tensor], Tensor], start: Tensor) -> Looks:
         target = find_target(loss_of, start)
         if target is None:
             why = "no prediction was found at which the loss is smallest; hand over one that is zero there"
@@ -274,7 +274,8 @@ class Probes:
                 predicted = heard.prediction[policy.real_in(heard.prediction, real)]
                 in_batch = self.base.prediction[sample][self.real[sample]]
                 sizes.append(apart(in_batch if cut is None else self.alone.get(sample, in_batch), predicted))
-                losses.append(heard.loss)
+                if self.finite_loss is not None:
+                    losses.append(heard.loss_or_raise())
                 weights.append(self._weight(sample, cut))
                 if cut is None:
                     self.alone[sample] = predicted
@@ -289,14 +290,14 @@ class Probes:
             size,
             why=percent_of(size, "what is predicted for a sample, once it is alone,"),
         )
-        if cut is not None and cut in policy.axes and self.loss_is_a_number and not size:
-            yield from self._compact_loss(cut, torch.stack(losses), torch.tensor(weights))
+        if cut is not None and cut in policy.axes and self.finite_loss is not None and not size:
+            yield from self._compact_loss(cut, self.finite_loss, torch.stack(losses), torch.tensor(weights))
 
-    def _compact_loss(self, cut: Axis, losses: Tensor, weights: Tensor) -> Looks:
+    def _compact_loss(self, cut: Axis, loss: Tensor, losses: Tensor, weights: Tensor) -> Looks:
         """The batch's loss beside those of its samples alone, weighted by what they count, or all alike."""
         if not weights.any():
             return
-        whole, weights = self.base.loss.double(), weights.to(losses.device)
+        whole, weights = loss.double(), weights.to(losses.device)
         ways = ((losses * weights).sum() / weights.sum(), losses.mean(), losses.sum())
         size = min(apart(whole[None], way.double()[None]) for way in ways)
         stage = LOSS_SUM if cut in self.fitted else LOSS_COUNT
@@ -330,7 +331,7 @@ class Probes:
         given = with_draws(batch, first.drawn)
         second = self.policy.ask(given)
         alike = same(first.prediction, second.prediction)
-        if not alike or (first.loss is not None and not same(first.loss, second.loss)):
+        if not alike or (first.loss is not None and not same(first.loss, second.loss_or_raise())):
             raise ValueError(f"run: {NOT_REPEATABLE}")
         return second, given
 
@@ -350,7 +351,9 @@ class Probes:
 
     def _regions(self) -> dict[str, Tensor]:
         """Padded entries of the prediction: along one axis alone, and along several at once."""
-        axes = {axis: self.policy.axes[axis] for axis in self.policy.padding if axis in self.policy.axes}
+        axes: dict[Axis, int] = {
+            axis: self.policy.axes[axis] for axis in self.policy.padding if axis in self.policy.axes
+        }
         of_axis = {}
         for axis, place in axes.items():
             real = self.policy.padding[axis].real[:, : self.real.shape[place]]

@@ -6,7 +6,7 @@ two real steps, of which the first does not depend on the second.
 Where a layer mixes tokens, every step depends on every token through it; so behind a tap it is asked again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,7 +80,9 @@ def _lost(found: Reach, policy: Policy, steps: Tensor) -> tuple[Tensor, Tensor]:
 
 def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Reach]:
     """Who reads what, by gradients. `alike`: with all that is real in the place of its mean."""
-    places = {axis: kind.values for axis, kind in policy.padding.items() if axis != "dims"}
+    places: dict[Axis, Mapping[str, int]] = {
+        axis: kind.values for axis, kind in policy.padding.items() if axis != "dims"
+    }
     leaves = policy.leaves(given)
     if alike:
         for axis, values in places.items():
@@ -109,8 +111,9 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
     found = []
     for (stage, axis), parts in sources.items():
         size = policy.padding[axis].real.shape[1]
-        reads = [sum(by_place(of_step[name], at) for name, (_, at) in parts.items()) > 0 for of_step in of_steps]
-        found.append(Reach(stage, axis, torch.stack(reads, dim=1)[:, :, -size:]))
+        none = torch.zeros(())
+        sizes = [sum((by_place(of_step[name], at) for name, (_, at) in parts.items()), none) for of_step in of_steps]
+        found.append(Reach(stage, axis, torch.stack(sizes, dim=1)[:, :, -size:] > 0))
     return found
 
 

@@ -208,11 +208,11 @@ class MaskReport:
     def cell(self, stage: str, axis: str) -> str:
         """One cell of the table, as the legend explains it."""
         looks = [look for look in self.looks if look.stage == stage and axis in look.axis.split(" and ")]
-        found = [look for look in looks if look.size]
-        if found:
-            words = {"leak": "", "lost": "lost ", "not finite": "NaN "}[found[0].kind]
-            wanted = "*" if f"{stage}, {found[0].axis}" in self.intended else ""
-            return f"{words}{percent(found[0].size)}{wanted}" if found[0].kind != "not finite" else f"NaN{wanted}"
+        for look in looks:
+            if look.size:
+                wanted = "*" if f"{stage}, {look.axis}" in self.intended else ""
+                said = {"leak": percent(look.size), "lost": f"lost {percent(look.size)}", "not finite": "NaN"}
+                return f"{said[look.kind]}{wanted}"
         if not looks:
             return ""
         open_questions = any(look.size is None and self._excuse(look) is None for look in looks)

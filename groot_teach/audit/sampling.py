@@ -4,6 +4,7 @@ A policy may obey its masks in training and forget them here, or the other way r
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -44,10 +45,10 @@ class SamplerProbes:
                 SAMPLER, self.policy.every_axis, "read off", inf, "not finite", "sampled actions are not finite"
             )
             return [lambda: [look]]
-        axes = [axis for axis in self.policy.padding if axis in self.policy.sample_along]
+        axes: list[Axis] = [axis for axis in self.policy.padding if axis in self.policy.sample_along]
         cuts = [None, *(axis for axis in axes if axis != "dims")]
-        todo: list[Callable[[], Iterable[Look]]] = [lambda axis=axis: self._perturb(axis) for axis in axes]
-        return [self._read_off, self._held_at_zero, *todo, *(lambda cut=cut: self._compact(cut) for cut in cuts)]
+        todo: list[Callable[[], Iterable[Look]]] = [partial(self._perturb, axis) for axis in axes]
+        return [self._read_off, self._held_at_zero, *todo, *(partial(self._compact, cut) for cut in cuts)]
 
     @torch.no_grad()
     def _perturb(self, axis: Axis) -> Looks:

@@ -49,9 +49,10 @@ class Control:
         Raises:
             ValueError: the value is not one of them, such as 0.55 on a slider that moves in steps of 0.1.
         """
+        rounding = 1e-6 * (self.widget.step or 0) if isinstance(self.widget, REAL) else 0
         for position, known in enumerate(self.values):
             if type(known) is float and type(value) in (int, float):
-                if abs(known - value) <= 1e-6 * self.widget.step if isinstance(self.widget, REAL) else known == value:
+                if abs(known - value) <= rounding:
                     return position
             elif type(known) is type(value) and known == value:
                 return position
@@ -96,10 +97,7 @@ def make_control(name: str, abbreviation: Any, default: Any = inspect.Parameter.
         ValueError: the control has no finite list of values, such as a text field, or too many, or one of them twice,
             or it cannot start at `default`.
     """
-    if isinstance(abbreviation, ipywidgets.Widget):
-        widget = abbreviation
-    else:
-        widget = interactive.widget_from_abbrev(abbreviation, default)
+    widget = _widget_of(abbreviation, default)
     values, shown = _values_of(name, abbreviation, widget)
     # A state is known by its values and named by its labels; to Python 1, 1.0 and True are the same value.
     for kind, items in (("values", values), ("labels", shown)):
@@ -113,6 +111,13 @@ def make_control(name: str, abbreviation: Any, default: Any = inspect.Parameter.
     if default is not inspect.Parameter.empty and is_sequence and control.position_of(default) != start:
         raise ValueError(f"{name}: got the default {default!r}, but the control starts at {shown[start]}")
     return control
+
+
+def _widget_of(abbreviation: Any, default: Any) -> Any:
+    """The ipywidgets object of an abbreviation, or None: it is checked by `_values_of`."""
+    if isinstance(abbreviation, ipywidgets.Widget):
+        return abbreviation
+    return interactive.widget_from_abbrev(abbreviation, default)
 
 
 def _values_of(name: str, abbreviation: Any, widget: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:

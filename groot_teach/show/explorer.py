@@ -14,6 +14,7 @@ from html import escape
 from itertools import product
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import traitlets
@@ -69,8 +70,8 @@ def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) 
 class _State(traitlets.Dict):
     """A dict that is handed out as a copy: who changes the copy has not changed the widget behind its back."""
 
-    def get(self, obj, cls=None):
-        return dict(super().get(obj, cls))
+    def get(self, obj: traitlets.HasTraits, cls: type | None = None) -> dict[str, Any]:
+        return dict(super().get(obj, cls) or {})
 
 
 class Explorer(anywidget.AnyWidget):

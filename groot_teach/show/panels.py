@@ -81,7 +81,7 @@ class Bars:
         scale = {"maximum": self.maximum, "digits": self.digits}
         return {"panel": "bars", "labels": self.labels, "kinds": self.kinds, **scale}
 
-    def moving(self) -> list[float]:
+    def moving(self) -> Sequence[float]:
         return self.values
 
     def html(self) -> str:
@@ -186,7 +186,7 @@ class HeatMap:
         shape = [len(self.values), len(self.values[0])]
         return {"panel": "heat", "rows": self.rows, "columns": self.columns, "shape": shape, **scale}
 
-    def moving(self) -> list[list[float]]:
+    def moving(self) -> Sequence[Sequence[float]]:
         return self.values
 
     def html(self) -> str:
@@ -244,7 +244,7 @@ class Lines:
         names = {"x_name": self.x_name, "names": list(self.curves), "kinds": self.kinds}
         return {"panel": "lines", "x": self.x, **names, **scale}
 
-    def moving(self) -> list[list[float]]:
+    def moving(self) -> Sequence[Sequence[float]]:
         return list(self.curves.values())
 
     def html(self) -> str:
@@ -306,7 +306,7 @@ class Table:
     def fixed(self) -> dict:
         return {"panel": "table", "columns": self.columns, "length": len(self.rows), "digits": self.digits}
 
-    def moving(self) -> list[list[str | float]]:
+    def moving(self) -> Sequence[Sequence[str | float]]:
         return self.rows
 
     def html(self) -> str:

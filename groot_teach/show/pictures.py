@@ -6,6 +6,7 @@ A `Picture` shows itself as SVG, byte for byte the same on every run, so that nb
 from collections.abc import Sequence
 from io import StringIO
 from textwrap import fill
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from groot_teach.shapes import checked
 
 FILLS = {"real": "#0072B2", "real-too": "#56B4E9", "padding": "#D9D9D9", "leak": "#D55E00", "hidden": "#EEEEEE"}
 HATCHES = {"real": None, "real-too": "---", "padding": None, "leak": "xx", "hidden": "////"}
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib's type for a key is a list of all its names
     "svg.hashsalt": "groot_teach",
     "svg.fonttype": "none",
     "font.size": 9,

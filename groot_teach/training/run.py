@@ -110,8 +110,10 @@ def _begin_worker() -> None:
 
 def _end_with_parent() -> None:
     """A worker whose parent was killed would train on beside the run that takes its place, then wait for ever."""
-    multiprocessing.parent_process().join()
-    os._exit(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _same_plan(file: Path, mine: dict) -> None:

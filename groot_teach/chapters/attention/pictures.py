@@ -67,10 +67,10 @@ def token_panels(
     weights = torch.nn.functional.pad(shown.weights[0], (0, nobody))
     change = (shown.output - alone.output).norm() / alone.output.norm()
     return {
-        "attention on padding": Number(mass_on_padding(shown.weights, real_mask).mean(), digits=3),
-        "change of the output, next to the sample alone": Number(change, digits=3),
+        "attention on padding": Number(mass_on_padding(shown.weights, real_mask).mean().item(), digits=3),
+        "change of the output, next to the sample alone": Number(change.item(), digits=3),
         "the row": KindMap(["".join(letters) + "n" * nobody], TOKEN_LEGEND, rows="sample", columns="token"),
-        "attention": HeatMap(weights, rows="query", columns="token", digits=3),
+        "attention": HeatMap(weights.tolist(), rows="query", columns="token", digits=3),
     }
 
 

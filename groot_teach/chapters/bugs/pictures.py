@@ -46,9 +46,9 @@ def seen_by(report: MaskReport, probe: str, stage: str, axis: str) -> str:
     looks = [
         look for look in report.looks if (look.probe, look.stage) == (probe, stage) and axis in look.axis.split(" and ")
     ]
-    found = next((look for look in looks if look.size), None)
-    if found is not None:
-        return f"{WORDS[found.kind]}{percent(found.size)}"
+    for look in looks:
+        if look.size:
+            return f"{WORDS[look.kind]}{percent(look.size)}"
     if not looks:
         return ""
     return "0" if any(look.size == 0 for look in looks) else "?"

@@ -63,14 +63,14 @@ def count_the_errors(
     squared = torch.where(counts, error, 0.0).square()
     right = masked_velocity_loss(error, torch.zeros_like(error), recorded)
     return {
-        "the loss": Number(squared.sum() / divisor, digits=3),
-        "the mean over what was recorded": Number(right, digits=3),
-        "entries summed": Number(counts.sum(), digits=0),
+        "the loss": Number((squared.sum() / divisor).item(), digits=3),
+        "the mean over what was recorded": Number(right.item(), digits=3),
+        "entries summed": Number(int(counts.sum()), digits=0),
         "divided by": Number(divisor, digits=0),
         "share of the loss": _shares(two_robots(second_robot), batch, squared),
         "what counts": KindMap(_letters(counts, dims, recorded), COUNT_LEGEND, rows=ROWS, columns="dim"),
-        "error": HeatMap(error.flatten(0, 1), rows=ROWS, columns="dim", high=3, digits=0),
-        "error x mask": HeatMap((error * counts).flatten(0, 1), rows=ROWS, columns="dim", high=3, digits=0),
+        "error": HeatMap(error.flatten(0, 1).tolist(), rows=ROWS, columns="dim", high=3, digits=0),
+        "error x mask": HeatMap((error * counts).flatten(0, 1).tolist(), rows=ROWS, columns="dim", high=3, digits=0),
     }
 
 
@@ -115,11 +115,11 @@ def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: s
     action_mask = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
     pred = torch.ones_like(batch.actions, requires_grad=True)
     value = loss(pred, torch.zeros_like(pred), action_mask)
-    value.backward()
-    weights = pred.grad / 2
+    (gradient,) = torch.autograd.grad(value, pred)
+    weights = gradient[0] / 2
     return {
-        "the loss, if every error is 1": Number(value.detach(), digits=3),
-        "what each entry weighs": HeatMap(weights[0], rows="step", columns="dim", digits=3),
+        "the loss, if every error is 1": Number(value.item(), digits=3),
+        "what each entry weighs": HeatMap(weights.tolist(), rows="step", columns="dim", digits=3),
     }
 
 
@@ -154,7 +154,7 @@ def _shares(robots: Sequence[Embodiment], batch: ActionBatch, squared: Tensor) -
     }
     return Bars(
         labels=list(parts),
-        values=[squared[part].sum() / squared.sum() for part, _ in parts.values()],
+        values=[(squared[part].sum() / squared.sum()).item() for part, _ in parts.values()],
         kinds=[kind for _, kind in parts.values()],
         maximum=1,
         digits=3,

@@ -73,8 +73,8 @@ def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
         for step, dim in where.nonzero().tolist():
             cells[step][dim] = letter
     return {
-        "entries that count": Number(action_mask.sum(), digits=0),
-        "of these, copies": Number((copied & action_mask).sum(), digits=0),
+        "entries that count": Number(int(action_mask.sum()), digits=0),
+        "of these, copies": Number(int((copied & action_mask).sum()), digits=0),
         "the chunk": KindMap(["".join(row) for row in cells], MASK_LEGEND, rows="step", columns="dim"),
         "how many entries are what": Bars(
             labels=[words for _, words in MASK_LEGEND.values()],
@@ -108,8 +108,8 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
     rows = zip(real.tolist(), image.tolist(), strict=True)
     places = [row.nonzero().flatten() for row in real]
     return {
-        "real tokens": Number(real.sum(), digits=0),
-        "part of the batch that is not real": Number((~real).double().mean(), digits=3),
+        "real tokens": Number(int(real.sum()), digits=0),
+        "part of the batch that is not real": Number((~real).double().mean().item(), digits=3),
         "the batch": KindMap(
             ["".join(letters[pair] for pair in zip(*row, strict=True)) for row in rows],
             legend,

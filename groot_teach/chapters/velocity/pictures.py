@@ -84,7 +84,7 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
             columns="dim",
         ),
         "how large the 32 numbers of the first step are": HeatMap(
-            torch.stack([training[0, 0], shown[0, 0]]).abs(),
+            torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
             rows="stage (what training shows; what the sampler shows)",
             columns="dim",
             high=4,
@@ -99,9 +99,9 @@ def _letters(values: Tensor, real: Tensor, training: Tensor) -> str:
     return "".join("r" if is_real else "z" if value == 0 else "nx"[value != usual] for value, is_real, usual in kinds)
 
 
-def _size(values: Tensor) -> Tensor:
+def _size(values: Tensor) -> float:
     """The root mean square: how large numbers are, whatever their sign."""
-    return values.square().mean().sqrt()
+    return values.square().mean().sqrt().item()
 
 
 @checked
