@@ -4,11 +4,12 @@
     report                       a table: a row for each stage, a column for each axis of padding
     report.assert_clean()        for pytest
 
-`run` is called with the batch and answers with a prediction and a loss. `padding` says what is real, apart from the
-masks that the policy is given. Four probes then ask: `probes` tells how, `policy` what is needed from you.
+`run` is your policy: it takes the batch and returns a prediction and a loss. `padding` says which entries of the batch
+are real. It is declared apart from the masks that the policy gets, because the audit asks what the policy does with
+those masks. Four probes do the asking; `probes` describes them, and `policy` describes what you hand over.
 
-It reports and does not preach: a leak that you want is declared, with its reason. Where it could not look it says so,
-and such a report is not clean.
+The audit does not decide whether a leak is a fault: one that you want is declared as intended, with your reason. Where
+the audit could not look, it says so, and then the report is not clean.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -44,34 +45,35 @@ def audit_masks(
 ) -> MaskReport:
     """Asks a policy what it does with the padding of one batch.
 
-    The policy is left as it is: in train mode dropout is kept, and repeated exactly. Noise may be an entry of the batch
-    or be drawn inside; what is drawn is written down in a first run and handed back in all others. The same run is made
-    twice at the beginning, and must give the same.
+    The audit does not switch the policy's mode: in train mode dropout stays on, and is repeated exactly. Noise may be
+    an entry of the batch or may be drawn inside the policy. Every random number that the first run draws is recorded
+    and replayed in all later runs. The first run is repeated once, and the two must give the same result.
 
     Args:
-        run: from the batch to an `Answer`; or, if `prediction` names a module, to the loss alone.
+        run: takes the batch and returns an `Answer`; or the loss alone, if `prediction` names a module.
         batch: everything that the policy is given, by name. The first axis of its tensors is the sample.
-        padding: what is real, for each axis along which something is padded.
-        module: the policy as a module, for `prediction` and `taps`.
-        prediction: the path of the module whose output the loss compares, such as `"action_decoder"`. The audit listens
-            there, and makes it say other things.
-        arrange: if that output is laid out otherwise: a function that makes `batch` first, then steps and dims of it,
-            and one that makes the output again, given the arranged prediction and the old output.
-        taps: places inside `module` between two stages; with them a leak is found at its stage.
-        sample: from the batch to sampled actions; None = the sampler is not looked at, and the report says so.
-        axes: where `dims`, `steps` or `tokens` run in a prediction and in actions: `{"steps": 1, "dims": 2}`.
+        padding: which entries are real, for each axis along which something is padded.
+        module: the policy as a module; needed for `prediction` and `taps`.
+        prediction: the path of the module whose output the loss compares with its target, such as `"action_decoder"`.
+            The audit reads this output, and replaces it by others to see what the loss makes of them.
+        arrange: needed if that output has another layout than batch, steps, dims. Two functions: the first brings the
+            output into this layout; the second gets a prediction in this layout and the old output, and makes an output
+            of the old kind again.
+        taps: places inside `module` between two stages. With them the audit tells at which stage a leak is.
+        sample: takes the batch and returns sampled actions; None = the sampler is not audited, and the report says so.
+        axes: which axis of a prediction and of actions holds `dims`, `steps` or `tokens`: `{"steps": 1, "dims": 2}`.
         sample_along: the axes along which sampled actions are padded. Leave `steps` out if your sampler always gives
             all of its steps.
         unit_loss: the loss of an error of 1 in every entry: 1 for a squared and an absolute error, 0.5 for half of it,
             2 for a sum of two means.
-        intended: findings that are wanted, by their name, such as `"loss sum, steps"` -> the reason.
+        intended: findings that you want, by their name, such as `"loss sum, steps"` -> the reason.
         excused: looks that need not be taken, by probe, by stage or by name -> the reason.
-        progress: wraps the list of what there is to do, such as `tqdm.auto.tqdm`.
+        progress: wraps the list of steps, for a progress bar such as `tqdm.auto.tqdm`.
 
     Raises:
         ValueError: padding that the batch does not have or that pads nothing, a module without the paths, a policy that
-            gives two answers to the same question or not what it promises.
-        TypeError: an annotation is not met, for example a mask that is no bool.
+            gives two different answers to the same batch, or an answer of another kind than described here.
+        TypeError: an argument of another type than its annotation, for example a mask that is not bool.
     """
     policy = Policy(
         run,

@@ -1,9 +1,10 @@
 """The command `python -m groot_teach.audit`.
 
     python -m groot_teach.audit checkpoint FILE --version N1.7      a GR00T head out of a LeRobot checkpoint
-    python -m groot_teach.audit my_module:my_function               what your function would hand to audit_masks
+    python -m groot_teach.audit my_module:my_function               a policy of yours, described by a function
 
-It ends with 0 if the report is clean, with 1 if it is not, and with 2 if there was nothing to audit.
+The function takes no arguments and returns those of `audit_masks`, as a dict. The command's exit status is 0 if the
+report is clean, 1 if it is not, and 2 if nothing could be audited.
 """
 
 import argparse
@@ -71,10 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -> MaskReport:
-    """Audits what a function of yours describes: `module:function`, looked for as `import` does.
+    """Audits the policy that a function of yours describes, named as `module:function`; the module is imported.
 
     Raises:
-        ValueError: no such function, or one that returns something else than the arguments of `audit_masks`.
+        ValueError: no such function, or one that does not return the arguments of `audit_masks`.
         ImportError: no such module.
     """
     module_name, colon, function_name = name.partition(":")
@@ -96,19 +97,19 @@ def audit_checkpoint(
     vl_head_width: int = 64,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> MaskReport:
-    """Audits the action head of a LeRobot checkpoint, with this book's head in its place: they agree weight for weight.
+    """Audits the action head of a LeRobot checkpoint: its weights, loaded into this book's head.
 
-    A checkpoint does not say which masks its code obeys, so `masking` has to. The batch is drawn: three robots of
-    unequal dims, steps and tokens, in float32.
+    A checkpoint does not say which masks its code obeys, so `masking` says it. The batch is drawn at random from a
+    fixed seed: three robots of unequal dims, steps and tokens, in float32.
 
     Args:
         path: a safetensors file, or a folder of them.
-        masking: whose head it is.
-        head_width, vl_head_width: how wide an attention head is; weights do not say it either.
-        progress: wraps the list of what there is to do.
+        masking: the masking of the released version that the checkpoint belongs to.
+        head_width, vl_head_width: how wide one attention head is; the weights do not say that either.
+        progress: wraps the list of steps, for a progress bar.
 
     Raises:
-        ValueError: the file holds no such head, or not this version's.
+        ValueError: the file holds no such head, or one of another version.
         OSError: there is no such file.
     """
     weights = {name: weight.float() for name, weight in read_action_head(path).items()}

@@ -1,11 +1,11 @@
 """What a policy draws at random: written down once, and handed to it again.
 
-Two runs of a policy can only be compared if both draw the same numbers. A seed does not promise that: a run that draws
-one number more, or the same numbers for a batch of another size, goes on with other ones. So the auditor does not lean
-on seeds. It writes down every draw of a first run, in order, and puts those numbers in place of what is drawn later.
+Two runs of a policy can only be compared if both draw the same random numbers. A seed does not ensure that: once a run
+draws one number more, or draws for a batch of another size, all its later numbers differ. So the auditor does not rely
+on seeds. It records every draw of a first run, in order, and replaces the draws of later runs by the recorded numbers.
 
-It is done where PyTorch hands its operations to the machine, so it does not matter whether the policy calls
-`torch.randn`, a distribution, a generator of its own, or dropout.
+Draws are caught where PyTorch dispatches its operations (`TorchDispatchMode`), so it does not matter whether the policy
+calls `torch.randn`, a distribution, a generator of its own, or dropout.
 """
 
 from collections.abc import Sequence
@@ -16,11 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class OtherDraws(RuntimeError):
-    """A run drew something else than the one whose draws it was to repeat. The message says what."""
+    """A run drew other numbers, or more or fewer, than the run whose draws it should repeat. The message says which."""
 
 
 class Recorder(TorchDispatchMode):
-    """While it is open, every draw is written down: `drawn`, in order."""
+    """Inside `with Recorder() as recorder`, every draw is recorded in `recorder.drawn`, in order."""
 
     supports_higher_order_operators = True  # such as flex attention
 
@@ -36,10 +36,10 @@ class Recorder(TorchDispatchMode):
 
 
 class Replayer(TorchDispatchMode):
-    """While it is open, each draw gives the next of `drawn`.
+    """Inside `with Replayer(drawn)`, each draw gives the next tensor of `drawn`.
 
     Raises:
-        OtherDraws: a draw of another shape, or one too many; `finish` raises it for draws that are left over.
+        OtherDraws: a draw has another shape, or there are more draws than `drawn` has; `finish` raises it for fewer.
     """
 
     supports_higher_order_operators = True
@@ -69,5 +69,5 @@ class Replayer(TorchDispatchMode):
 
 
 def _is_draw(func, out: object) -> bool:
-    """Fused attention is marked as random too, for the sake of its dropout; on a CPU it draws by itself nothing."""
+    """Whether an operation draws. Fused attention is tagged as random for its dropout; on a CPU it draws nothing."""
     return torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()) and isinstance(out, Tensor)

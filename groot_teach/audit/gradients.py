@@ -1,4 +1,4 @@
-"""What a loss depends on, and where it is smallest: asked of its gradient alone."""
+"""What a loss or a prediction depends on, and where a loss is smallest. Only gradients are used to find out."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,11 +11,11 @@ from groot_teach.audit.policy import Given, Heard, Policy
 
 
 def find_target(loss_of: Callable[[Tensor], Tensor], start: Tensor) -> Tensor | None:
-    """The prediction at which the loss is smallest, found from its gradient alone; None = it was not found.
+    """The prediction at which the loss is smallest, found from gradients alone; None = it was not found.
 
-    The gradient of a squared error is a straight line in each entry, and crosses 0 at the target: two gradients are
-    enough. For other errors that grow either way, such as the absolute one, the crossing is closed in by halving.
-    Entries that do not count keep their number.
+    The gradient of a squared error is linear in each entry, and 0 at the target, so two gradients give the target. For
+    other errors that grow in both directions, such as the absolute error, the target is bracketed and the bracket is
+    halved again and again. Entries that do not count in the loss keep the number that they have in `start`.
     """
     first, second = gradient_at(loss_of, start), gradient_at(loss_of, start + 1)
     if not (finite(first) and finite(second)):
@@ -38,19 +38,21 @@ def find_target(loss_of: Callable[[Tensor], Tensor], start: Tensor) -> Tensor | 
 
 
 def _is_target(loss_of: Callable[[Tensor], Tensor], target: Tensor) -> bool:
-    """An error of 1 either way costs the same, and more than none."""
+    """Whether errors of +1 and of -1 from this target give the same loss, and a larger one than no error."""
     none, more, less = (loss_of(target + error).detach().double() for error in (0.0, 1.0, -1.0))
     return bool((more > none) & ((more - less).abs() <= max(1e-4, 16 * torch.finfo(target.dtype).eps) * (more - none)))
 
 
 def ask_with_graph(policy: Policy, given: Given, real: Tensor, **more: Any) -> tuple[Heard, Tensor]:
-    """Runs a policy, and gives its prediction for `gradients`: no two real entries weigh alike, padded ones are 0.
+    """Runs a policy, and weights its prediction for `gradients`: every real entry gets another weight, padding gets 0.
+
+    With unequal weights the gradients of two entries cannot cancel each other by accident.
 
     Args:
-        policy: whom to ask.
-        given: the batch, with leaves in it, and its draws.
+        policy: the policy.
+        given: the batch, with tensors in it that require a gradient, and its draws.
         real: which entries of the prediction are real.
-        more: goes on to `Policy.ask`.
+        more: is passed on to `Policy.ask`.
     """
     with torch.enable_grad():
         heard = policy.ask(given, **more)
@@ -59,7 +61,7 @@ def ask_with_graph(policy: Policy, given: Given, real: Tensor, **more: Any) -> t
 
 
 def gradients(asked: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """What the sum of `asked` depends on: zeros where it does not."""
+    """The gradient of the sum of `asked` by each of the tensors; zeros for a tensor on which it does not depend."""
     with torch.enable_grad():
         asked = asked.sum()
     found = torch.autograd.grad(asked, [*tensors.values()], retain_graph=True, allow_unused=True)
@@ -70,7 +72,7 @@ def gradients(asked: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def by_place(gradient: Tensor, place: int) -> Tensor:
-    """The size of a gradient for each sample and place: `batch, size`."""
+    """The summed size of a gradient for each sample and each index along the axis `place`: `batch, size`."""
     of_place = gradient.detach().abs().double().movedim(place, 1).cpu()
     return of_place.reshape(*of_place.shape[:2], -1).sum(dim=-1)
 
@@ -80,7 +82,7 @@ def gradient_at(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -> Tens
     leaf = prediction.detach().clone().requires_grad_()
     with torch.enable_grad():
         loss = loss_of(leaf)
-    if not loss.requires_grad:  # it does not look at what it is given
+    if not loss.requires_grad:  # the loss does not depend on the prediction
         return torch.zeros_like(leaf)
     found = torch.autograd.grad(loss, leaf, allow_unused=True)[0]
     return torch.zeros_like(leaf) if found is None else found

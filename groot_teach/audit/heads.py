@@ -1,7 +1,7 @@
 """The auditor for GR00T action heads: this book's, and the two that LeRobot released.
 
-They are short, because a head needs little: how it is called, which module gives the prediction, and where to tap. Your
-own policy needs no more.
+Each function is short, because the auditor needs little: how the head is called, which module gives its prediction, and
+which modules lie between two stages. For a policy of your own you write the same.
 """
 
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ def audit_action_head(
     t: Float[Tensor, " batch"],
     **more: Any,
 ) -> MaskReport:
-    """Audits this book's head; `more` goes on to `audit_masks`.
+    """Audits this book's head; `more` is passed on to `audit_masks`.
 
     Raises:
         ValueError: as `audit_masks`, and as `ActionHead.loss`.
@@ -89,9 +89,9 @@ def audit_lerobot_head(
         backbone_output: what the head is called with: `backbone_features`, `backbone_attention_mask`, and for N1.7
             `image_mask`.
         action_input: `action`, `action_mask`, `state`, `embodiment_id`.
-        step_mask: which steps were recorded, True = real. None = what `action_mask` says. N1.5's says that copies are
-            real, so hand over what the dataset said.
-        more: goes on to `audit_masks`.
+        step_mask: which steps were recorded, True = real. None = what `action_mask` says. The `action_mask` of N1.5
+            calls copied steps real, so pass the dataset's own mask of steps here.
+        more: is passed on to `audit_masks`.
 
     Raises:
         ValueError: as `audit_masks`.
@@ -144,7 +144,7 @@ def audit_lerobot_head(
 
 
 def _with_padding(padding: list[Padding]) -> list[Padding]:
-    """Those along which this batch pads anything: of the others nothing can be said."""
+    """The axes along which this batch has padding; without padding there is nothing to look for."""
     return [kind for kind in padding if not kind.real.all()]
 
 

@@ -1,6 +1,6 @@
-"""Did anything move, and how far? And the other numbers that padding is changed to.
+"""Did anything move, and how far? And the other numbers that are written into padding.
 
-Every comparison is made so that NaN cannot pass it: what is not finite is infinitely far away.
+A NaN or an infinite number counts as infinitely far away, so it cannot pass for *did not move*.
 """
 
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ from groot_teach.audit.report import percent
 
 
 def moved_by(before: Tensor, after: Tensor, where: Tensor) -> float:
-    """How far `after` is from `before` where `where` is True, in parts of `before`; 0 = it did not move, inf = NaN.
+    """How far `after` is from `before` where `where` is True, relative to `before`; 0 = it did not move, inf = NaN.
 
-    Padding was changed and nothing else, so nothing real may move at all; what is let pass is 100 roundings, and in
-    half precision, where roundings are large, hardly one.
+    Only padding was changed, so nothing real may move at all. The tolerance is 100 rounding errors of the dtype, and at
+    most 0.001: that is one rounding error in float16, and less than one in bfloat16.
     """
     where = where.to(before.device)
     return _relative(before[where], after[where], min(100 * torch.finfo(before.dtype).eps, 1e-3))
 
 
 def apart(one: Tensor, other: Tensor) -> float:
-    """The same for two batches of different sizes, whose sums are added in another order: half of the digits count."""
+    """The same for batches of different sizes. Their sums are added in another order, so half of the digits count."""
     if one.shape != other.shape:
         return inf
     return _relative(one, other, sqrt(torch.finfo(one.dtype).eps))
@@ -74,7 +74,7 @@ def changed(given: Given, places: Mapping[str, int], where: Tensor) -> Given:
 
 
 def other_numbers(values: Tensor) -> Tensor:
-    """Other numbers of the same size, each unlike the one in its place; of whole numbers, others that occur."""
+    """A different number for each entry, of about the same size; a whole number becomes another one that occurs."""
     if not values.is_floating_point():
         known = values.unique()
         if len(known) < 2:
@@ -86,14 +86,16 @@ def other_numbers(values: Tensor) -> Tensor:
 
 
 def signs(like: Tensor) -> Tensor:
-    """Between 1 and 2, of either sign, no two alike. A hash of places: a draw here would be taken for a policy's."""
+    """Numbers between 1 and 2, of both signs, all different. Hashed, not drawn: a draw here would be recorded as one of
+    the policy's.
+    """
     place = torch.arange(like.numel(), dtype=torch.float64, device=like.device).reshape(like.shape)
     size, sign = (torch.frac(torch.sin(place * rate + 1).abs() * 9973) for rate in (12.9898, 78.233))
     return (1 + size) * torch.where(sign < 0.5, -1.0, 1.0)
 
 
 def at_end(real: Tensor, output: Tensor, place: int) -> Tensor:
-    """`real` along the axis `place` of `output`; if that is longer, its end is meant, and the rest is nobody's."""
+    """`real` as a mask for the end of axis `place` of `output`; what a longer axis has in front is False."""
     more = output.shape[place] - real.shape[1]
     if more < 0:
         raise ValueError(
@@ -107,7 +109,7 @@ def at_end(real: Tensor, output: Tensor, place: int) -> Tensor:
 
 
 def such_as(where: Tensor, axes: Mapping[str, int]) -> str:
-    """The first of the entries that are meant, counted from 0: `, such as sample 1, step 4`."""
+    """The first entry where `where` is True, counted from 0: `, such as sample 1, step 4`."""
     if not where.any():
         return ""
     first = where.nonzero()[0].tolist()
@@ -121,5 +123,5 @@ def percent_of(size: float, what: str) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Why a look could not be taken, in a line."""
+    """The error that kept a probe from looking, in one line."""
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

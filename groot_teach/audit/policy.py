@@ -1,10 +1,10 @@
-"""How the auditor talks to a policy: what is padded, how it is asked, and what it answers.
+"""How the auditor runs a policy: what is padded in its batch, how it is called, and what it returns.
 
-    padding   which entries of the batch are real: the truth, declared apart from the masks that the policy is given
-    run       the policy: it is called with the batch, and answers with a prediction and a loss
+    padding   which entries of the batch are real: declared by you, apart from the masks that the policy is given
+    run       the policy: a function that takes the batch and returns a prediction and a loss
     taps      places inside a module, where padding can be followed from stage to stage
 
-Nothing here judges. `probes` asks, `report` says what came of it.
+This module only runs the policy. `probes` compares runs, and `report` says what was found.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,13 +31,13 @@ class Padding:
 
     Attributes:
         axis: `dims`, `steps` or `tokens`.
-        real: `batch, size`, bool, **True = real**. This is the truth that the audit goes by; what the policy makes of
-            its own masks is what is looked at.
-        values: entries of the batch that hold numbers of no meaning where `real` is False -> the axis of the entry
-            along which they lie. The auditor writes other numbers there. What the policy draws itself is named
-            `"drawn 0"`, `"drawn 1"`; noise of the shape of another entry need not be named.
-        masks: entries that are as long as `real` and say something about it, such as the policy's own mask -> their
-            axis. They are never changed; where padding is cut off, they are cut too.
+        real: `batch, size`, bool, **True = real**. The audit takes this for the truth, and looks at what the policy
+            makes of its own masks.
+        values: entries of the batch that hold meaningless numbers where `real` is False -> the axis of the entry along
+            which `real` runs. The auditor writes other numbers there. Random numbers that the policy draws itself are
+            named `"drawn 0"`, `"drawn 1"`; a draw with the shape of another entry, such as noise, need not be named.
+        masks: entries that are as long as `real` and describe it, such as the policy's own mask -> the axis along which
+            `real` runs. They are never changed; where padding is cut off, they are cut too.
     """
 
     axis: Axis
@@ -56,10 +56,11 @@ class Tap:
 
     Attributes:
         module: the module's path, such as `action_head.action_encoder`. Its output is a tensor, `batch` first.
-        axis: what `place` runs along. An output longer than the batch is padded at its end.
-        before: the stage in front of it: what reaches the real entries of the output has leaked there.
-        behind: the stage after it: what its padded entries move has leaked there.
-        place: the axis of the output.
+        axis: the kind of padding that the output has. If the output is longer than `Padding.real`, its last entries
+            are those of `real`.
+        before: the stage in front of this place. If padding moves real entries of the output, it leaked there.
+        behind: the stage after this place. If padded entries of the output move the prediction, they leaked there.
+        place: the axis of the output along which the padding lies.
     """
 
     module: str
@@ -71,12 +72,12 @@ class Tap:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a policy answers to one batch.
+    """What a policy returns for one batch.
 
     Attributes:
-        prediction: what the loss compares; every sample a row.
-        loss: from *any* prediction of this shape to the loss of it, on this batch; or the loss itself, a number in a
-            tensor, and then two of the four probes cannot look; None = this policy has no loss.
+        prediction: what the loss compares with its target; the first axis is the sample.
+        loss: a function that takes *any* prediction of this shape and returns its loss on this batch; or the loss
+            itself, as a tensor with one number, and then two of the four probes cannot look; None = there is no loss.
     """
 
     prediction: Tensor
@@ -85,16 +86,16 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Heard:
-    """What came of one run.
+    """What one run of the policy gave.
 
     Attributes:
-        prediction: the part of the prediction that the batch asks for.
+        prediction: the part of the prediction that belongs to the steps and dims of the batch.
         whole: the prediction as the policy gives it.
-        part: where `prediction` lies in it.
+        part: where `prediction` lies in `whole`.
         loss: the loss, or None.
-        loss_of: from another prediction to its loss, or None.
-        tapped: for each tap, the outputs of its module, one a call.
-        drawn: what was drawn at random.
+        loss_of: a function that takes another prediction and returns its loss, or None.
+        tapped: for each tap the outputs of its module, one for each call.
+        drawn: the random draws, in order.
     """
 
     prediction: Tensor
@@ -118,7 +119,7 @@ class Heard:
 
 Given = dict[str, Any]
 DRAWN = "drawn {}"
-"""What the policy draws itself stands beside the batch by this name, to be changed and cut like the rest."""
+"""The name under which a random draw of the policy is kept beside the batch, to be changed and cut like its entries."""
 NOT_REPEATABLE = (
     "got two answers to the same batch and the same draws, expected one. Does it draw outside of PyTorch, or keep a "
     "state from call to call? Hand noise and time over in the batch"
@@ -126,13 +127,13 @@ NOT_REPEATABLE = (
 
 
 NO_DRAWS = "drawn nothing"
-"""Stands beside a batch whose first run drew nothing: no later one may."""
+"""The name kept beside a batch whose first run drew nothing; it says that no later run may draw either."""
 
 
 class Policy:
-    """A policy that can be asked: again and again, with the same random numbers, and with other numbers inside.
+    """A policy that can be run repeatedly with the same random draws, and with other numbers at chosen places.
 
-    Args of the constructor are those of `audit_masks`, which says what they mean.
+    The arguments of the constructor are those of `audit_masks`, which explains them.
     """
 
     def __init__(
@@ -172,14 +173,14 @@ class Policy:
         """Runs the policy.
 
         Args:
-            given: the batch, and what shall be drawn; without draws they are free, and written down.
-            say: a prediction that the policy is made to give.
-            write: for a tap, what its module's output is turned into.
-            part_of: which part of the prediction is wanted; None = the part that the whole batch asks for.
+            given: the batch, and the draws to repeat; without any, the run draws freely and its draws are recorded.
+            say: a prediction that replaces the policy's own.
+            write: for a tap, a function that replaces its module's output.
+            part_of: which part of the prediction is wanted; None = the part of the whole batch's steps and dims.
 
         Raises:
-            OtherDraws: the run draws something else than it is given.
-            ValueError: the answer is not what was promised.
+            OtherDraws: the run does not draw as often, or in the same shapes, as the draws in `given`.
+            ValueError: the policy returns something else than `audit_masks` asks for.
         """
         part_of = part_of or self.wanted
         batch, drawn = _without_draws(given)
@@ -232,7 +233,7 @@ class Policy:
     # what is real
 
     def wanted(self, prediction: Tensor) -> tuple[slice, ...]:
-        """The part of a prediction that the batch asks for: of too many steps the last, of too many dims the first."""
+        """The part of a prediction that belongs to the batch: the last steps and the first dims, if there are more."""
         return self.wanted_for({axis: kind.real for axis, kind in self.padding.items()})(prediction)
 
     def wanted_for(self, real: Mapping[str, Tensor]) -> Callable[[Tensor], tuple[slice, ...]]:
@@ -267,7 +268,7 @@ class Policy:
         return entries
 
     def sampled_real(self) -> dict[str, Tensor]:
-        """What is real along the axes along which samples are padded."""
+        """What is real along each axis along which sampled actions are padded."""
         return {axis: kind.real for axis, kind in self.padding.items() if axis in self.sample_along}
 
     # parts of a batch
@@ -278,7 +279,7 @@ class Policy:
         return " and ".join(axis for axis in self.padding if axis in self.axes) or "tokens"
 
     def leaves(self, given: Given) -> dict[str, Tensor]:
-        """Copies of the entries that hold padding and can have a gradient, ready to be asked for one."""
+        """Copies of the float entries of the batch that hold padding; the copies require a gradient."""
         names = dict.fromkeys(name for kind in self.padding.values() for name in kind.values if name in given)
         values = {name: given[name] for name in names if not _is_draw_name(name)}
         return {name: one.detach().clone().requires_grad_() for name, one in values.items() if one.is_floating_point()}
@@ -290,10 +291,10 @@ class Policy:
         return self.padding[cut].real.any(dim=1).nonzero().flatten().tolist()
 
     def places(self, axis: Axis, given: Given) -> dict[str, int]:
-        """Where the numbers lie that padding along `axis` makes meaningless: of the batch, and of what is drawn.
+        """The entries of the batch, and the draws, that are padded along `axis` -> their axis along which it runs.
 
-        A draw of the shape of such an entry, axes of length 1 aside, is padded like it: noise is as large as the
-        actions. Others have to be declared by name, `"drawn 0"`.
+        A draw with the shape of a padded entry (axes of length 1 do not count) is taken to be padded like it, as noise
+        is padded like the actions. Other draws have to be declared by name, `"drawn 0"`.
         """
         places = {name: place for name, place in self.padding[axis].values.items() if name in given}
         like = {}
@@ -309,7 +310,7 @@ class Policy:
         return places
 
     def alone(self, given: Given, sample: int, cut: Axis | None) -> tuple[Given, dict[str, Tensor]]:
-        """One sample as a batch of its own; along `cut` its padding is cut off. And what is real in it."""
+        """One sample as a batch of its own, its padding along `cut` cut off; and what is real in that batch."""
         chosen = {
             name: value[sample : sample + 1] if self._is_by_sample(value) else value for name, value in given.items()
         }
@@ -382,7 +383,7 @@ class Policy:
 
 
 class _Hooks:
-    """Listens at the prediction and at the taps of a module, and speaks for it where it is told to."""
+    """Forward hooks that record the prediction and the outputs at the taps, and replace them where asked to."""
 
     def __init__(self, policy: Policy, write: Mapping[str, Callable], say: Tensor | None, part_of: Callable):
         self.policy, self.write, self.say, self.part_of = policy, write, say, part_of
@@ -426,7 +427,7 @@ class _Hooks:
 
 
 def with_draws(given: Given, drawn: Sequence[Tensor]) -> Given:
-    """The batch, and these draws beside it."""
+    """The batch with these draws beside it, instead of those that it has."""
     beside = {DRAWN.format(place): values for place, values in enumerate(drawn)}
     return _without_draws(given)[0] | (beside or {NO_DRAWS: None})
 
@@ -440,7 +441,7 @@ def along(real: Tensor, ndim: int, place: int) -> Tensor:
 
 @contextmanager
 def _drawing(drawn: Sequence[Tensor] | None) -> Iterator[list[Tensor]]:
-    """Free draws, written down, always from the same seed; or the draws that are given. The caller's stream is kept."""
+    """Records free draws, always from the same seed, or replays `drawn`. The caller's random state is restored."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if drawn is None:
@@ -460,7 +461,7 @@ def _without_draws(given: Given) -> tuple[Given, list[Tensor] | None]:
 
 
 def _axes_with_extent(value: Tensor) -> list[int]:
-    """The axes of more than one place; the first one, of samples, always."""
+    """The axes that are longer than 1, and always the first one, the samples."""
     return [axis for axis, size in enumerate(value.shape) if size > 1 or axis == 0]
 
 

@@ -1,15 +1,15 @@
-"""The four probes, each a way of asking a policy what it does with padding.
+"""The four probes: four ways to find out what a policy does with padding.
 
     perturb      other numbers in padding: does anything real move?
     compact      one sample alone, its padding cut off: does it get the same answer as in the batch?
     gradient     which entries of the prediction move the loss, and which entries of the batch the prediction?
     unit error   an error of 1 in every entry: is the loss 1?
 
-None of them is enough. Perturbing and compacting do not see a wrong divisor that is the same for every sample, nor real
-entries that are left out; the unit error does not see where padding enters.
+No single probe is enough. Perturbing and compacting miss a wrong divisor that is the same for every sample, and real
+entries that are left out; the unit error does not show where padding enters.
 
-Every comparison is made so that NaN cannot pass it, and after every look that finds nothing stands a control that
-something could have been found: what is real must move what padding does not.
+A NaN never counts as *did not move*. And *padding moves nothing* is reported only where a control run shows that
+something could have moved: the same change made to real entries has to move what padding did not.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,7 +46,7 @@ Looks = Iterator[Look]
 
 
 class Probes:
-    """One audit: a policy, a batch, and what came of the first run.
+    """One audit: a policy, a batch, and the result of the first run.
 
     Raises:
         ValueError: the policy does not give the same answer to the same batch and the same draws.
@@ -68,11 +68,11 @@ class Probes:
         self.alone: dict[int, Tensor] = {}  # what is predicted for a sample alone, with its padding
         self.every_axis = policy.every_axis
         self.fitted: set[str] = set()  # axes along which padding counts in the loss
-        self.counted = self.real  # entries that the loss sums, once that is known
-        self.counts_right: bool | None = None  # None = it was not seen
+        self.counted = self.real  # the entries that the loss sums, as soon as the gradient has shown them
+        self.counts_right: bool | None = None  # whether the loss has the right divisor; None = not known
 
     def steps(self) -> list[Callable[[], Iterable[Look]]]:
-        """What there is to do, piece by piece: as many as there are paddings and taps, and no product of them."""
+        """The parts of the audit, as functions. Their number grows with the kinds of padding and with the taps."""
         policy = self.policy
         if not finite(self.base.prediction[self.real]):
             return [self._no_number]
@@ -154,7 +154,7 @@ class Probes:
     # ------------------------------------------------------------------------------------------------ gradient
 
     def _gradient_of_prediction(self) -> Looks:
-        """Which entries of the batch the predictions of real entries depend on: for padding none, for the rest all."""
+        """Do predictions of real entries depend on no padding, and on everything that is real?"""
         policy = self.policy
         leaves = policy.leaves(self.given)
         if not leaves:
@@ -180,7 +180,7 @@ class Probes:
         size = (of_place[~real].sum() / of_place.sum()).item()
         why = f"of all entries on which real predictions depend, padding has {percent(size)} of the gradient"
         yield Look(PREDICTION, axis, "gradient", size, why=why)
-        if axis == "tokens" and "steps" in self.policy.axes:  # `reads` asks that of each step
+        if axis == "tokens" and "steps" in self.policy.axes:  # `reads` looks at that, for each step
             return
         unread = real & (of_place == 0)
         size = (unread.sum() / real.sum()).item()
@@ -264,7 +264,7 @@ class Probes:
 
     @torch.no_grad()
     def _compact(self, cut: Axis | None) -> Looks:
-        """Each sample alone; with `cut`, the samples that have padding there, alone and without it."""
+        """Does each sample alone get the same prediction? With `cut`: alone, and without its padding along `cut`?"""
         policy, column = self.policy, cut or OTHER_SAMPLES
         sizes, losses, weights = [], [], []
         try:
@@ -294,7 +294,7 @@ class Probes:
             yield from self._compact_loss(cut, self.finite_loss, torch.stack(losses), torch.tensor(weights))
 
     def _compact_loss(self, cut: Axis, loss: Tensor, losses: Tensor, weights: Tensor) -> Looks:
-        """The batch's loss beside those of its samples alone, weighted by what they count, or all alike."""
+        """Is the batch's loss the mean of its samples' losses (weighted by counted entries, or plain), or their sum?"""
         if not weights.any():
             return
         whole, weights = loss.double(), weights.to(losses.device)
@@ -302,7 +302,7 @@ class Probes:
         size = min(apart(whole[None], way.double()[None]) for way in ways)
         stage = LOSS_SUM if cut in self.fitted else LOSS_COUNT
         if size and not self.fitted and self.counts_right:
-            return  # Neither padding nor a wrong divisor: this loss weighs samples or groups in a way of its own.
+            return  # This is neither padding nor a wrong divisor: the loss has its own weights for samples or groups.
         axis = cut if stage == LOSS_SUM else self.every_axis
         yield Look(stage, axis, "compact", size, why=percent_of(size, "beside the samples alone, the loss"))
 
@@ -310,7 +310,7 @@ class Probes:
 
     @torch.no_grad()
     def _control(self, axis: Axis) -> Heard | Exception:
-        """Other numbers in what is real: if that moves nothing, padding cannot be called harmless."""
+        """A run with other numbers in what is real. If that moves nothing either, nothing is known about padding."""
         try:
             real = self.policy.padding[axis].real
             return self.policy.ask(changed(self.given, self.policy.places(axis, self.given), real))
@@ -318,7 +318,7 @@ class Probes:
             return error
 
     def _weight(self, sample: int, cut: Axis | None) -> int:
-        """How many entries the loss counts in one sample, along `cut` only in what is real."""
+        """How many entries of one sample the loss counts; with `cut`, only those that are real along it."""
         counted = self.counted[sample : sample + 1]
         if cut is not None and cut in self.policy.axes:
             real = self.policy.padding[cut].real[sample : sample + 1]

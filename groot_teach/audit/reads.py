@@ -1,9 +1,10 @@
-"""Who reads what: does each predicted step depend on all that is real?
+"""Does each predicted step depend on every real step and token?
 
-A mask that hides too much passes every test for leaks. Here it shows as a pair of a real step and a real token, or of
-two real steps, of which the first does not depend on the second.
+A mask that hides too much passes every test for leaks. It shows here: a real step does not depend on a real token, or
+on another real step.
 
-Where a layer mixes tokens, every step depends on every token through it; so behind a tap it is asked again.
+A layer in which tokens read each other makes every step depend on every token. So the question is asked once more for
+the output of such a layer, at a tap behind it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,11 +21,12 @@ from groot_teach.audit.report import PREDICTION, Look
 
 @dataclass(frozen=True)
 class Reach:
-    """What the predictions depend on, at one stage.
+    """On what the predictions depend, at one stage.
 
     Attributes:
-        stage, axis: where, and along what.
-        reach: `batch, step, size`, bool, True = this predicted step depends on that place.
+        stage: the stage.
+        axis: `steps` or `tokens`: what a predicted step may depend on.
+        reach: `batch, step, size`, bool, True = this predicted step depends on that step or token.
     """
 
     stage: str
@@ -33,13 +35,13 @@ class Reach:
 
 
 def who_reads_what(policy: Policy, given: Given, real: Tensor) -> Iterator[Look]:
-    """A look for each stage: real steps that do not depend on something real.
+    """A look for each stage: which real steps do not depend on a real step or token, though they should?
 
-    Every step reads every token. A step that is read by another one in one sample is read by it in each sample that has
-    both; what no sample reads may be causal.
+    Every step should read every token. If one step reads another in any sample, it should read it in every sample that
+    has both. If it reads it in no sample, the mask may be causal, and that is not reported.
 
     Args:
-        policy: whom to ask.
+        policy: the policy.
         given: the batch and its draws.
         real: which entries of the prediction are real.
     """
@@ -51,7 +53,7 @@ def who_reads_what(policy: Policy, given: Given, real: Tensor) -> Iterator[Look]
         first = _reaches(policy, given, real, alike=False)
         if not any(_lost(one, policy, steps)[0].any() for one in first):
             found = first
-        else:  # a weight can be rounded to 0 where attention is sharp; among tokens that are all alike it is not sharp
+        else:  # Sharp attention can round a small weight to 0. Among tokens that are all alike, no weight is small.
             second = _reaches(policy, given, real, alike=True)
             found = [
                 Reach(one.stage, one.axis, one.reach | other.reach) for one, other in zip(first, second, strict=True)
@@ -71,15 +73,15 @@ def who_reads_what(policy: Policy, given: Given, real: Tensor) -> Iterator[Look]
 
 
 def _lost(found: Reach, policy: Policy, steps: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs that should depend and do not, and all that should."""
+    """Which pairs of a step and a step or token should depend and do not, and which should."""
     pairs = steps[:, :, None] & policy.padding[found.axis].real[:, None]
-    by_somebody = found.reach.any() if found.axis == "tokens" else (pairs & found.reach).any(dim=0)
-    expected = pairs & by_somebody
+    in_some_sample = found.reach.any() if found.axis == "tokens" else (pairs & found.reach).any(dim=0)
+    expected = pairs & in_some_sample
     return expected & ~found.reach, expected
 
 
 def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Reach]:
-    """Who reads what, by gradients. `alike`: with all that is real in the place of its mean."""
+    """What each step depends on, by gradients. `alike`: after each real step or token is replaced by their mean."""
     places: dict[Axis, Mapping[str, int]] = {
         axis: kind.values for axis, kind in policy.padding.items() if axis != "dims"
     }
@@ -91,7 +93,7 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
                 leaves[name] = _mean_where(leaves[name].detach(), kept, values[name]).requires_grad_()
     write = {tap.module: lambda output, tap=tap: _alike(output, tap, policy) for tap in policy.taps} if alike else {}
     heard, asked = ask_with_graph(policy, given | leaves, real, write=write)
-    if not asked.requires_grad:  # the gradient probe says so
+    if not asked.requires_grad:  # `Probes._gradient_of_prediction` reports that
         return []
     sources: dict[tuple[str, Axis], dict[str, tuple[Tensor, int]]] = {
         (PREDICTION, axis): {name: (leaves[name], at) for name, at in values.items() if name in leaves}
@@ -118,7 +120,7 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
 
 
 def _alike(output: Tensor, tap: Tap, policy: Policy) -> Tensor:
-    """The values are all alike, the gradient still goes to each."""
+    """The output with all real values replaced by their mean; the gradient still reaches each of them."""
     kept = at_end(policy.padding[tap.axis].real, output, tap.place)
     return output + (_mean_where(output.detach(), kept, tap.place) - output.detach())
 

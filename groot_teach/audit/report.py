@@ -1,11 +1,11 @@
-"""What an audit says: every look that was taken, what was found, and where nobody could look.
+"""The result of an audit: every look that was taken, what was found, and where the audit could not look.
 
-    looks       a probe at one stage, along one axis: something moved, nothing moved, or it could not look
-    findings    what moved, gathered from all probes that saw it
-    unseen      where no probe could look, and why
+    looks       one probe at one stage, along one axis: something moved, nothing moved, or the probe could not look
+    findings    what moved, collected from all probes that saw it
+    unseen      where a probe could not look, and why
 
-A report is clean only if every look that was planned was taken, or is excused with a reason, and nothing moved but what
-is declared as intended, with a reason.
+A report is clean if nothing moved except what is declared as intended, and if every look was taken or is excused. Both
+declarations need a reason.
 """
 
 import json
@@ -28,11 +28,11 @@ STAGES = PREDICTION, LOSS_SUM, LOSS_COUNT, SAMPLER, SAMPLED = (
     "sampler",
     "sampled padding",
 )
-"""Stages that every policy has, whatever is inside: the whole way to the prediction, what the loss sums and what it
-divides by, the whole way to the sampled actions, and what their padded entries hold."""
+"""Stages that every policy has, whatever is inside: the whole way to the prediction, what the loss sums, what it
+divides by, the whole way to the sampled actions, and what the padded entries of the sampled actions hold."""
 
 OTHER_SAMPLES = "samples"
-"""The axis of what one sample gets from another. Padding lies along `dims`, `steps` and `tokens`."""
+"""The column for what one sample gets from the others. Padding lies along `dims`, `steps` and `tokens`."""
 COLUMNS = ("dims", "steps", "tokens", OTHER_SAMPLES)
 
 LEAK_OF_STAGE = {
@@ -44,7 +44,7 @@ LEAK_OF_STAGE = {
     LOSS_COUNT: "denominator leak",
     SAMPLED: "rollout leak",
 }
-"""The book's name of a leak at a stage. The whole ways, `prediction` and `sampler`, have none: there several meet."""
+"""The book's name of the leak at a stage. `prediction` and `sampler` have none: several leaks meet there."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class Look:
     """One probe, at one stage, along one axis.
 
     Attributes:
-        stage: where.
+        stage: the stage.
         axis: `dims`, `steps`, `tokens`, `samples`, or two of them: `dims and steps`.
-        probe: which.
-        size: how much moved, as the probe measures it; 0 = nothing; None = it could not look.
-        kind: what it would be: a `leak` of padding, real entries that are `lost`, or a number that is `not finite`.
-        why: what the size means, or why it could not look.
+        probe: the probe.
+        size: how much moved, as the probe measures it; 0 = nothing; None = the probe could not look.
+        kind: what is looked for: a `leak` of padding, real entries that are `lost`, or a number that is `not finite`.
+        why: what the size means, or why the probe could not look.
     """
 
     stage: str
@@ -74,10 +74,10 @@ class Finding:
 
     Attributes:
         stage, axis, kind: as in `Look`.
-        size: as the first probe that saw it measures it.
-        probes: which ones saw it.
+        size: as measured by the first probe that saw it.
+        probes: the probes that saw it.
         why: what the size means.
-        intended: why the caller wants it so, or None.
+        intended: the caller's reason for wanting it, or None.
     """
 
     stage: str
@@ -90,7 +90,7 @@ class Finding:
 
     @property
     def name(self) -> str:
-        """`loss sum, steps`: by this name it can be declared as intended."""
+        """The name under which the finding can be declared as intended, such as `loss sum, steps`."""
         return f"{self.stage}, {self.axis}"
 
     def __str__(self) -> str:
@@ -99,17 +99,17 @@ class Finding:
 
 
 class MasksLeak(AssertionError):
-    """An audit found what nobody intends, or could not look where it should. Raised by `MaskReport.assert_clean`."""
+    """Raised by `MaskReport.assert_clean`: something was found that is not declared as intended, or not looked at."""
 
 
 @dataclass(frozen=True, repr=False)
 class MaskReport:
-    """The result of `audit_masks`. As the last line of a cell it is a table; `print` gives text.
+    """The result of `audit_masks`. A notebook shows it as a table; `print` gives text.
 
     Attributes:
-        looks: everything that was looked at.
+        looks: every look, also those that could not be taken.
         intended: findings that the caller declares as wanted, by name -> the reason.
-        excused: probes, stages, or a `stage, axis` that need not be seen -> the reason.
+        excused: a probe, a stage, or a `stage, axis` that need not be looked at -> the reason.
         axes: the axes along which the batch has padding.
     """
 
@@ -120,7 +120,7 @@ class MaskReport:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What moved, in the order of the stages; what is intended is among it."""
+        """Everything that moved, in the order of the stages, including what is intended."""
         seen: dict[tuple[str, str, Kind], list[Look]] = {}
         for look in self.looks:
             if look.size:
@@ -144,25 +144,25 @@ class MaskReport:
 
     @property
     def unseen(self) -> tuple[Look, ...]:
-        """Looks that could not be taken and that nobody excused."""
+        """Looks that could not be taken and are not excused."""
         return tuple(look for look in self.looks if look.size is None and self._excuse(look) is None)
 
     @property
     def is_clean(self) -> bool:
-        """Something was looked at, nothing moved but what is intended, and every look was taken or excused."""
+        """Something was looked at, nothing moved except what is intended, and every look was taken or excused."""
         return bool(self.looks) and not self.unintended and not self.unseen
 
     @property
     def leaks(self) -> tuple[str, ...]:
-        """The book's names of the leaks that were found; several axes of one stage are one leak."""
+        """The book's names of the leaks that were found. A stage that leaks along several axes is one leak."""
         found = [LEAK_OF_STAGE.get(finding.stage) for finding in self.findings if finding.kind == "leak"]
         return tuple(name for name in LEAK_OF_STAGE.values() if name in found)
 
     def assert_clean(self) -> None:
-        """For pytest: fails with a message that names stage, axis and size of everything that is wrong.
+        """For pytest: raises an error that names the stage, axis and size of everything that is wrong.
 
         Raises:
-            MasksLeak: it is not clean.
+            MasksLeak: the report is not clean.
         """
         if not self.is_clean:
             raise MasksLeak("\n".join([self._headline(), *self._sentences()]))
@@ -196,7 +196,7 @@ class MaskReport:
     # for machines
 
     def to_json(self) -> str:
-        """Everything, as JSON: the looks, what was declared, the findings, and who ran it. NaN is written as null."""
+        """The whole report as JSON, with the versions of torch and Python. A number that is not finite becomes null."""
         findings = [_plain(asdict(finding)) for finding in self.findings]
         about = {"torch": torch.__version__, "python": platform.python_version()}
         looks = [_plain(asdict(look)) for look in self.looks]
@@ -221,7 +221,7 @@ class MaskReport:
         return "?" if open_questions else "-"
 
     def cells(self) -> dict[str, dict[str, str]]:
-        """The whole table, for a picture: for each stage and each axis what `cell` says."""
+        """The whole table: for each stage and each axis what `cell` says."""
         columns = [axis for axis in COLUMNS if any(axis in look.axis.split(" and ") for look in self.looks)]
         return {stage: {axis: self.cell(stage, axis) for axis in columns} for stage in self.stages}
 
@@ -277,7 +277,7 @@ def percent(size: float) -> str:
 
 
 def _look_of(cell: str) -> str:
-    """The class of a cell, by which a style sheet knows it; its words say the same without one."""
+    """The CSS class of a cell. Its text says the same to readers without the style sheet."""
     if cell in ("", "0", "-"):
         return "quiet"
     return "unseen" if cell.endswith("?") else "wanted" if cell.endswith("*") else "found"
@@ -290,7 +290,7 @@ STYLE = (
     ".audit p{margin:.6em 0}"
     ".audit ul{list-style:none;padding-left:0}</style>"
 )
-"""Orange is a leak, as in the book's figures; never colour alone."""
+"""A leak is orange, as in the book's figures; the cell's text says it too."""
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,6 @@
-"""The probes on the sampler: what a policy does at inference, where there is no loss.
+"""The probes of the sampler: what a policy does with padding at inference, where there is no loss.
 
-A policy may obey its masks in training and forget them here, or the other way round.
+A policy may use its masks in training and not here, or the other way round.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,10 +36,10 @@ class SamplerProbes:
         self.part = policy.wanted_for(real)(actions)
         self.actions = actions[self.part]
         self.real = policy.real_in(self.actions, real)
-        self.alone: dict[int, Tensor] = {}  # what is sampled for a sample alone, with its padding
+        self.alone: dict[int, Tensor] = {}  # the actions sampled for each sample alone, with its padding
 
     def steps(self) -> list[Callable[[], Iterable[Look]]]:
-        """What there is to do, piece by piece."""
+        """The parts of the sampler's audit, as functions."""
         if not finite(self.actions[self.real]):
             look = Look(
                 SAMPLER, self.policy.every_axis, "read off", inf, "not finite", "sampled actions are not finite"
@@ -64,7 +64,7 @@ class SamplerProbes:
 
     @torch.no_grad()
     def _compact(self, cut: Axis | None) -> Looks:
-        """Each sample alone, and without its padding: does it get the same actions?"""
+        """Does each sample alone get the same actions? With `cut`: alone, and without its padding along `cut`?"""
         policy, column, sizes = self.policy, cut or OTHER_SAMPLES, []
         try:
             for sample in policy.with_something_left(cut):
@@ -84,7 +84,7 @@ class SamplerProbes:
         yield Look(SAMPLER, column, "compact", size, why=percent_of(size, "what a sample is given, once it is alone,"))
 
     def _read_off(self) -> Looks:
-        """What do padded dims hold?"""
+        """What do the padded dims of the sampled actions hold?"""
         place = self.policy.axes.get("dims")
         if place is None or "dims" not in self.policy.padding:
             return

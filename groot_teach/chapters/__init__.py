@@ -1,4 +1,4 @@
-"""The chapters: for each of them a folder with its pictures and its exercises.
+"""The chapters: for each topic a folder with `pictures`, what its widgets compute and its figures, and `exercises`.
 
     check("padding.2", action_mask)   judges your function, and names the mistake where it is a known one
     hint("padding.2")                 one hint more each time

@@ -1,4 +1,7 @@
-"""Widgets that answer on a static page: `explore`, and the panels that it can show."""
+"""Widgets that also work on a page without a kernel: `explore`, and the panels that it can show.
+
+`controls`, `panels` and `explorer` make the widgets; `pictures` holds the figures that more than one chapter shows.
+"""
 
 from groot_teach.show.explorer import ExploreError, Explorer, explore
 from groot_teach.show.panels import Bars, HeatMap, KindMap, Lines, Number, Table

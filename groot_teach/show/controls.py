@@ -1,4 +1,4 @@
-"""The controls of `explore`: ipywidgets' abbreviations or objects in, a finite list of values out."""
+"""The controls of `explore`, made from ipywidgets abbreviations or objects, each with a finite list of values."""
 
 import inspect
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from ipywidgets.widgets.interaction import interactive
 from ipywidgets.widgets.widget_selection import _Selection
 
 MAX_STATES = 2_000
-"""How many states one widget may have."""
+"""The largest number of states of one widget."""
 
 FEW = 4
-"""Up to so many options stand side by side as radio buttons; more go into a drop-down list."""
+"""Up to this number of options are shown side by side as radio buttons; more are shown as a drop-down list."""
 
 FRESH = 'autocomplete="off"'
-"""Keeps a browser that goes back to the page from moving the inputs and not the picture."""
+"""Going back to a page, a browser restores its inputs, but not our picture. This attribute keeps it from doing so."""
 
 BOXES = ipywidgets.Checkbox | ipywidgets.ToggleButton
 WHOLE = ipywidgets.IntSlider | ipywidgets.BoundedIntText
@@ -27,13 +27,14 @@ REAL = ipywidgets.FloatSlider | ipywidgets.BoundedFloatText
 
 @dataclass(frozen=True)
 class Control:
-    """One control: the ipywidgets object behind it, and all the values that it can take.
+    """One control: the ipywidgets object behind it, and all values that it can take.
 
     Attributes:
         name: the argument of `compute` that it moves.
         label: what the reader sees beside it.
-        widget: the ipywidgets object. Its `value` moves with the picture, so it can be linked, observed and set.
-        values: every value, in order.
+        widget: the ipywidgets object. Its `value` always belongs to the state that is shown, so you can link, observe
+            and set it.
+        values: all values, in order.
         shown: each value as the reader sees it.
     """
 
@@ -44,7 +45,7 @@ class Control:
     shown: tuple[str, ...]
 
     def position_of(self, value: Any) -> int:
-        """Where `value` stands in `values`; a float may be off by rounding, by no more.
+        """The index of `value` in `values`. A float may differ from the listed one by a rounding error.
 
         Raises:
             ValueError: the value is not one of them, such as 0.55 on a slider that moves in steps of 0.1.
@@ -63,7 +64,7 @@ class Control:
         return {"label": self.label, "shown": list(self.shown)}
 
     def html(self, start: int) -> str:
-        """A native input, complete and labelled. It is `disabled` with its field set until `explore.js` takes over."""
+        """A native, labelled input. It and its field set are `disabled` until `explore.js` has been loaded."""
         label = escape(self.label)
         if isinstance(self.widget, BOXES):
             return f'<label><input type="checkbox"{" checked" if start else ""} {FRESH}> {label}</label>'
@@ -90,16 +91,16 @@ def make_control(name: str, abbreviation: Any, default: Any = inspect.Parameter.
 
     Args:
         name: the argument of `compute`.
-        abbreviation: an abbreviation, or an ipywidgets object, which stays the reader's own.
-        default: the default of that argument in the signature of `compute`: where an abbreviation starts.
+        abbreviation: an abbreviation, or an ipywidgets object, which is used as it is.
+        default: the default of that argument in the signature of `compute`: the value with which the control starts.
 
     Raises:
-        ValueError: the control has no finite list of values, such as a text field, or too many, or one of them twice,
-            or it cannot start at `default`.
+        ValueError: the control has no finite list of values, such as a text field, or too many values, or the same
+            value twice, or it cannot start at `default`.
     """
     widget = _widget_of(abbreviation, default)
     values, shown = _values_of(name, abbreviation, widget)
-    # A state is known by its values and named by its labels; to Python 1, 1.0 and True are the same value.
+    # Values and labels identify a state, so each must occur once. To Python 1, 1.0 and True are the same value.
     for kind, items in (("values", values), ("labels", shown)):
         if any(one == other for one, other in combinations(items, 2)):
             raise ValueError(f"{name}: got the {kind} {items}, expected each of them once")
@@ -107,7 +108,7 @@ def make_control(name: str, abbreviation: Any, default: Any = inspect.Parameter.
     if widget.value is None:
         raise ValueError(f"{name}: got {abbreviation!r}, expected a control that starts with a value")
     start = control.position_of(widget.value)
-    is_sequence = isinstance(abbreviation, list | tuple | dict)  # the others carry a start of their own
+    is_sequence = isinstance(abbreviation, list | tuple | dict)  # other abbreviations say themselves where they start
     if default is not inspect.Parameter.empty and is_sequence and control.position_of(default) != start:
         raise ValueError(f"{name}: got the default {default!r}, but the control starts at {shown[start]}")
     return control
@@ -121,7 +122,7 @@ def _widget_of(abbreviation: Any, default: Any) -> Any:
 
 
 def _values_of(name: str, abbreviation: Any, widget: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """All values of a control and what they are called. They are counted before they are written down."""
+    """All values of a control, and their labels. They are counted before the list is made, which could be huge."""
     if isinstance(widget, BOXES):
         return (False, True), ("off", "on")
     if isinstance(widget, _Selection) and widget._options_full:
@@ -150,7 +151,7 @@ def _few_enough(name: str, count: int) -> None:
 
 
 def _whole_steps(name: str, widget: Any, fits: bool) -> None:
-    """A slider can be pushed to its end even where no step leads."""
+    """Raises an error if whole steps do not reach the end of a slider: a reader could move it there all the same."""
     if not fits:
         raise ValueError(
             f"{name}: got {widget.min:g} to {widget.max:g} in steps of {widget.step:g}, expected whole steps to the end"

@@ -1,9 +1,9 @@
-"""`explore`: `ipywidgets.interact` that survives publishing.
+"""`explore`: like `ipywidgets.interact`, but its widgets also work on a published page.
 
-`interact` calls Python whenever a control moves, so on a static page it is dead. `explore` calls `compute` once for
-every state the controls can reach, and writes all the results into its output. With a kernel that output is a live
-widget; without one the same `explore.js` moves the same elements over the same numbers. The browser only looks up and
-draws.
+`interact` calls Python whenever a control moves, so it does nothing on a static page. `explore` calls `compute` once
+for every state that the controls can reach, and stores all results in its output. With a kernel the output is a live
+widget; without one the same `explore.js` updates the same elements from the stored results. The browser computes
+nothing: it looks results up and draws them.
 """
 
 import inspect
@@ -23,26 +23,26 @@ from groot_teach.show.controls import MAX_STATES, Control, make_control
 from groot_teach.show.panels import Number, Panel
 
 MAX_BYTES = 200_000
-"""How many bytes one widget may put into a page, numbers and drawing together."""
+"""The largest number of bytes that one widget may add to a page, with its numbers and its drawing."""
 
 
 class ExploreError(ValueError):
-    """`explore` cannot show this: the message says which control, state or panel is at fault."""
+    """`explore` cannot show what it was given. The message says which control, state or panel is wrong."""
 
 
 def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) -> "Explorer":
     """Shows `compute` under controls that move, with a kernel and without one.
 
     Args:
-        compute: a pure function. It takes one argument for each control and returns panels by title; a plain number
-            counts as `Number`. The first line of its docstring becomes the caption.
+        compute: a pure function. It takes one argument for each control and returns a dict from titles to panels; a
+            plain number is shown as `Number`. The first line of its docstring becomes the caption.
         controls: for each argument of `compute` an abbreviation of `ipywidgets.interact` or an ipywidgets object, with
-            finitely many values. A default in the signature of `compute` says where it starts.
+            a finite list of values. A default in the signature of `compute` says where the control starts.
 
     Raises:
-        ExploreError: a control that is infinite or that `compute` does not take, more than `MAX_STATES` states, a
-            `compute` that raises or returns something not finite, panels that change their form between states, or an
-            output of more than `MAX_BYTES`.
+        ExploreError: a control without a finite list of values, or one that `compute` does not take; more than
+            `MAX_STATES` states; a `compute` that raises, or returns a number that is not finite; panels that change
+            their form between states; or an output of more than `MAX_BYTES`.
 
     Example:
         >>> def share(real, padded=4):
@@ -56,7 +56,7 @@ def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) 
         made = [make_control(key, given, signature.parameters[key].default) for key, given in controls.items()]
     except KeyError as error:
         raise ExploreError(f"controls: {name} takes {error} by **kwargs, expected named arguments") from error
-    except Exception as error:  # whatever an abbreviation runs into inside ipywidgets, too
+    except Exception as error:  # also what ipywidgets raises for an abbreviation that it cannot use
         raise ExploreError(f"controls of {name}: {error}") from error
     if len({id(control.widget) for control in made}) < len(made):
         raise ExploreError(f"controls of {name}: got one ipywidgets object for two arguments, expected one for each")
@@ -68,19 +68,19 @@ def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) 
 
 
 class _State(traitlets.Dict):
-    """A dict that is handed out as a copy: who changes the copy has not changed the widget behind its back."""
+    """A dict of which readers get a copy: changing the copy does not change the widget without its notice."""
 
     def get(self, obj: traitlets.HasTraits, cls: type | None = None) -> dict[str, Any]:
         return dict(super().get(obj, cls) or {})
 
 
 class Explorer(anywidget.AnyWidget):
-    """What `explore` returns: a widget that composes, links and observes like any other of ipywidgets.
+    """What `explore` returns: a widget that can be composed, linked and observed like those of ipywidgets.
 
     Attributes:
-        state: the present value of each control, by name. Set it, observe it, link it.
-        controls: the ipywidgets object behind each control, by name. Its `value` moves with the picture.
-        panels: what `compute` gave for the present state, by title.
+        state: the current value of each control, by name. You can set, observe and link it.
+        controls: the ipywidgets object behind each control, by name. Its `value` belongs to the current state.
+        panels: what `compute` returned for the current state, by title.
     """
 
     _esm = Path(__file__).with_name("explore.js")
@@ -112,12 +112,12 @@ class Explorer(anywidget.AnyWidget):
         return self._results[self._index(self._positions)]
 
     def close(self) -> None:
-        """Closes the widget and lets go of the reader's own controls."""
+        """Closes the widget and stops to observe the controls, which may be objects of the caller."""
         self._follow(False)
         super().close()
 
     def _follow(self, follow: bool) -> None:
-        """Begins or ends to listen to the controls; to say so twice is to say it once."""
+        """Starts or stops to observe the controls. Calling it twice does no harm."""
         if follow is self._follows:
             return
         for control in self._controls:
@@ -162,7 +162,7 @@ class Explorer(anywidget.AnyWidget):
         self._positions = positions
 
     def _control_changed(self, change) -> None:
-        """The values of a control are computed once; one that gets others afterwards would show what is not there."""
+        """Raises an error if a control gets other values afterwards: no results were computed for them."""
         if change.name in ("min", "max", "step", "options"):
             self._follow(False)
             (name,) = [control.name for control in self._controls if control.widget is change.owner]
@@ -194,7 +194,7 @@ class Explorer(anywidget.AnyWidget):
 
 
 def _written(compute: Callable) -> Callable:
-    """The function that somebody wrote: it has the name and the docstring."""
+    """The function inside a `functools.partial`, which has the name and the docstring."""
     return compute.func if isinstance(compute, partial) else compute
 
 
@@ -219,7 +219,7 @@ def _panels(compute: Callable, state: dict) -> dict[str, Panel]:
 
 
 def _same_form(states: list[dict], results: list[dict[str, Panel]]) -> None:
-    """A state may change numbers, not the form: the browser moves elements, it makes none."""
+    """Raises an error if a state changes more than numbers: the browser moves elements, but makes no new ones."""
     first = [{"panel title": title, **panel.fixed()} for title, panel in results[0].items()]
     for state, panels in zip(states, results, strict=True):
         forms = [{"panel title": title, **panel.fixed()} for title, panel in panels.items()]
@@ -237,7 +237,7 @@ def _same_form(states: list[dict], results: list[dict[str, Panel]]) -> None:
 def _page(
     compute: Callable, controls: list[Control], start: list[int], results: list[dict], panels: dict[str, Panel]
 ) -> str:
-    """The output: the data of all states, and the present state drawn in HTML that needs no script."""
+    """The HTML output: the results of all states, and the current state drawn so that it needs no script."""
     caption = escape((inspect.getdoc(_written(compute)) or _name(compute)).splitlines()[0])
     inputs = "\n".join(control.html(position) for control, position in zip(controls, start, strict=True))
     drawn = "\n".join(
@@ -264,14 +264,14 @@ def _page(
 
 
 def _said(controls: list[Control], positions: list[int], panels: dict[str, Panel]) -> str:
-    """The state in words, for readers without the picture."""
+    """The state in words, for readers who do not see the picture."""
     where = ", ".join(f"{control.label}: {control.shown[p]}" for control, p in zip(controls, positions, strict=True))
     what = ", ".join(f"{title} {panel.text()}" for title, panel in panels.items() if isinstance(panel, Number))
     return f"{where}. {what}." if what else f"{where}."
 
 
 def _data(controls: list[Control], start: list[int], results: list[dict[str, Panel]]) -> str:
-    """All states as JSON, one state a line, in the order of `itertools.product` over the controls."""
+    """The results of all states as JSON, a line for each, in the order of `itertools.product` over the controls."""
 
     def line(value) -> str:
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")

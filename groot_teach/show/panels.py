@@ -1,14 +1,14 @@
-"""What a widget can show: a number, bars, a map of kinds, a heat map, lines, a table.
+"""The panels that a widget can show: a number, bars, a map of kinds, a heat map, lines, a table.
 
 A `compute` for `explore` returns panels by title: `{"entries that count": Number(80), "action_mask": KindMap(...)}`.
-Each panel checks its own numbers and then says four things about itself:
+Each panel checks its numbers, which may be given as tensors, and has four methods:
 
     fixed()   what is the same in every state: labels, scales, legends
-    moving()  what a state changes, as plain JSON; `explore.js` looks it up and puts it in place
-    html()    the panel drawn in this state, complete without JavaScript; the same elements that `explore.js` then moves
+    moving()  what differs from state to state, as plain JSON, from which `explore.js` updates the panel
+    html()    the panel in this state, complete without JavaScript, with the elements that `explore.js` updates
     text()    the panel in one line
 
-Maps and bars are HTML tables under a coat of CSS: whoever cannot see the picture can still read the table.
+Maps and bars are HTML tables that CSS draws as pictures, so a reader who cannot see the picture can read the table.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ from math import inf
 from typing import Any
 
 KINDS = ("real", "real-too", "padding", "leak", "hidden")
-"""How an entry is drawn: blue, striped blue, grey, orange, hatched. `explore.css` and `figures` use the same five."""
+"""How an entry is drawn: blue, striped blue, grey, orange, hatched. `explore.css` and `pictures` use the same five."""
 
 BIGGEST = 2**53
-"""Beyond this JavaScript cannot tell one whole number from the next."""
+"""The largest whole number up to which JavaScript can tell each whole number from the next."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """One big number, such as a loss. `digits` is how many decimals are shown, and compared by the tests."""
+    """One number in large type, such as a loss. `digits` is the number of decimals that are shown, and tested."""
 
     value: float
     digits: int = 4
@@ -102,11 +102,11 @@ class Bars:
 class KindMap:
     """A grid of cells that says *what* each entry is, such as a mask.
 
-    Each cell holds its letter, so that the map can be read by a screen reader, and where no style sheet reaches it.
+    Each cell holds its letter, so that the map can be read by a screen reader and without a style sheet.
 
     Attributes:
-        cells: one string a row, one letter a cell.
-        legend: letter, a to z or A to Z -> (one of `KINDS`, what such a cell is in words).
+        cells: a string for each row, with a letter for each cell.
+        legend: a letter, a to z or A to Z -> (one of `KINDS`, the meaning of such a cell in words).
         rows, columns: what a row and a column are, such as `step` and `dim`.
 
     Raises:
@@ -138,7 +138,7 @@ class KindMap:
         return {"panel": "kinds", "rows": self.rows, "columns": self.columns, "shape": shape, "legend": legend}
 
     def moving(self) -> list[str]:
-        """Each row as its runs of the same letter: `rrrp` is sent as `r3p1`, a fifth of the bytes of a typical mask."""
+        """Each row as its runs of the same letter: `rrrp` becomes `r3p1`. A typical mask takes a fifth of the bytes."""
         return ["".join(f"{letter}{len(list(run))}" for letter, run in groupby(row)) for row in self.cells]
 
     def html(self) -> str:
@@ -330,7 +330,7 @@ Panel = Number | Bars | KindMap | HeatMap | Lines | Table
 
 
 def _keep(panel: Any, **checked: Any) -> None:
-    """Stores what was checked, in lists of the panel's own: whoever made it may go on using theirs."""
+    """Stores the checked values, in new lists, so that the caller can go on changing the lists that it passed."""
     for name, value in checked.items():
         object.__setattr__(panel, name, value)
 
@@ -352,9 +352,9 @@ def _finite(name: str, value: Any) -> float:
 
 
 def _number(name: str, value: Any, digits: int, low: float = -BIGGEST, high: float = BIGGEST) -> float:
-    """`value` rounded to `digits`, if it lies in the scale. Zero has no sign, so that -0.00001 is not shown as -0.
+    """`value` rounded to `digits`, if it lies on the scale. A negative zero becomes 0, so that none is shown as -0.
 
-    What is drawn is what is said, so rounding may not move a value on its scale by more than the eye can see.
+    The rounded value is both drawn and written, so rounding may move it by no more than a hundredth of the scale.
     """
     value = _finite(name, value)
     if not low <= value <= high:
@@ -366,7 +366,7 @@ def _number(name: str, value: Any, digits: int, low: float = -BIGGEST, high: flo
 
 
 def _part(value: float, low: float, high: float) -> float:
-    """Where `value` lies between `low` and `high`, from 0 to 1. Nothing but rounding can have put it outside."""
+    """Where `value` lies between `low` and `high`, from 0 to 1. Only rounding can have moved it outside."""
     return min(1.0, max(0.0, (value - low) / (high - low)))
 
 
@@ -413,7 +413,11 @@ def _grid(body: str) -> str:
 
 
 def one_of(name: str, given: str, known: dict):
-    """What `known` has under the word `given`; a word that it does not know is an error that lists those it does."""
+    """The entry `given` of the dict `known`.
+
+    Raises:
+        ValueError: there is no such entry; the message lists those that there are.
+    """
     if given not in known:
         raise ValueError(f"{name}: got {given!r}, expected one of {', '.join(map(repr, known))}")
     return known[given]

@@ -1,6 +1,8 @@
-"""One function per figure of the book: tensors and records in, a `Picture` out. Nothing else imports matplotlib.
+"""The figures that more than one chapter shows, and `Picture`, the class of all figures of the book.
 
-A `Picture` shows itself as SVG, byte for byte the same on every run, so that nbval compares it like any other output.
+Each figure is a function that takes tensors and records and returns a `Picture`. A notebook shows a `Picture` as SVG,
+which is byte for byte the same on every run, so that stored outputs can be compared. The figures of a single chapter
+are in `chapters/<topic>/pictures.py`.
 """
 
 from collections.abc import Sequence
@@ -22,13 +24,13 @@ STYLE: dict[Any, Any] = {  # matplotlib's type for a key is a list of all its na
     "svg.hashsalt": "groot_teach",
     "svg.fonttype": "none",
     "font.size": 9,
-    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # written out at every piece of text, so a short list
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # short, since it is repeated for every piece of text
     "hatch.linewidth": 0.5,
 }
 
 
 class Picture(Figure):
-    """A closed matplotlib figure that notebooks show as SVG, without a date and with fixed ids."""
+    """A matplotlib figure that notebooks show as SVG, without a date and with fixed ids."""
 
     def _repr_svg_(self) -> str:
         text = StringIO()
@@ -45,7 +47,7 @@ def picture(width: float, height: float) -> Picture:
 
 @checked
 def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> Picture:
-    """How widely something spreads at each flow time: one curve a name, the first one blue, the others orange.
+    """How widely something spreads at each flow time: a curve for each name, the first one blue, the others orange.
 
     Args:
         t: flow times, 0 = noise.
@@ -74,9 +76,9 @@ def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> P
 
 @checked
 def six_stages(masking: Masking) -> Picture:
-    """The path of a batch through the policy: six stages, and for each whether padding gets through under `masking`.
+    """The path of a batch through the policy: six stages, and whether padding leaks there under `masking`.
 
-    A dashed orange box and a hollow mark: this leaks. A solid blue box and a full mark: the padding stops here.
+    A dashed orange box and a hollow mark show a leak. A solid blue box and a filled mark show that padding stops there.
     """
     drawn = picture(8.2, 4.3)
     axes = drawn.add_subplot()

@@ -1,10 +1,10 @@
-"""What breaks when a mask is dropped: the same tiny head trained again and again, with one switch moved at a time.
+"""What breaks when a mask is dropped: the same tiny head is trained many times, with one switch changed at a time.
 
 trial      one training: a masking, an amount of padding, a seed. Trials of one seed begin with the same weights and
            see the same batches, noise and flow times; only the masking differs.
-record     what came of it, as plain numbers: curves, and what `exam` found.
-plan       which trials, and how each is run. `PLAN` is the book's; `groot_teach.training.run` runs it.
-verdict    a ratio to the strict head of the same seed, and the range of that ratio over the seeds.
+record     the result of a trial as plain numbers: curves of the losses, and what `evaluate` measured.
+plan       which trials there are, and how each is run. `PLAN` is the book's; `groot_teach.training.run` runs it.
+verdict    the ratio to the strict head of the same seed, and the range of that ratio over the seeds.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ import torch
 from groot_teach.head.action_head import ActionHead
 from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, LEAKS, STRICT, Masking, with_switches
-from groot_teach.training.evaluate import DEPLOYMENTS, Exam
+from groot_teach.training.evaluate import DEPLOYMENTS, Evaluation
 from groot_teach.training.task import ACTION_HORIZON, ROBOTS, TOKEN_WIDTH, Reaching
 from groot_teach.training.train import Recipe, fit
 
@@ -30,13 +30,13 @@ SUPERVISED = dataclasses.replace(
         STRICT, encoder_input="open", self_attention="open", loss="open", loss_denominator="all", sampler="free"
     ),
     name="padding supervised",
-    source="the design of Physical-Intelligence/openpi at 15a9616a, src/openpi/models/pi0.py 214: padded dims are part "
-    "of the task, and the mask of the tokens is obeyed",
+    source="as in Physical-Intelligence/openpi at 15a9616a, src/openpi/models/pi0.py 214: the loss averages over all "
+    "dims, padded ones included, and the mask of the tokens is obeyed",
 )
 
 
 def dropped(masking: Masking = STRICT) -> dict[str, Masking]:
-    """`masking` with one switch moved to where padding gets through, for each such position of each switch."""
+    """`masking` with one switch changed so that padding leaks, for each such setting of each switch."""
     moved = [(leak.switch, position) for leak in LEAKS for position in leak.leaks]
     return {f"{switch}={position}": with_switches(masking, **{switch: position}) for switch, position in moved}
 
@@ -50,14 +50,14 @@ CONDITIONS = {
     "N1.7 and loss=open": with_switches(GROOT_N1_7, loss="open"),
     "supervised": SUPERVISED,
 }
-"""What heads are trained under. The sampler is not used in training: it is moved when a head is deployed."""
+"""The maskings under which heads are trained. Training does not use the sampler; `evaluate.DEPLOYMENTS` change it."""
 
 AMOUNTS = {
     "little": Reaching(padded_dim=8, cut_short=0.25, most_fillers=2),
     "much": Reaching(padded_dim=24, cut_short=0.5, most_fillers=6),
 }
-"""How much padding a batch has: robots of 2, 4 and 6 dims in 8 or in 24; one chunk in four or in two is cut short;
-prompts differ by 2 or by 6 words."""
+"""How much padding a batch has: robots of 2, 4 and 6 dims are padded to 8 or to 24 dims, one chunk in four or in two is
+cut short, and prompts differ by up to 2 or up to 6 words."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Trial:
     """One training: a name of `CONDITIONS`, one of `AMOUNTS`, and a seed.
 
     Raises:
-        ValueError: a name that is not there.
+        ValueError: an unknown condition or amount.
     """
 
     condition: str
@@ -88,12 +88,12 @@ class Plan:
 
     Attributes:
         conditions, amounts: names of `CONDITIONS` and `AMOUNTS`.
-        seeds: how many seeds, from 0 up.
+        seeds: the number of seeds: 0, 1, 2 and so on.
         steps, batch_size, learning_rate: the recipe of each training.
-        every: how many steps lie between two points of a curve, and between two checkpoints.
-        width: of the head.
-        tried: how many situations a head is tried on; the same for all.
-        chunks: how many chunks a rollout executes, one after the other.
+        every: the number of steps between two points of a curve, and between two checkpoints.
+        width: the width of the head.
+        tried: the number of situations on which a head is evaluated; the same situations for all heads.
+        chunks: the number of chunks that a rollout executes, one after the other.
     """
 
     conditions: tuple[str, ...] = tuple(CONDITIONS)
@@ -120,7 +120,7 @@ class Plan:
         return Recipe(steps=self.steps, batch_size=self.batch_size, learning_rate=self.learning_rate, seed=seed)
 
     def head(self, trial: Trial) -> ActionHead:
-        """The trial's head before training: its weights depend on the seed and the amount of padding alone."""
+        """The trial's head before training. Its weights depend only on the seed and the amount of padding."""
         return head_for(CONDITIONS[trial.condition], AMOUNTS[trial.amount].padded_dim, self.width, trial.seed)
 
 
@@ -155,16 +155,16 @@ def ablate(plan: Plan, progress: Callable[[Iterable[Trial]], Iterable[Trial]] = 
 
 
 def run_trial(trial: Trial, plan: Plan, checkpoint: Path | None = None) -> dict:
-    """Trains the head of `trial` and tries it out.
+    """Trains the head of `trial` and evaluates it.
 
     Args:
-        trial: which.
-        plan: how.
-        checkpoint: where the training is stored, and from where it goes on.
+        trial: the trial.
+        plan: how it is run.
+        checkpoint: a file in which the training is stored; if it exists, the training continues from it.
     """
-    head, exam = plan.head(trial), Exam(AMOUNTS[trial.amount], plan.tried, plan.chunks)
+    head, evaluation = plan.head(trial), Evaluation(AMOUNTS[trial.amount], plan.tried, plan.chunks)
     recipe = plan.recipe(trial.seed)
-    history = fit(head, exam.task, recipe, checkpoint=checkpoint, watch=exam.losses, every=plan.every)
+    history = fit(head, evaluation.task, recipe, checkpoint=checkpoint, watch=evaluation.losses, every=plan.every)
     reported, real = zip(*history.watched.values(), strict=True)
     record = {
         "condition": trial.condition,
@@ -173,14 +173,14 @@ def run_trial(trial: Trial, plan: Plan, checkpoint: Path | None = None) -> dict:
         "step": list(history.watched),
         "reported": reported,
         "real": real,
-        "errors": {name: exam.errors(head, name) for name in DEPLOYMENTS},
-        **exam.rollout(head),
+        "errors": {name: evaluation.errors(head, name) for name in DEPLOYMENTS},
+        **evaluation.rollout(head),
     }
     return rounded(record)
 
 
 def rounded(value: Any) -> Any:
-    """Every number in a record at four digits: what is stable from machine to machine."""
+    """A record with every number rounded to four digits, which are the same on every machine."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, dict):
@@ -193,11 +193,11 @@ def rounded(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One condition beside the strict head: for each seed the ratio of two errors, trained alike but for the masking.
+    """One condition compared with the strict head: for each seed the ratio of the errors of two heads.
 
-    If moving the switch made no difference in the median, each seed's ratio would fall above or below 1 like a coin.
-    So the range of `n` ratios covers their median with a probability of `1 - 2 ** (1 - n)`, whatever they are
-    distributed like: 99 % for eight seeds.
+    The two heads of a seed differ in their masking alone. If the switch made no difference in the median, each ratio
+    would be above or below 1 with equal chances. So the range of `n` ratios covers their median with a probability of
+    `1 - 2 ** (1 - n)`, whatever their distribution: 99 % for eight seeds.
     """
 
     ratios: tuple[float, ...]
@@ -224,7 +224,7 @@ class Comparison:
 
 
 Measure = Callable[[dict], float]
-"""A number out of the record of a run."""
+"""A function that takes the record of a run and returns one number."""
 
 
 def compare(
@@ -239,13 +239,14 @@ def compare(
 
     Args:
         runs: the records.
-        condition, amount: which of them.
-        measure: what to look at.
-        base: beside which condition; may be `condition` itself, used in another way.
-        base_measure: what to look at there; None = the same.
+        condition: the condition to compare.
+        amount: the amount of padding.
+        measure: the number to compare.
+        base: the condition to compare with; may be `condition` itself, if `base_measure` is another number.
+        base_measure: the number of `base`; None = `measure`.
 
     Raises:
-        ValueError: no run of one of them, or seeds that do not pair up.
+        ValueError: no run of one of the conditions, or the two do not have the same seeds.
     """
 
     def measured(name: str, of: Measure) -> dict[int, float]:
@@ -261,7 +262,7 @@ def compare(
 
 
 def error_when(deployment: str, robot: int | None = None) -> Measure:
-    """A measure: the error in a deployment, of one robot or the mean over the robots."""
+    """A measure: the error in one of `DEPLOYMENTS`, of one robot or the mean over the robots."""
 
     def measure(run: dict) -> float:
         errors = run["errors"][deployment]
@@ -271,5 +272,5 @@ def error_when(deployment: str, robot: int | None = None) -> Measure:
 
 
 def distance_left(run: dict) -> float:
-    """A measure: how far from its goal the hand is after a rollout, the mean over the robots."""
+    """A measure: the distance of the hand from its goal after a rollout, the mean over the robots."""
     return sum(distance[-1] for distance in run["distance"]) / len(run["distance"])

@@ -1,10 +1,10 @@
-"""Trying out a trained head, in the way it was trained for and in others.
+"""Evaluating a trained head: used as it was trained, and used in other ways.
 
-    losses    what its training reports, and the mean over recorded entries, of the same answers
-    errors    how far its sampled actions are off, for each robot, in one of `DEPLOYMENTS`
-    rollout   how far the hand is from its goal while the head is at work
+    losses    the loss as training reports it, and the mean over recorded entries, of the same predictions
+    errors    how far the sampled actions are off, for each robot, in one of `DEPLOYMENTS`
+    rollout   how far the hand is from its goal while the head controls the robot
 
-Every head is tried on the same situations and from the same noise, so that two of them can be compared.
+Every head is evaluated on the same situations and from the same noise, so that two heads can be compared.
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ class Deployment:
     """How a trained head is used.
 
     Attributes:
-        switches: what is moved in its masking, or another masking altogether; none = it is used as it was trained.
-        key_len: to how many tokens the prompts are padded: "longest" as in training, "own" = none is padded, or a
-            number of tokens more than the longest.
-        steps: which steps are asked for: "recorded" = as many as in training, "all".
+        switches: the switches that are changed in its masking, or another masking; none = it is used as it was trained.
+        key_len: to how many tokens the prompts are padded: "longest" = to the longest prompt, as in training; "own" =
+            no prompt is padded; a number = to that many tokens more than the longest prompt.
+        steps: which steps are sampled: "recorded" = as many as the recording has, as in training; "all" = all.
     """
 
     switches: dict[str, str] | Masking = field(default_factory=dict)
@@ -45,6 +45,8 @@ class Deployment:
 
 
 MORE_TOKENS = 20
+EVALUATION_SEED = 999_999_999_999
+"""A seed from which no training draws."""
 
 DEPLOYMENTS = {
     "as trained": Deployment(),
@@ -59,21 +61,21 @@ DEPLOYMENTS = {
     "zero": Deployment({"sampler": "zero"}, key_len="own", steps="all"),
     "renoise": Deployment({"sampler": "renoise"}, key_len="own", steps="all"),
 }
-"""Every head is tried in each of these ways, on the same situations and from the same noise."""
+"""Every head is evaluated in each of these ways, on the same situations and from the same noise."""
 
 
-class Exam:
-    """Tries a head on situations that it was not trained on. The same seeds for every head, so heads can be compared.
+class Evaluation:
+    """Evaluates heads on situations that no training sees. They are the same for every head, so heads can be compared.
 
     Args:
         task: the task, with its amount of padding.
-        tried: how many situations.
-        chunks: how many chunks a rollout executes.
+        tried: the number of situations.
+        chunks: the number of chunks that a rollout executes.
     """
 
     def __init__(self, task: Reaching, tried: int, chunks: int):
         self.task, self.chunks = task, chunks
-        generator = torch.Generator().manual_seed(EXAM_SEED)
+        generator = torch.Generator().manual_seed(EVALUATION_SEED)
         self.situations = task.situations(tried, generator)
         self.batch = task.actions(self.situations)
         self.t = flow_time_n1_7(sample_beta(tried, generator))
@@ -85,13 +87,13 @@ class Exam:
         return action_mask_dims_and_steps(self.batch.dim_mask, self.batch.step_mask)
 
     def losses(self, head: ActionHead) -> tuple[float, float]:
-        """The loss as this head's training reports it, and the mean over the recorded entries, of the same answers."""
+        """The loss as this head's training reports it, and the mean over recorded entries, of the same predictions."""
         answer = head.loss(self.task.observe(self.situations), self.batch, self.noise[0], self.t)
         real = masked_velocity_loss(answer.velocity_pred, answer.velocity_target, self.recorded)
         return answer.loss.item(), real.item()
 
     def errors(self, head: ActionHead, deployment: str) -> list[float]:
-        """For each robot how far its actions are off, over its recorded entries: the root of the mean square."""
+        """For each robot the root mean square error of its actions, over its recorded entries."""
         how = DEPLOYMENTS[deployment]
         with deployed(head, how):
             actions = self._sampled(head, how)
@@ -102,9 +104,9 @@ class Exam:
         ]
 
     def rollout(self, head: ActionHead) -> dict[str, Any]:
-        """The head at work, alone: each chunk is executed, then the next one asked for.
+        """The head controls the robot: a chunk is executed to its end, then the next one is sampled.
 
-        Gives for each robot the mean distance of the hand from its goal, and the path of the hand in one situation
+        Returns for each robot the mean distance of the hand from its goal, and the path of the hand in one situation
         (`x, y` points), at the start and after every half chunk.
         """
         situations, hands = self.situations, [self.situations.hand[:, None]]
@@ -131,7 +133,7 @@ class Exam:
         return head.sample(observation, self.noise[0], self.batch.dim_mask, steps)[-1]
 
     def _alone(self, head: ActionHead, situations: Situations, noise: Tensor) -> Tensor:
-        """Each sample as in a batch of its own, no token padded: samples whose prompts are equally long go together."""
+        """The actions of each sample without padded tokens: samples whose prompts are equally long share a batch."""
         actions = torch.empty_like(noise)
         for words in situations.words_said.unique():
             chosen = situations.words_said == words
@@ -141,12 +143,9 @@ class Exam:
         return actions
 
 
-EXAM_SEED = 999_999_999_999
-
-
 @contextmanager
 def deployed(head: ActionHead, how: Deployment) -> Iterator[None]:
-    """Within it, the head obeys the masking of `how`, whatever it was trained with."""
+    """Inside this context, the head uses the masking of `how` instead of the one that it was trained with."""
     trained, head.masking = head.masking, how.masking(head.masking)
     try:
         yield

@@ -2,12 +2,12 @@
 
     python -m groot_teach.training.recorded DATASET --groups right_arm --out FILE
 
-A recording holds no cameras here, so a head sees what the robot was last told to do, and one token that says nothing:
-there is no padding along tokens, and the two attention masks of tokens have nothing to hide. Padding there is of dims,
-because the robot has fewer than the head, and of steps, at the end of the episode.
+Camera images are not read here. A head sees the last action that the robot was given, and one token without meaning. So
+nothing is padded along tokens, and the two attention masks of tokens have nothing to hide. Dims are padded, because the
+robot has fewer than the head, and steps are padded at the end of an episode.
 
-Of every 64 steps of an episode, heads are trained on chunks out of the first 48 and tried on chunks out of the last 16:
-no step is in both. Two episodes of one task are too few to keep one of them for the exam.
+Of every 64 steps of an episode, heads are trained on chunks from the first 48 and evaluated on chunks from the last 16,
+so no step is in both. Two episodes of one task are too few to keep one of them for the evaluation.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PADDED_DIM = 24
 
 
 BLOCK, TRAINED = 64, 48
-"""Of so many steps the first ones are trained on, and the others are kept for the exam."""
+"""Of every `BLOCK` steps the first `TRAINED` are trained on, and the others are kept for the evaluation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +44,9 @@ class Recorded:
     """Chunks of recorded episodes: a task to train on.
 
     Attributes:
-        episodes: each `step, action_dim`, float64, in [-1, 1]: see `normalised`.
+        episodes: for each episode its actions, `step, action_dim`, float64, in [-1, 1]: see `normalised`.
         starts: where a chunk may begin, as `(episode, step)`.
-        padded_dim: how wide the batch is.
+        padded_dim: the number of dims to which actions are padded.
 
     Raises:
         ValueError: no episode or no start, or episodes of different widths or wider than `padded_dim`.
@@ -81,10 +81,10 @@ class Recorded:
 
 
 def normalised(episodes: Sequence[Float[Tensor, "step action_dim"]]) -> tuple[Tensor, ...]:
-    """Each dim from -1 to 1 over all episodes; a dim that never moves is 0.
+    """The episodes with each dim scaled to -1 to 1 over all of them; a dim that never moves becomes 0.
 
-    Source: huggingface/lerobot v0.4.4, `processor_groot.py`, `GrootPackInputsStep` does so with the dataset's own
-    statistics.
+    Source: huggingface/lerobot v0.4.4, `processor_groot.py`, `GrootPackInputsStep`, which takes the statistics of the
+    dataset.
     """
     everything = torch.cat([*episodes])
     low, high = everything.amin(dim=0), everything.amax(dim=0)
@@ -94,10 +94,10 @@ def normalised(episodes: Sequence[Float[Tensor, "step action_dim"]]) -> tuple[Te
 
 
 def split(episodes: Sequence[Float[Tensor, "step action_dim"]]) -> tuple[Recorded, Recorded]:
-    """What to train on, and what to try heads on.
+    """The chunks to train on, and those to evaluate on.
 
     Raises:
-        ValueError: episodes too short for that, of different widths, or wider than `PADDED_DIM`.
+        ValueError: episodes that are too short to split, of different widths, or wider than `PADDED_DIM`.
     """
     starts = [(e, step) for e, episode in enumerate(episodes) for step in range(len(episode))]
     train = [(e, step) for e, step in starts if step % BLOCK <= TRAINED - ACTION_HORIZON]
@@ -106,7 +106,7 @@ def split(episodes: Sequence[Float[Tensor, "step action_dim"]]) -> tuple[Recorde
 
 
 def read_recording(folder: Path, groups: Sequence[str] | None = None) -> tuple[Recorded, Recorded]:
-    """All episodes of the folder that are on disk, normalised and split.
+    """Reads all episodes of the folder that are on disk, normalises and splits them.
 
     Raises:
         ValueError: as `split`.
@@ -115,8 +115,8 @@ def read_recording(folder: Path, groups: Sequence[str] | None = None) -> tuple[R
     return split(normalised([read_episode(dataset, index, groups).actions for index in dataset.episodes_present]))
 
 
-class RecordedExam:
-    """Tries a head on every chunk of a task, from the same noise for every head."""
+class RecordedEvaluation:
+    """Evaluates heads on every chunk of a recorded task, from the same noise for every head."""
 
     def __init__(self, task: Recorded):
         generator = torch.Generator().manual_seed(0)
@@ -126,19 +126,19 @@ class RecordedExam:
         self.recorded = action_mask_dims_and_steps(self.batch.dim_mask, self.batch.step_mask)
 
     def losses(self, head: ActionHead) -> tuple[float, float]:
-        """The loss as this head's training reports it, and the mean over the recorded entries, of the same answers."""
+        """The loss as this head's training reports it, and the mean over recorded entries, of the same predictions."""
         answer = head.loss(self.observation, self.batch, self.noise, self.t)
         real = masked_velocity_loss(answer.velocity_pred, answer.velocity_target, self.recorded)
         return answer.loss.item(), real.item()
 
     def error(self, head: ActionHead, deployment: str) -> float:
-        """How far the actions are off, over recorded entries: the root of the mean square."""
+        """The root mean square error of the actions, over recorded entries."""
         with deployed(head, DEPLOYMENTS[deployment]):
             actions = head.sample(self.observation, self.noise, self.batch.dim_mask, self.batch.step_mask)[-1]
         return self._off(actions)
 
-    def of_who_holds_still(self) -> float:
-        """The error of a robot that goes on doing what it was last told: what a head has to beat."""
+    def error_of_holding_still(self) -> float:
+        """The error of a robot that repeats its last action: a head has to be better than this."""
         return self._off(self.observation.state.expand_as(self.batch.actions))
 
     def _off(self, actions: Tensor) -> float:
@@ -151,20 +151,20 @@ TRIED = ("as trained", "input open", "input shut", "strict", "N1.5", "zero", "re
 RECORDED_PLAN = Plan(
     conditions=("strict", "encoder_input=open", "loss=open", "N1.5", "N1.7"), amounts=(), seeds=6, steps=800
 )
-"""The book's plan for a recording. No token is padded there, and hardly a chunk is cut short: what is left is dims."""
+"""The book's plan for a recording. It pads no token and few steps, so the conditions are those that concern dims."""
 
 
 def ablate_recording(
     train: Recorded, test: Recorded, plan: Plan, progress: Callable[[Iterable], Iterable] = iter
 ) -> list[dict]:
-    """The records of each condition of `plan` with each of its seeds; its amounts of padding play no part here."""
-    exam, runs = RecordedExam(test), []
+    """The records of each condition of `plan` with each of its seeds; the plan's amounts of padding are not used."""
+    evaluation, runs = RecordedEvaluation(test), []
     for seed, condition in progress([(seed, name) for seed in range(plan.seeds) for name in plan.conditions]):
         head = head_for(CONDITIONS[condition], train.padded_dim, plan.width, seed)
-        history = fit(head, train, plan.recipe(seed), watch=exam.losses, every=plan.every)
+        history = fit(head, train, plan.recipe(seed), watch=evaluation.losses, every=plan.every)
         reported, real = zip(*history.watched.values(), strict=True)
         curves = {"step": list(history.watched), "reported": reported, "real": real}
-        errors = {name: exam.error(head, name) for name in TRIED}
+        errors = {name: evaluation.error(head, name) for name in TRIED}
         runs.append(rounded({"condition": condition, "seed": seed, **curves, "errors": errors}))
     return runs
 
@@ -189,7 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
         "command": "python -m groot_teach.training.recorded",
         "dataset": options.dataset.resolve().name,
         "groups": options.groups,
-        "holds still": rounded(RecordedExam(test).of_who_holds_still()),
+        "holds still": rounded(RecordedEvaluation(test).error_of_holding_still()),
     }
     write_records(options.out, said, runs)
     return 0

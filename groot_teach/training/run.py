@@ -1,9 +1,9 @@
-"""Running a plan of `ablation` and storing its records: in several processes, killed and resumed at any moment.
+"""Running a plan of `ablation` and storing its records. It uses several processes and can be interrupted and resumed.
 
     python -m groot_teach.training.run --out FILE
 
-The records are one JSON file, a run a line. While the plan is run, each finished trial and the checkpoint of each that
-is under way lie beside it, in `FILE.parts`; what is written is put in its place whole.
+The records are one JSON file with a line for each run. While the plan is run, the folder `FILE.parts` beside it holds
+the record of each finished trial and the checkpoint of each unfinished one. A file is never left half written.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from groot_teach.training.ablation import AMOUNTS, CONDITIONS, PLAN, Plan, Trial
 
 
 def stored(name: str = "dropped_masks") -> dict:
-    """Records that come with the package: `{"about": ..., "runs": [...]}`.
+    """The records that come with the package: `{"about": ..., "runs": [...]}`.
 
     Args:
-        name: `dropped_masks`, those of `PLAN`; or `gr1_right_arm`, of a real recording, by
-            `groot_teach.training.recorded`.
+        name: `dropped_masks` for those of `PLAN`, or `gr1_right_arm` for those of a real recording, which
+            `groot_teach.training.recorded` made.
     """
     return read_records(resources.files("groot_teach.training").joinpath(f"results/{name}.json"))
 
@@ -40,13 +40,13 @@ def read_records(path: Any) -> dict:
 
 
 def write_records(path: Path, about: dict, runs: Sequence[dict]) -> None:
-    """One run a line, so that a change shows as the lines that it changed."""
+    """Writes a line for each run, so that a comparison of two files shows the runs that differ."""
     lines = ",\n".join(json.dumps(run) for run in runs)
     _write(path, f'{{"about": {json.dumps(about)},\n"runs": [\n{lines}\n]}}\n')
 
 
 def about(plan: Plan) -> dict:
-    """What one has to know to make the records again."""
+    """What is needed to make the records again: the command, the plan and the versions."""
     from groot_teach import __version__
 
     return {
@@ -61,16 +61,16 @@ def run_plan(
 ) -> list[dict]:
     """Runs the trials of `plan` and stores their records in `out`.
 
-    A run that was killed goes on where it was: finished trials and checkpoints lie in `<out>.parts` until all is done.
+    An interrupted run is continued: finished trials and checkpoints are kept in `<out>.parts` until all is done.
 
     Args:
-        plan: which trials.
-        out: the file.
-        processes: how many trials are run at the same time, each on one thread.
-        progress: wraps the finished trials; it is told how many there will be.
+        plan: which trials to run, and how.
+        out: the file for the records.
+        processes: the number of trials that are run at the same time, each on one thread.
+        progress: called with the finished trials as they come and with their number, for a progress bar.
 
     Raises:
-        ValueError: the parts that lie there belong to another plan.
+        ValueError: `<out>.parts` holds parts of another plan.
     """
     parts = out.with_name(f"{out.name}.parts")
     parts.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def _finished(todo: Sequence[tuple[Trial, Plan, Path]], processes: int) -> Itera
     if processes == 1:
         yield from (_run_part(*part) for part in todo)
         return
-    # Not a fork: it would copy the threads of this process in whatever state they are.
+    # Spawned, not forked: a fork would copy the threads of this process in whatever state they are.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_begin_worker) as pool:
         yield from (done.result() for done in as_completed([pool.submit(_run_part, *part) for part in todo]))
@@ -109,7 +109,7 @@ def _begin_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would train on beside the run that takes its place, then wait for ever."""
+    """Ends this worker when its parent ends. It would otherwise go on beside a resumed run, and then wait for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -129,14 +129,14 @@ def _same_plan(file: Path, mine: dict) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    """Beside the file, then into its place: never half a file."""
+    """Writes a file beside it and then renames that, so that no half-written file is left."""
     beside = file.with_name(f"{file.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(file)
 
 
 def progress_bar(items: Iterable, **how: Any) -> Iterable:
-    """tqdm's bar where tqdm is installed; elsewhere the items alone."""
+    """The items with tqdm's progress bar; without a bar if tqdm is not installed."""
     try:
         from tqdm.auto import tqdm
     except ImportError:

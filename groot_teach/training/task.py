@@ -1,15 +1,15 @@
 """A task that a tiny head learns in seconds: bring the hand to one side of a cup.
 
-    two cameras   see where the cup is
-    the text      up to `most_fillers` words that say nothing, then the side: left, right, behind or before
-    the state     the joints, which say where the hand is
-    the actions   joints again: each step goes a fifth of the way that is left
+    two cameras   show where the cup is
+    the text      up to `most_fillers` words without meaning, then the side: left, right, behind or before
+    the state     the joints, which tell where the hand is
+    the actions   the joints again: each step goes a fifth of the remaining way
 
-What is asked for follows from what is seen, so a head without faults could do it without error. All that is hard about
-it is padding, of every kind in this book: robots of 2, 4 and 6 dims, the smallest of them without a second camera;
-chunks in which the recording stops, filled with copies; prompts of different lengths.
+The observation determines the actions, so a perfect head would make no error. The only difficulty is padding, of every
+kind in this book: robots of 2, 4 and 6 dims, the smallest of them without a second camera; chunks in which the
+recording stops and is filled up with copies; prompts of different lengths.
 
-The recording stops where somebody pressed a button, not where the task ends. Nothing that the head sees tells it when.
+The recording stops at a random step, not where the task ends, and nothing in the observation tells the head when.
 """
 
 from dataclasses import dataclass
@@ -34,24 +34,24 @@ CAMERAS = 2
 
 SIDES = {"left": (-0.4, 0.0), "right": (0.4, 0.0), "behind": (0.0, 0.4), "before": (0.0, -0.4)}
 FILLERS = 6
-"""How many different words that say nothing."""
+"""The number of different words without meaning."""
 
 STEP_LEFT = 0.8
-"""Which part of the way is left after a step."""
+"""The part of the way that remains after a step."""
 
 
 @checked
 @dataclass(frozen=True, eq=False)
 class Situations:
-    """What is the case, before anybody pads it.
+    """A batch of situations, before anything is padded.
 
     Attributes:
         robot: `batch`, int64: which of `ROBOTS`.
         hand: `batch, 2`: where the hand is.
         cup: `batch, 2`: where the cup is.
-        side: `batch`, int64: on which side of the cup the hand shall be, by its place in `SIDES`.
-        fillers: `batch, most_fillers`, int64: words that say nothing.
-        words_said: `batch`, int64: how many of them are said.
+        side: `batch`, int64: to which side of the cup the hand has to go, as an index into `SIDES`.
+        fillers: `batch, most_fillers`, int64: words without meaning.
+        words_said: `batch`, int64: how many of these words are in the prompt.
         recorded: `batch`, int64: how many steps of the chunk were recorded, 1 to `ACTION_HORIZON`.
     """
 
@@ -65,7 +65,7 @@ class Situations:
 
     @property
     def goal(self) -> Float[Tensor, "batch 2"]:
-        """Where the hand shall be."""
+        """Where the hand has to go."""
         return self.cup + torch.tensor([*SIDES.values()], dtype=self.cup.dtype)[self.side]
 
 
@@ -74,12 +74,12 @@ class Reaching:
     """The task, and how much padding there is in its batches.
 
     Attributes:
-        padded_dim: how wide the actions are; the widest robot has 6 dims.
-        cut_short: which part of the chunks reaches over the end of its recording.
-        most_fillers: how many words that say nothing a prompt may have.
+        padded_dim: the number of dims to which actions are padded; the widest robot has 6.
+        cut_short: the part of the chunks that reach over the end of their recording.
+        most_fillers: the largest number of words without meaning in a prompt.
 
     Raises:
-        ValueError: a `padded_dim` below 6, a part outside 0 to 1, or fewer than 0 words.
+        ValueError: a `padded_dim` below 6, a `cut_short` outside 0 to 1, or a `most_fillers` below 0.
     """
 
     padded_dim: int
@@ -96,12 +96,12 @@ class Reaching:
             raise ValueError(f"most_fillers: got {self.most_fillers}, expected 0 or more")
 
     def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Observation, ActionBatch]:
-        """A batch to train on, padded to its longest prompt, float64."""
+        """A batch to train on, padded to its longest prompt, in float64."""
         situations = self.situations(batch_size, generator)
         return self.observe(situations), self.actions(situations)
 
     def situations(self, batch_size: int, generator: torch.Generator) -> Situations:
-        """Draws what is the case. The cup lies within 0.6 of the middle, the hand within 1, along both axes."""
+        """Draws situations. The cup lies within 0.6 of the middle, the hand within 1, along both axes."""
 
         def places(reach: float) -> Tensor:
             return reach * (2 * torch.rand(batch_size, 2, dtype=torch.float64, generator=generator) - 1)
@@ -121,7 +121,7 @@ class Reaching:
         )
 
     def observe(self, situations: Situations, key_len: int | None = None) -> Observation:
-        """What the policy sees, its tokens padded on the left to `key_len`; None = to the longest prompt.
+        """What the policy sees, with tokens padded on the left to `key_len`; None = to the longest prompt.
 
         Raises:
             ValueError: a prompt that is longer than `key_len`.
@@ -131,7 +131,7 @@ class Reaching:
         return Observation(tokens, joints[:, None], situations.robot)
 
     def actions(self, situations: Situations) -> ActionBatch:
-        """What was recorded, and copies of the last step where nothing was."""
+        """The recorded steps, filled up with copies of the last one."""
         step = torch.arange(ACTION_HORIZON)
         wanted = self.wanted(situations)
         copied = torch.minimum(step, situations.recorded[:, None] - 1)
@@ -142,26 +142,27 @@ class Reaching:
         )
 
     def wanted(self, situations: Situations) -> Float[Tensor, "batch action_horizon padded_dim"]:
-        """What a faultless policy does, whether or not it was recorded."""
+        """The actions of a perfect policy, in all steps, recorded or not."""
         left = STEP_LEFT ** torch.arange(1, ACTION_HORIZON + 1, dtype=torch.float64)[:, None]
         goal, hand = situations.goal[:, None], situations.hand[:, None]
         return self.joints(goal + left * (hand - goal), situations.robot)
 
     def joints(self, hand: Float[Tensor, "batch *steps 2"], robot: Tensor) -> Float[Tensor, "batch *steps padded_dim"]:
-        """The joints that bring each robot's hand there; 0 in padded dims."""
+        """The joints that bring each robot's hand to these places; 0 in padded dims."""
         return torch.einsum("b...p,bpd->b...d", hand, joint_map(self.padded_dim)[1][robot])
 
     def hand(self, joints: Float[Tensor, "batch *steps padded_dim"], robot: Tensor) -> Float[Tensor, "batch *steps 2"]:
-        """Where these joints put the hand; padded dims move nothing."""
+        """The place to which these joints bring the hand; padded dims have no effect."""
         widths = torch.tensor([robot.action_dim for robot in ROBOTS])[robot]
         back = joint_map(self.padded_dim)[1][robot] * (2 / widths)[:, None, None]
         return torch.einsum("b...d,bpd->b...p", joints, back)
 
 
 def joint_map(padded_dim: int) -> tuple[Bool[Tensor, "robot padded_dim"], Float[Tensor, "robot 2 padded_dim"]]:
-    """For each robot which dims it has, and how its joints follow the hand: each along a direction of its own.
+    """For each robot the dims that it has, and the map from its hand to its joints: a direction for each joint.
 
-    The directions stand at equal angles, so twice the transposed map, divided by the number of joints, leads back.
+    The directions have equal angles between them, so the transposed map, times 2 and divided by the number of joints,
+    is the way back.
     """
     is_real = torch.zeros(len(ROBOTS), padded_dim, dtype=torch.bool)
     follow = torch.zeros(len(ROBOTS), 2, padded_dim, dtype=torch.float64)
@@ -174,13 +175,13 @@ def joint_map(padded_dim: int) -> tuple[Bool[Tensor, "robot padded_dim"], Float[
 
 
 def _tokens(situations: Situations, key_len: int | None) -> VLBatch:
-    """Padding, two cameras, the words that say nothing, the side: a row of token vectors for each sample."""
+    """The token vectors of each sample: padding, two cameras, the words without meaning, the side."""
     see, words = _vocabulary()
     batch, most = situations.fillers.shape
     place = torch.cat([situations.cup, torch.ones_like(situations.cup[:, :1])], dim=1)
     cameras = torch.einsum("bp,cpw->bcw", place, see)
     text = torch.cat([words[len(SIDES) + situations.fillers], words[situations.side][:, None]], dim=1)
-    # Of the fillers only the last ones are said, so that they end where the side begins.
+    # Of the words without meaning the last ones are used, so that they end where the side begins.
     said = torch.arange(most + 1) >= (most - situations.words_said)[:, None]
     length = CAMERAS + situations.words_said + 1
     key_len = int(length.max()) if key_len is None else key_len
@@ -199,9 +200,10 @@ def _tokens(situations: Situations, key_len: int | None) -> VLBatch:
 
 
 def _vocabulary() -> tuple[Float[Tensor, "camera 3 width"], Float[Tensor, "word width"]]:
-    """How each camera tells a place, and a vector for each word: drawn once and for all.
+    """A map from a place to each camera's token, and a vector for each word, always drawn from the same seed.
 
-    The four sides are alike, and so are the fillers, as words of one kind are in a language model.
+    The vectors of the four sides are similar to each other, and so are those of the words without meaning, as the
+    vectors of similar words are in a language model.
     """
     generator = torch.Generator().manual_seed(0)
 

@@ -1,16 +1,16 @@
-"""Training an `ActionHead`: one gradient, whatever the batch is cut into, and a run that can be killed.
+"""Training an `ActionHead`: the same gradient however the batch is cut into pieces, and runs that can be interrupted.
 
     fit(head, task, recipe)                        on one CPU
     fit(head.to("cuda"), task, recipe)             on a GPU
     torchrun --nproc-per-node 2 my_script.py       the same call in several processes
 
-**One gradient.** A batch may be cut into micro-batches, and shared out among processes. The loss is a sum of errors,
-divided by a count; so sums are added up, counts are added up, and there is one division, at the end. To divide each
-piece by its own count and to average the quotients is another loss: a mean of means, in which an entry weighs more
-the fewer of them its piece has.
+**One gradient.** A batch may be cut into micro-batches and shared among processes. The loss is a sum of errors divided
+by a count. So the sums of all pieces are added, the counts are added, and the division is done once, at the end.
+Dividing each piece by its own count and averaging the quotients would be another loss: a mean of means, in which an
+entry weighs more if its piece has fewer of them.
 
-**One random stream.** Step 17 draws from a generator that is seeded with the recipe's seed and 17, on the CPU and
-alike in every process. So a run that goes on from step 17 needs no state of any generator.
+**One random stream.** Step 17 draws from a generator that is seeded with the recipe's seed and 17, on the CPU and the
+same in every process. So a run that continues at step 17 needs no stored state of a generator.
 
 Source of the mean of means: huggingface/lerobot at 7427f318 and all PyTorch code of our survey divide by the local
 count, then average (`lerobot_train.py` 193, 221; read).
@@ -32,14 +32,14 @@ from groot_teach.loss import velocity_error_sum
 from groot_teach.padding import ActionBatch
 
 WARM_UP = 20
-"""How many steps the learning rate takes to get to its full size."""
+"""The number of steps in which the learning rate rises to its full size."""
 
 COOL_DOWN = 0.4
-"""In which last part of the steps it falls to 0."""
+"""The last part of the steps, in which the learning rate falls to 0."""
 
 
 class Task(Protocol):
-    """Whatever batches come from: `reaching.Reaching`, or recorded episodes."""
+    """Where batches come from: the invented task `task.Reaching`, or recorded episodes, `recorded.Recorded`."""
 
     def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Observation, ActionBatch]:
         """A batch, float64, on the CPU. The same state of the generator gives the same batch."""
@@ -51,11 +51,11 @@ class Recipe:
     """How a head is trained.
 
     Attributes:
-        steps: how many steps of the optimizer, Adam.
-        batch_size: how many samples a step sees, over all processes and micro-batches.
-        learning_rate: at its largest.
-        seed: of everything that is drawn: batches, noise and flow times.
-        micro_batches: into how many pieces each process cuts its share.
+        steps: the number of steps of the optimizer, Adam.
+        batch_size: the number of samples in a step, over all processes and micro-batches.
+        learning_rate: the largest learning rate of the run.
+        seed: the seed of everything that is drawn: batches, noise and flow times.
+        micro_batches: the number of pieces into which each process cuts its share of a batch.
 
     Raises:
         ValueError: a number that is out of range.
@@ -76,22 +76,22 @@ class Recipe:
             raise ValueError(f"learning_rate: got {self.learning_rate}, expected a number between 0 and 1")
 
     def rate_at(self, step: int) -> float:
-        """The learning rate of a step: up in `WARM_UP` steps, down to 0 over the last `COOL_DOWN` of them."""
+        """The learning rate of a step: it rises over `WARM_UP` steps and falls to 0 over the last part, `COOL_DOWN`."""
         rising, falling = (step + 1) / WARM_UP, (self.steps - step) / (COOL_DOWN * self.steps)
         return self.learning_rate * min(1.0, rising, falling)
 
     def generator_at(self, step: int) -> torch.Generator:
-        """Where step `step` draws from. No two steps of any two seeds below a million share it."""
+        """The generator from which step `step` draws. Runs of less than a million steps never share one."""
         return torch.Generator().manual_seed(self.seed * 1_000_000 + step)
 
 
 @dataclass
 class History:
-    """What was seen on the way.
+    """What a training run reported on its way.
 
     Attributes:
         losses: for each step the loss that training reported.
-        watched: for each step at which `watch` was asked, what it said.
+        watched: for each step at which `watch` was called, what it returned.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -111,20 +111,20 @@ def fit(
     """Trains `head` in place.
 
     Args:
-        head: with the weights to begin from, and the masking to train under.
-        task: gives the batches.
-        recipe: how.
-        checkpoint: a file to store the run in; if it is there already, the run goes on from it, with the numbers that
-            it would have given without the break. One process writes it, all read it.
-        watch: called with the head after every `every` steps and at the end; what it gives is kept in the history, and
-            in the checkpoint.
-        every: how many steps lie between two such looks.
-        progress: wraps the steps, for a bar such as `tqdm.auto.tqdm`.
+        head: the head, with the weights to begin from and the masking to train under.
+        task: where the batches come from.
+        recipe: how to train.
+        checkpoint: a file in which the run is stored; if it exists, the run continues from it and gives the same
+            numbers as without the interruption. One process writes it, all read it.
+        watch: called with the head after every `every` steps and at the end; what it returns is kept in the history,
+            and in the checkpoint.
+        every: the number of steps between two calls of `watch`, and between two checkpoints.
+        progress: wraps the steps, for a progress bar such as `tqdm.auto.tqdm`.
 
     Raises:
         ValueError: a checkpoint of another run, a batch in which nothing counts, or fewer samples than pieces.
     """
-    rank, processes = place()
+    rank, processes = rank_and_processes()
     if recipe.batch_size < processes * recipe.micro_batches:
         raise ValueError(
             f"batch_size: got {recipe.batch_size}, expected {processes * recipe.micro_batches} or more, a sample for "
@@ -150,11 +150,12 @@ def fit(
 
 
 def backward_once(head: ActionHead, pieces: Iterable[tuple[Observation, ActionBatch, Tensor, Tensor]]) -> Tensor:
-    """The loss of one batch in pieces, and its gradients in `.grad`: those of the whole batch at once.
+    """The loss of a batch that is given in pieces; puts the gradients of the whole batch into `.grad`.
 
     Args:
-        head: its masking says what counts, and what the sum is divided by.
-        pieces: observation, batch, noise and t of each micro-batch of this process. A piece may be padding altogether.
+        head: the head; its masking says what counts, and what the sum is divided by.
+        pieces: observation, batch, noise and t of each micro-batch of this process. A piece may hold nothing but
+            padding.
 
     Raises:
         ValueError: nothing counts in any piece of any process, unless the masking divides by something else.
@@ -180,7 +181,7 @@ def backward_once(head: ActionHead, pieces: Iterable[tuple[Observation, ActionBa
 def _pieces(
     head: ActionHead, task: Task, recipe: Recipe, step: int, rank: int, processes: int
 ) -> list[tuple[Observation, ActionBatch, Tensor, Tensor]]:
-    """This process's share of the step's batch, cut into micro-batches. Every process draws the whole of it."""
+    """This process's share of the step's batch, cut into micro-batches. Every process draws the whole batch."""
     generator = recipe.generator_at(step)
     observation, batch = task.draw(recipe.batch_size, generator)
     noise = torch.randn(batch.actions.shape, dtype=torch.float64, generator=generator)
@@ -193,12 +194,37 @@ def _pieces(
 
 
 def moved(record: Any, share: slice, like: Tensor) -> Any:
-    """A record of tensors: the samples of `share`, on the device of `like`; floats in its dtype, too."""
+    """The samples `share` of a record of tensors, on the device of `like`; float tensors also get its dtype."""
     if isinstance(record, Tensor):
         dtype = like.dtype if record.is_floating_point() else record.dtype
         return record[share].to(like.device, dtype)
     parts = {part.name: moved(getattr(record, part.name), share, like) for part in dataclasses.fields(record)}
     return type(record)(**parts)
+
+
+# ------------------------------------------------------------------------------------------------- several processes
+# With one process, or where no process group was started, there is nothing to add up. So the same code runs alone and
+# under `torchrun`.
+
+
+def rank_and_processes() -> tuple[int, int]:
+    """The number of this process, and how many there are: `(0, 1)` for a process that runs alone."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def sum_over_processes(tensor: Tensor) -> Tensor:
+    """The sum of this tensor over all processes. All of them have to call it, in the same order."""
+    _, processes = rank_and_processes()
+    if processes == 1:
+        return tensor
+    total = tensor.clone()
+    distributed.all_reduce(total)
+    return total
+
+
+# ------------------------------------------------------------------------------------------------ looks and checkpoints
 
 
 def _watched(head: ActionHead, watch: Callable[[ActionHead], Any]) -> Any:
@@ -209,17 +235,14 @@ def _watched(head: ActionHead, watch: Callable[[ActionHead], Any]) -> Any:
     return seen
 
 
-# ------------------------------------------------------------------------------------------------------- checkpoints
-
-
 def _identity(head: ActionHead, recipe: Recipe) -> dict[str, Any]:
-    """What must be the same for a run to go on."""
+    """What has to be the same when a run is continued."""
     masking = {switch: position for switch, position in dataclasses.asdict(head.masking).items() if switch != "source"}
     return {"recipe": dataclasses.asdict(recipe), "masking": masking, "config": dataclasses.asdict(head.config)}
 
 
 def _store(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, recipe: Recipe, history: History) -> None:
-    """Writes beside the file, then puts it in its place: whoever is killed meanwhile leaves the old one whole."""
+    """Writes a file beside it and then renames that, so that an interruption leaves the old checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     state = {
@@ -245,24 +268,3 @@ def _restore(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, rec
     head.load_state_dict(state["head"])
     optimizer.load_state_dict(state["optimizer"])
     return History(**state["history"])
-
-
-# -------------------------------------------------------------------------------------- several processes
-# With a single process, or where no process group was started, a sum over processes is the number itself: the same
-# code runs alone and under `torchrun`.
-
-
-def place() -> tuple[int, int]:
-    """Which process this is, and how many there are: `(0, 1)` for one that is alone."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return 0, 1
-    return distributed.get_rank(), distributed.get_world_size()
-
-
-def sum_over_processes(tensor: Tensor) -> Tensor:
-    """The sum of what each process has in its place. All of them have to call it, in the same order."""
-    if place()[1] == 1:
-        return tensor
-    total = tensor.clone()
-    distributed.all_reduce(total)
-    return total

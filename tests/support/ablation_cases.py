@@ -1,4 +1,4 @@
-"""A plan that is run in a second, for the tests of the ablation, the exam and the experiments."""
+"""A plan that is run in a second, for the tests of the ablation, the evaluation and the runs."""
 
 import pytest
 

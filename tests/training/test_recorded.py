@@ -13,7 +13,7 @@ from groot_teach.training.recorded import (
     RECORDED_PLAN,
     TRIED,
     Recorded,
-    RecordedExam,
+    RecordedEvaluation,
     ablate_recording,
     main,
     normalised,
@@ -74,7 +74,7 @@ def test_a_task_without_a_start_is_refused():
     with pytest.raises(ValueError, match="starts: got none, expected at least one"):
         Recorded(EPISODES, (), padded_dim=3)
     with pytest.raises(ValueError, match="starts: got none"):
-        split(EPISODES)  # too short to keep anything for the exam
+        split(EPISODES)  # too short to keep anything for the evaluation
 
 
 def test_no_step_is_trained_on_and_examined():
@@ -91,11 +91,11 @@ def test_no_step_is_trained_on_and_examined():
     assert steps_of(train) == {(0, s) for s in [*range(48), *range(64, 112), 128, 129]} | {(1, s) for s in range(48)}
 
 
-def test_the_error_of_who_holds_still_is_how_far_the_robot_goes():
-    exam = RecordedExam(Recorded((EPISODES[1],), ((0, 0), (0, 8)), padded_dim=3))
+def test_the_error_of_holding_still_is_how_far_the_robot_goes():
+    evaluation = RecordedEvaluation(Recorded((EPISODES[1],), ((0, 0), (0, 8)), padded_dim=3))
     # Two chunks: from step 0, where the state is the first action itself, and from step 8, cut short after two.
     squares = [step**2 for step in range(8)] + [1, 4]
-    assert exam.of_who_holds_still() == pytest.approx((sum(squares) / len(squares)) ** 0.5)
+    assert evaluation.error_of_holding_still() == pytest.approx((sum(squares) / len(squares)) ** 0.5)
 
 
 # ------------------------------------------------------------------------------------------------- the real recording
@@ -149,7 +149,7 @@ def test_a_slice_of_the_stored_records_made_again_is_the_same(gr1):
         (seed, condition) for seed in range(RECORDED_PLAN.seeds) for condition in RECORDED_PLAN.conditions
     ]
     train, test = read_recording(gr1, records["about"]["groups"])
-    assert records["about"]["holds still"] == pytest.approx(RecordedExam(test).of_who_holds_still(), rel=1e-3)
+    assert records["about"]["holds still"] == pytest.approx(RecordedEvaluation(test).error_of_holding_still(), rel=1e-3)
     plan = dataclasses.replace(RECORDED_PLAN, conditions=("N1.7",), seeds=1)
     (mine,) = ablate_recording(train, test, plan)
     (theirs,) = [run for run in records["runs"] if (run["condition"], run["seed"]) == ("N1.7", 0)]

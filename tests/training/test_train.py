@@ -13,7 +13,7 @@ from train_cases import CONFIG, RECIPE, TASK, Lopsided, small_head
 from groot_teach.flow import flow_time_n1_7, sample_beta
 from groot_teach.head.action_head import ActionHead
 from groot_teach.masks import STRICT, with_switches
-from groot_teach.training.train import Recipe, backward_once, fit, moved, place, sum_over_processes
+from groot_teach.training.train import Recipe, backward_once, fit, moved, rank_and_processes, sum_over_processes
 
 
 def pieces_of(task, cuts, count=6, seed=0):
@@ -83,7 +83,7 @@ def test_nothing_that_counts_is_an_error_unless_the_divisor_is_something_else():
 
 def test_alone_a_sum_over_processes_is_the_number_itself():
     number = torch.tensor(3.0)
-    assert place() == (0, 1)
+    assert rank_and_processes() == (0, 1)
     assert sum_over_processes(number) is number
 
 

@@ -1,7 +1,8 @@
-"""What the widgets of chapter 4 compute: pure functions from a state to panels.
+"""The widgets and the figure of the chapter on attention.
 
-Three action tokens read eight real tokens and some padding. All weights are random and small: they show what happens,
-not how much of it happens in a trained policy.
+A widget's function takes the values of its controls and returns what the widget shows. Three action tokens read eight
+real tokens and some padding. All weights are random and small: they show what can happen, not how much of it happens
+in a trained policy.
 """
 
 from collections.abc import Callable
@@ -44,14 +45,14 @@ def read_the_tokens(mask: bool, pads: int, kind: str, side: str) -> dict[str, Pa
 def token_panels(
     real: Tensor, padding: Tensor, mask: bool, side: str, layer_norm: bool = False, bias: bool = False
 ) -> dict[str, Panel]:
-    """What three fixed queries read of a row of tokens.
+    """What three fixed queries read from a row of tokens.
 
     Args:
         real: `1, 8, 5`: the real tokens.
-        padding: `1, pads, 5`: what stands in the padding, 12 at most.
-        mask: whether the padding is hidden.
-        side: `left` or `right`: where the padding stands.
-        layer_norm: whether tokens go through a LayerNorm (with a bias) first.
+        padding: `1, pads, 5`: the padded tokens, 12 at most.
+        mask: whether the padding is hidden from the queries.
+        side: `left` or `right`: the side on which the padding is.
+        layer_norm: whether the tokens first go through a LayerNorm, which has a bias.
         bias: whether keys and values have a bias.
     """
     is_real = torch.tensor([[True] * REAL_TOKENS])
@@ -75,7 +76,7 @@ def token_panels(
 
 
 def _attention(layer_norm: bool, bias: bool) -> Callable:
-    """Cross-attention with fixed random weights; keys and values are made from the tokens."""
+    """Cross-attention with fixed random weights. Keys and values are linear maps of the tokens."""
     query, to_key, to_value = _draw(3, 1, QUERIES, WIDTH), _draw(4, WIDTH, WIDTH), _draw(5, WIDTH, WIDTH)
     norm_bias, key_bias, value_bias = _draw(6, WIDTH), _draw(7, WIDTH) * bias, _draw(8, WIDTH) * bias
 
@@ -96,12 +97,12 @@ def _draw(seed: int, *shape: int) -> Tensor:
 def attention_maps(
     weights: dict[str, Float[Tensor, "query_len key_len"]], backbone_attention_mask: Bool[Tensor, " key_len"]
 ) -> Picture:
-    """How much each query reads of each key: a map for each name, a row looks, a column is looked at.
+    """How much each query reads from each key: a map for each name, a row for each query, a column for each key.
 
-    The fuller a cell, the more is read. Padded columns are hatched orange where something is read. NaN is written out.
+    The fuller a cell, the more is read. Where padding is read, the cell is hatched orange. NaN is written as a word.
 
     Args:
-        weights: for each name the weights of one sample; all of one shape.
+        weights: for each name the attention weights of one sample, all of the same shape.
         backbone_attention_mask: True = a real key.
 
     Raises:

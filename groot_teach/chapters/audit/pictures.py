@@ -1,4 +1,4 @@
-"""What the widget of chapter 8 computes: an audit of each version of the head, on batches that pad this or that."""
+"""The widget and the figure of the chapter on the auditor: audits of each version of the head, on several batches."""
 
 from functools import cache
 from itertools import product
@@ -21,24 +21,24 @@ DIMS, STEPS, TOKENS, WIDTH, STATE = 11, 5, 7, 20, 13
 VERSIONS = {"N1.5": GROOT_N1_5, "N1.6": GROOT_N1_6, "N1.7": GROOT_N1_7, "PR 741": PR_741, "strict": STRICT}
 
 REAL = {"dims": (11, 4, 7), "steps": (3, 5, 4), "tokens": (7, 3, 5)}
-"""What three robots have of each, in a batch that is ragged everywhere."""
+"""How many dims, steps and tokens of the three robots are real, in a batch with all three kinds of padding."""
 BATCHES = {
     "ragged": (),
     "robots as wide as the batch": ("dims",),
     "no episode ends": ("steps",),
     "prompts of one length": ("tokens",),
 }
-"""For each batch the axes along which nothing is padded in it."""
+"""For each batch the axes along which it has no padding."""
 AXES = ("dims", "steps", "tokens")
 ROWS = ("action encoder", "DiT self-attention", "VL self-attention", "DiT cross-attention", *STAGES)
 
 
 @cache
 def audit_of(version: str, batch: str) -> MaskReport:
-    """The audit of a version's head, small and with random weights.
+    """The audit of a small head with random weights, under the masking of `version`.
 
     Raises:
-        ValueError: a version or a batch that is not there.
+        ValueError: an unknown version or batch.
     """
     masking = one_of("version", version, VERSIONS)
     full = one_of("batch", batch, BATCHES)
@@ -95,13 +95,13 @@ def _draw(seed: int, *shape: int) -> torch.Tensor:
 
 @checked
 def stage_by_axis(cells: dict[str, dict[str, str]]) -> Picture:
-    """What an audit found: a row for each stage, a column for each axis, as `MaskReport.cell` says it.
+    """What an audit found: a row for each stage, a column for each axis, with the texts of `MaskReport.cell`.
 
-    Orange and hatched: something moved. Blue with a 0: nothing did. Hatched with a question mark: nobody could look.
-    White: the batch has no such padding there.
+    Orange and hatched: something moved. Blue with a 0: nothing moved. Hatched with a question mark: no probe could
+    look. White: there was nothing to look for.
 
     Args:
-        cells: for each stage and each axis what the report says. All stages have the same axes.
+        cells: for each stage and each axis the text of the report. All stages have the same axes.
 
     Raises:
         ValueError: no stage, no axis, or stages whose axes differ.

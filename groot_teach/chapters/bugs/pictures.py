@@ -1,4 +1,4 @@
-"""What the widget of chapter 7 computes: a bug of the museum, a probe of the auditor, a batch; what moves?"""
+"""The widget and the figure of the chapter on mask bugs: what a probe of the auditor sees of a bug, on a batch."""
 
 from matplotlib.patches import Rectangle
 
@@ -16,11 +16,11 @@ PROBES = {
     "gradient": "what depends on what",
     "unit error": "an error of 1 everywhere",
 }
-"""A probe, and what it does in a few words."""
+"""Each probe, and what it does."""
 
 INSIDE = tuple(stage for tap in TAPS for stage in (tap.before, tap.behind))
 STAGE_ROWS = (*INSIDE, *(stage for stage in STAGES if stage != SAMPLED))
-"""All places at which these probes look, in the order in which a batch goes through them."""
+"""All stages at which these probes look, in the order in which a batch passes them."""
 
 WORDS = {"leak": "", "lost": "lost ", "not finite": "NaN "}
 
@@ -42,7 +42,7 @@ def pick_a_bug(bug: str = EXHIBITS[0].name, probe: str = "perturb", batch: str =
 
 
 def seen_by(report: MaskReport, probe: str, stage: str, axis: str) -> str:
-    """What one probe says of one stage along one axis: a size, `0`, `?` = could not look, or nothing."""
+    """What one probe reports for one stage along one axis: a size, `0`, `?` if it could not look, or an empty text."""
     looks = [
         look for look in report.looks if (look.probe, look.stage) == (probe, stage) and axis in look.axis.split(" and ")
     ]
@@ -55,7 +55,7 @@ def seen_by(report: MaskReport, probe: str, stage: str, axis: str) -> str:
 
 
 def probes_that_see(bug: str, batch: str) -> list[str]:
-    """The probes that find something of a bug on a batch, on any way and at any stage."""
+    """The probes that find something of a bug on a batch, at any stage and along any axis."""
     return [probe for probe in PROBES if any(look.size for look in report_on(bug, batch).looks if look.probe == probe)]
 
 
@@ -63,7 +63,7 @@ def probes_that_see(bug: str, batch: str) -> list[str]:
 def who_catches(caught: dict[str, dict[str, bool]]) -> Picture:
     """Which check catches which bug: a row for each bug, a column for each check.
 
-    Blue with a full mark: caught. Hatched: missed.
+    Blue with a filled mark: caught. Hatched: missed.
 
     Args:
         caught: for each bug and each check, True = caught. All bugs have the same checks.

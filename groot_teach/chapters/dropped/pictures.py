@@ -1,7 +1,8 @@
-"""What the widget of chapter 6 computes: a pure function from a state to panels.
+"""The widget and the figures of the chapter on dropped masks.
 
-Nothing is trained here. The numbers are stored records of `groot_teach.training.run`; what is computed is
-which to show, medians over the seeds, and ratios with their range.
+The widget's function takes the values of its controls and returns what the widget shows. Nothing is trained here: the
+numbers are the stored records of `groot_teach.training.run`. Only medians over the seeds, and ratios with their range,
+are computed.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,17 +31,17 @@ DROPPED = {
     "denominator leak": "loss_denominator=all",
     "N1.5, all of them": "N1.5",
 }
-"""What the reader chooses -> the condition of the records."""
+"""The name that the reader chooses -> the condition in the records."""
 
 ROBOT_NAMES = {robot.name: place for place, robot in enumerate(ROBOTS)}
 SEEDS = {"median of all": None, "0": 0, "1": 1}
 HOW_DEPLOYED = ("as trained", "in a crowd")
 STEPS = (100, 200, 300, 400, 500, 600)
-"""Which points of the curves are drawn."""
+"""The steps of training at which the curves are drawn."""
 LOW, HIGH = -3, 0.5
-"""The scale of the curves: losses from a thousandth to three."""
+"""The scale of the curves, as powers of ten: losses from 0.001 to about 3."""
 FAR = tuple(range(0, 4 * ACTION_HORIZON + 1, ACTION_HORIZON))
-"""The robot's steps at the start and after each chunk. A record also holds those half-way."""
+"""The robot's steps at the start and after each chunk. A record also has the distance after each half chunk."""
 
 
 def drop_a_mask(leak: str, robot: str, padding: str = "much", seed: str = "median of all") -> dict[str, Panel]:
@@ -50,7 +51,7 @@ def drop_a_mask(leak: str, robot: str, padding: str = "much", seed: str = "media
     chosen = one_of("seed", seed, SEEDS)
 
     def of(name: str, measure: Callable[[dict], Sequence[float]]) -> list[float]:
-        """Each number of `measure`: of the seed that was chosen, or the median over the seeds."""
+        """Each number of `measure`, for the chosen seed or as the median over all seeds."""
         of_seeds = [measure(run) for run in _runs(name, padding) if chosen is None or run["seed"] == chosen]
         return [median(numbers) for numbers in zip(*of_seeds, strict=True)]
 
@@ -81,7 +82,7 @@ def drop_a_mask(leak: str, robot: str, padding: str = "much", seed: str = "media
 
 
 def _ratios(condition: str, padding: str, place: int) -> list[list[str | float]]:
-    """A row for each of least, median, most and the verdict; a column for each way to deploy."""
+    """A row each for the least ratio, the median, the largest and the verdict; a column for each way to deploy."""
     found = [compare(stored_runs(), condition, padding, error_when(way, place)) for way in HOW_DEPLOYED]
     rows = {"least": "low", "median": "median", "most": "high", "verdict": "verdict"}
     return [[name, *(getattr(of_way, value) for of_way in found)] for name, value in rows.items()]
@@ -117,18 +118,18 @@ def _farthest() -> float:
 
 
 def _round_up(value: float) -> float:
-    """To the next twentieth."""
+    """Rounds up to a multiple of 0.05."""
     return (int(value * 20) + 1) / 20
 
 
 @checked
 def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Picture:
-    """How each condition compares with another one, seed by seed: a dot a seed, and a line over the range of the seeds.
+    """How each condition compares with another one: a dot for each seed, and a line over the range of the seeds.
 
     Orange: above 1 with every seed. Blue: below 1 with every seed. Grey: on both sides, or on 1 itself.
 
     Args:
-        ratios: for each name a ratio a seed, all above 0.
+        ratios: for each name the ratios of the seeds, all above 0.
         x_name: what to write below.
 
     Raises:
@@ -164,13 +165,13 @@ def curves_beside(
     names: tuple[str, str],
     y_name: str,
 ) -> Picture:
-    """Two conditions over the steps of training, a panel for each pair: the median of the seeds, and their range.
+    """Two conditions over the steps of training, a panel for each pair: the median over the seeds, and their range.
 
     Args:
-        step: where the points are.
+        step: the steps of training at which the curves have points.
         panels: for each title the first condition, blue, and the second, orange and dashed.
-        names: what the two are called.
-        y_name: what is drawn.
+        names: the names of the two conditions.
+        y_name: what to write beside the vertical axis.
 
     Raises:
         ValueError: no panel, or curves of another length than `step`.
@@ -215,8 +216,8 @@ def hand_paths(
     """Where the hand goes: a panel for each robot, a path for each condition; the first is blue, the others orange.
 
     Args:
-        paths: for each robot, for each condition, the places of the hand, the start first.
-        goals: for each robot, where the hand shall be.
+        paths: for each robot and each condition the places of the hand, beginning with the start.
+        goals: for each robot the place to which the hand has to go.
         names: the conditions, three at most, in the order in which they are drawn.
 
     Raises:

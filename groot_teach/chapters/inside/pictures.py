@@ -1,4 +1,4 @@
-"""What the widget of chapter 5 computes: we change one kind of padding, and see which outputs move, and how far."""
+"""The widget of the chapter on the whole head: one kind of padding is changed, and some outputs move."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ def garble_padding(version: str, padding: str) -> dict[str, Panel]:
 
 
 def garble_panels(policy: Policy, garble: Callable[[Policy], Policy]) -> dict[str, Panel]:
-    """What `garble` changed, and how far each output moved, in percent of its size."""
+    """Which numbers `garble` changed, and how far each output moved, in percent of its size."""
     other = garble(policy)
     recorded = policy.batch.step_mask[..., None]
     noise = policy.noise != other.noise

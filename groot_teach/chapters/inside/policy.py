@@ -48,7 +48,7 @@ VERSIONS: dict[str, tuple[HeadConfig, Masking]] = {
     "PR 741": (replace(SIZES, turns=2), PR_741),
     "strict": (replace(SIZES, turns=2), STRICT),
 }
-"""A version: its parts, which are few and small here, and its switches. PR 741 and strict are N1.7 with other ones."""
+"""For each version its parts, which are small here, and its masking. PR 741 and strict have the parts of N1.7."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Policy:
 
     @property
     def action_mask(self) -> Tensor:
-        """True = a recorded action. What the robots get, whatever the head was told."""
+        """True = a recorded action of a dim that the robot has, whatever the head's own masking counts."""
         return action_mask_dims_and_steps(self.batch.dim_mask, self.batch.step_mask)
 
     def velocity(self) -> Tensor:
@@ -73,7 +73,7 @@ class Policy:
         return self.head.loss(self.observation, self.batch, self.noise, self.t).loss
 
     def actions(self) -> Tensor:
-        """What four Euler steps from `noise` give."""
+        """The actions after four Euler steps from `noise`."""
         return self.head.sample(self.observation, self.noise, self.batch.dim_mask, self.batch.step_mask)[-1]
 
 
@@ -109,7 +109,7 @@ def toy_policy(version: str) -> Policy:
 
 
 def state_mask() -> Tensor:
-    """`3, 1, 29`, bool, True = this robot has this state dim. No head asks for it."""
+    """`3, 1, 29`, bool, True = this robot has this state dim. None of the heads takes such a mask."""
     widths = torch.tensor([STATE_DIMS[robot.name] for robot in ROBOTS])
     return torch.arange(STATE_DIM) < widths[:, None, None]
 
@@ -137,7 +137,7 @@ def other_padded_tokens(policy: Policy) -> Policy:
 
 
 def other_absent_camera(policy: Policy) -> Policy:
-    """Other numbers in the seats of a camera that is not there."""
+    """Other numbers in the tokens of a camera that is absent."""
     vl = policy.observation.vl
     return _with_tokens(policy, ~vl.backbone_attention_mask & vl.image_mask, 35)
 
@@ -163,7 +163,7 @@ OUTPUTS: dict[str, Callable[[Policy], Tensor]] = {
 
 
 def moves(policy: Policy, garble: Callable[[Policy], Policy]) -> dict[str, float]:
-    """How far each output moves when the garbled policy takes the place of the other, as a part of its size."""
+    """How far each output moves after `garble`, relative to its size."""
     other = garble(policy)
     return {
         name: ((output(other) - output(policy)).norm() / output(policy).norm()).item()

@@ -1,6 +1,7 @@
-"""What the widgets of chapter 3 compute: pure functions from a state to panels.
+"""The widgets and the figure of the chapter on the loss.
 
-They are scaled down, so that every entry can be seen: 3 steps for 16, a head of 8 dims for 32, a slice to 4 for 16.
+A widget's function takes the values of its controls and returns what the widget shows. The sizes are small, so that
+every entry can be seen: 3 steps instead of 16, a head of 8 dims instead of 32, a slice to 4 dims instead of 16.
 """
 
 from collections.abc import Callable, Sequence
@@ -102,12 +103,12 @@ def toy_error(batch: ActionBatch) -> Tensor:
 
 
 def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: str, recorded_steps: int) -> dict:
-    """What one entry weighs in `loss`: how fast the loss grows with its squared error, at an error of 1.
+    """What each entry weighs in `loss`: how fast the loss grows with its squared error, at an error of 1.
 
     Args:
-        loss: from `velocity_pred`, `velocity_target` and `action_mask` to a number.
-        robot: one of the toy robots, in a chunk of its own.
-        recorded_steps: how many of its steps are no copies.
+        loss: takes `velocity_pred`, `velocity_target` and `action_mask`, and returns a number.
+        robot: the toy robot whose chunk is the batch.
+        recorded_steps: how many steps of the chunk are recorded; the others are copies.
     """
     width = one_of("robot", robot, _TOYS).action_dim
     recorded = torch.zeros(recorded_steps, width, dtype=torch.float64)
@@ -124,7 +125,7 @@ def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: s
 
 
 def _letters(counts: Tensor, dims: Tensor, recorded: Tensor) -> list[str]:
-    """For each entry its letter in `COUNT_LEGEND`: a row a step, one sample below the other."""
+    """For each entry its letter in `COUNT_LEGEND`: a row for each step, one sample below the other."""
     kinds = {
         "r": recorded & counts,
         "c": dims & ~recorded & counts,
@@ -141,7 +142,7 @@ def _letters(counts: Tensor, dims: Tensor, recorded: Tensor) -> list[str]:
 
 
 def _shares(robots: Sequence[Embodiment], batch: ActionBatch, squared: Tensor) -> Bars:
-    """Which part of the sum comes from recorded arms, from recorded claws and their like, from copies, from padding."""
+    """The parts of the sum that come from recorded arms, recorded claws and the like, copies, and padding."""
     is_arm = torch.zeros_like(batch.dim_mask)
     for place, robot in enumerate(robots):
         is_arm[place, robot.group_slices["arm"]] = True
@@ -168,15 +169,15 @@ def mask_and_error(
     counted: Float[Tensor, "batch action_horizon action_dim"],
     names: Sequence[str],
 ) -> Picture:
-    """`mask | error | error x mask`, a row of maps for each sample and a number in each cell: for small tensors.
+    """`mask | error | error x mask`: a row of maps for each sample, with a number in each cell. For small tensors.
 
-    Padding that is 0 has no number.
+    A padded entry that is 0 is left without a number.
 
     Args:
         action_mask: True = a real entry.
-        error: before the mask.
-        counted: after the mask, however it was applied. Orange: a padded entry that is not 0 there. Hatched: a real
-            entry that the mask has set to 0.
+        error: the error before the mask.
+        counted: the error after the mask, however it was applied. A padded entry that is not 0 there is orange, and a
+            real entry that the mask has set to 0 is hatched.
         names: what to write beside each row of maps.
 
     Raises:

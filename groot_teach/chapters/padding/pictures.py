@@ -1,4 +1,7 @@
-"""What the widgets of chapter 1 compute: pure functions from a state to panels."""
+"""The widgets and the figures of the chapter on padding.
+
+A widget's function takes the values of its controls and returns what the widget shows.
+"""
 
 from collections.abc import Sequence
 
@@ -49,10 +52,10 @@ def build_the_mask(robot: str, real_steps: int, which_mask: str) -> dict[str, Pa
 
 
 def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
-    """What the first chunk of a batch holds, and which of its entries count.
+    """What the entries of the first chunk of a batch are, and which of them count.
 
     Args:
-        batch: padded chunks; the first is shown.
+        batch: padded chunks, of which the first is shown.
         which_mask: `dims` (GR00T N1.5: copied steps count) or `dims_and_steps` (N1.7: they do not).
 
     Raises:
@@ -87,7 +90,7 @@ def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
 
 
 def prompt_tokens(words: int, second_camera: bool) -> VLTokens:
-    """Toy tokens, all ones: two cameras, of which the second may be absent, then one token a word."""
+    """Toy tokens, all ones: two cameras, of which the second may be absent, then one token for each word."""
     camera = torch.ones(TOKENS_PER_CAMERA, 1, dtype=torch.float64)
     return join_tokens([camera, camera if second_camera else None], torch.ones(words, 1, dtype=torch.float64))
 
@@ -129,7 +132,7 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
 
 @checked
 def action_batch(batch: ActionBatch, names: Sequence[str]) -> Picture:
-    """What is real in a batch: one map a robot, a row for each step and a column for each dim.
+    """What is real in a batch: a map for each robot, with a row for each step and a column for each dim.
 
     Args:
         batch: the padded actions of several robots.
@@ -171,12 +174,12 @@ def episode_end(
     action_is_pad: Bool[Tensor, " action_horizon"],
     dims: dict[str, int],
 ) -> Picture:
-    """A chunk that runs over the end of its episode: some of its dims over the steps, copied steps hollow.
+    """A chunk that runs over the end of its episode: some of its dims over the steps, with copied steps drawn hollow.
 
     Args:
         actions: one chunk.
         action_is_pad: True = a copied step.
-        dims: which dims to draw, four at most, by the name to write beside each.
+        dims: the dims to draw, four at most, by the name to write beside each.
 
     Raises:
         ValueError: no dim, or more than four.

@@ -1,4 +1,7 @@
-"""What the widgets of chapter 2 compute: pure functions from a state to panels."""
+"""The widget and the figure of the chapter on velocity targets.
+
+A widget's function takes the values of its controls and returns what the widget shows.
+"""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -53,17 +56,18 @@ def on_the_line(t: float, noise: Tensor) -> Tensor:
 
 
 def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -> dict[str, Panel]:
-    """One chunk of a toy robot at flow time `t`, on the line of training and in a sampler.
+    """One chunk of a toy robot at flow time `t`, on the line between noise and action as in training, and in a sampler.
 
-    The sampler's real dims stand on the line too, as they would if the network answered without error.
+    The sampler's real dims are on the line too, as they would be if the network made no error.
 
     Args:
-        robot: one of the three robots, by its name.
+        robot: the name of one of the three robots.
         t: flow time, 0 = noise, 1 = data.
-        hold: what the sampler has in padded dims, from `t` and the noise of the start: a tensor of the noise's shape.
+        hold: takes `t` and the noise of the start, and returns what the sampler's padded dims hold, as a tensor of the
+            noise's shape.
 
     Raises:
-        ValueError: a robot of another name.
+        ValueError: an unknown robot.
     """
     embodiment = one_of("robot", robot, ROBOTS)
     episode = toy_episode(embodiment, ACTION_HORIZON, torch.Generator().manual_seed(0))
@@ -106,10 +110,10 @@ def _size(values: Tensor) -> float:
 
 @checked
 def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: str) -> Picture:
-    """A histogram: which part of the values lies between each edge and the next. The parts are written on the bars.
+    """A histogram: the part of the values between each edge and the next. The parts are written on the bars.
 
     Args:
-        values: what to count.
+        values: the values.
         edges: where the bars begin and end, from small to large; values outside are an error.
         x_name: what to write below.
 
