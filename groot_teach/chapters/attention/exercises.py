@@ -79,24 +79,19 @@ def _(scores, backbone_attention_mask):
     return scores.masked_fill(~backbone_attention_mask[:, :, None], -torch.inf).softmax(-1)
 
 
-@attention_weights.mistake(
-    "hidden after the softmax", source="asked, and answered, in https://github.com/huggingface/transformers/issues/542"
-)
+@attention_weights.mistake("hidden after the softmax")
 def _(scores, backbone_attention_mask):
-    """You took the softmax over all tokens and set the weights of padding to 0 afterwards, so your rows do not sum to
-    1. What is hidden must not stand in the denominator: hide before the softmax.
-    """
+    """You took the softmax over all tokens and set the weights of padding to 0 afterwards, so your rows do not sum
+    to 1. What is hidden must not stand in the denominator: hide before the softmax.
+    Source: asked, and answered, in https://github.com/huggingface/transformers/issues/542"""
     return scores.softmax(-1) * backbone_attention_mask[:, None, :]
 
 
-@attention_weights.mistake(
-    "a score of 0 is not hidden",
-    source="-1e-12 put in for minus infinity, https://github.com/hyunwoongko/transformer/issues/10",
-)
+@attention_weights.mistake("a score of 0 is not hidden")
 def _(scores, backbone_attention_mask):
     """You gave padding a score of 0, and the exponential of 0 is 1: it is read like a token that fits. Only minus
     infinity makes a weight of 0.
-    """
+    Source: -1e-12 put in for minus infinity, https://github.com/hyunwoongko/transformer/issues/10"""
     return scores.masked_fill(~backbone_attention_mask[:, None, :], 0.0).softmax(-1)
 
 
@@ -129,24 +124,19 @@ def positions(backbone_attention_mask):
     return counted.clamp(min=0)
 
 
-@positions.mistake(
-    "seats are numbered",
-    source="huggingface/transformers tests that left padding changes nothing, test_left_padding_compatibility",
-)
+@positions.mistake("seats are numbered")
 def _(backbone_attention_mask):
     """You numbered the seats, padding included. Under left padding a prompt then begins at another number in every
     batch, so the same prompt gets another answer.
-    """
+    Source: huggingface/transformers tests that left padding changes nothing, test_left_padding_compatibility"""
     return torch.arange(backbone_attention_mask.shape[1]).repeat(len(backbone_attention_mask), 1)
 
 
-@positions.mistake(
-    "padding before the first token is -1", source="our own; chapter 2 has the same trap in N1.5's time bucket"
-)
+@positions.mistake("padding before the first token is -1")
 def _(backbone_attention_mask):
-    """Padding in front of the first token has number -1 in your answer. A table of embeddings cannot look it up, and an
-    indexed tensor takes its last row without a word.
-    """
+    """Padding in front of the first token has number -1 in your answer. A table of embeddings cannot look it up,
+    and an indexed tensor takes its last row without a word.
+    Source: our own; chapter 2 has the same trap in N1.5's time bucket"""
     return backbone_attention_mask.cumsum(1) - 1
 
 
@@ -197,25 +187,20 @@ def padding_share(query, real_keys, key_bias, zeros):
     return on_padding / (real.exp().sum(dim=1) + on_padding)
 
 
-@padding_share.mistake(
-    "zeros are not read", source="the guess of the note this book began with, that padding may be zero already"
-)
+@padding_share.mistake("zeros are not read")
 def _(query, real_keys, key_bias, zeros):
-    """You say that zero vectors get no attention. A softmax gives every score a weight: only a score of minus infinity
-    gets none.
-    """
+    """You say that zero vectors get no attention. A softmax gives every score a weight: only a score of minus
+    infinity gets none.
+    Source: the guess of the note this book began with, that padding may be zero already"""
     return torch.zeros_like(query[:, 0])
 
 
-@padding_share.mistake(
-    "the bias is forgotten",
-    source="GR00T's DiT has attention_bias=True, huggingface/lerobot v0.4.4, cross_attention_dit.py 198",
-)
+@padding_share.mistake("the bias is forgotten")
 def _(query, real_keys, key_bias, zeros):
-    """You gave padding a score of 0. The layer that makes keys has a bias, so the key of a zero token is the bias, and
-    the query compares itself with it. Or you added the bias to the real keys once more: it moves their scores away from
-    the padding's, which comes to the same.
-    """
+    """You gave padding a score of 0. The layer that makes keys has a bias, so the key of a zero token is the bias,
+    and the query compares itself with it. Or you added the bias to the real keys once more: it moves their scores
+    away from the padding's, which comes to the same.
+    Source: GR00T's DiT has attention_bias=True, huggingface/lerobot v0.4.4, cross_attention_dit.py 198"""
     return padding_share(query, real_keys, torch.zeros_like(key_bias), zeros)
 
 
@@ -268,22 +253,19 @@ def attention_mask(additive_mask, query_len):
     return may_be_read[:, None, :].repeat(1, query_len, 1)
 
 
-@attention_mask.mistake(".bool() turned it upside down", source="the page on mask conventions, the wrong door; our own")
+@attention_mask.mistake(".bool() turned it upside down")
 def _(additive_mask, query_len):
     """`.bool()` makes True of everything that is not 0, and in an additive mask 0 means *may be read*: you hide the
     real tokens. Compare with 0 instead.
-    """
+    Source: the page on mask conventions, the wrong door; our own"""
     return additive_mask[:, 0, 0].bool()[:, None].repeat(1, query_len, 1)
 
 
-@attention_mask.mistake(
-    "only minus infinity hides",
-    source="openpi hides with -2.38e38, d2l with -1e6, the Annotated Transformer with -1e9",
-)
+@attention_mask.mistake("only minus infinity hides")
 def _(additive_mask, query_len):
     """You looked for `-inf` alone. Others hide with the smallest float, with -1e9 or with -1e4, and there your mask
     lets everything in.
-    """
+    Source: openpi hides with -2.38e38, d2l with -1e6, the Annotated Transformer with -1e9"""
     return (additive_mask[:, 0, 0] != -torch.inf)[:, None].repeat(1, query_len, 1)
 
 
@@ -333,35 +315,27 @@ def read_by_block(backbone_attention_mask, image_mask, block, every):
     return image_mask & backbone_attention_mask
 
 
-@read_by_block.mistake(
-    "an absent camera is read",
-    source="NVIDIA/Isaac-GR00T at 4e62473d, dit.py 322-323, joins the two; chapter 1 reads by one",
-)
+@read_by_block.mistake("an absent camera is read")
 def _(backbone_attention_mask, image_mask, block, every):
     """Your image blocks read every seat of a camera, there or not. `image_mask` knows where cameras sit, and only
     `backbone_attention_mask` knows whether there is one: join them with `&`.
-    """
+    Source: NVIDIA/Isaac-GR00T at 4e62473d, dit.py 322-323, joins the two; chapter 1 reads by one"""
     return ~image_mask & backbone_attention_mask if block % (2 * every) == 0 else image_mask
 
 
-@read_by_block.mistake(
-    "the token mask is not used",
-    source="the plain DiT of N1.5 to N1.7 drops that mask; https://github.com/NVIDIA/Isaac-GR00T/issues/417",
-)
+@read_by_block.mistake("the token mask is not used")
 def _(backbone_attention_mask, image_mask, block, every):
     """You sorted the seats into images and others, and used `backbone_attention_mask` nowhere: padding and absent
     cameras are read.
-    """
+    Source: the plain DiT of N1.5 to N1.7 drops that mask; https://github.com/NVIDIA/Isaac-GR00T/issues/417"""
     return ~image_mask if block % (2 * every) == 0 else image_mask
 
 
-@read_by_block.mistake(
-    "self-attention blocks are not counted", source="our own; upstream writes idx % (2 * attend_text_every_n_blocks)"
-)
+@read_by_block.mistake("self-attention blocks are not counted")
 def _(backbone_attention_mask, image_mask, block, every):
     """You took every `every`-th *block*. Every second block is self-attention, so every `every`-th cross-attention
     block comes after twice as many.
-    """
+    Source: our own; upstream writes idx % (2 * attend_text_every_n_blocks)"""
     return (~image_mask if block % every == 0 else image_mask) & backbone_attention_mask
 
 
@@ -402,25 +376,19 @@ def _lower(action_is_pad):
     return torch.ones(size, size, dtype=torch.bool).tril().repeat(len(action_is_pad), 1, 1)
 
 
-@read_earlier_steps.mistake(
-    "causal, and padding is read",
-    source="SmolVLA in huggingface/lerobot at 7427f318, modeling_smolvla.py 682, where padding comes last",
-)
+@read_earlier_steps.mistake("causal, and padding is read")
 def _(action_is_pad):
-    """Your mask is causal and does not look at `action_is_pad`. That suffices while padding comes last; here a padded
-    step in the middle is read by all that follow.
-    """
+    """Your mask is causal and does not look at `action_is_pad`. That suffices while padding comes last; here a
+    padded step in the middle is read by all that follow.
+    Source: SmolVLA in huggingface/lerobot at 7427f318, modeling_smolvla.py 682, where padding comes last"""
     return _lower(action_is_pad)
 
 
-@read_earlier_steps.mistake(
-    "a padded step has nothing to read",
-    source="left-padded rows that attend to nothing, https://github.com/unslothai/unsloth/pull/9848",
-)
+@read_earlier_steps.mistake("a padded step has nothing to read")
 def _(action_is_pad):
-    """A padded step must not be read, and you forbade it to read itself as well: where no real step comes before it,
-    its row is empty, and a softmax over nothing is NaN, or 0, or the mean of everything.
-    """
+    """A padded step must not be read, and you forbade it to read itself as well: where no real step comes before
+    it, its row is empty, and a softmax over nothing is NaN, or 0, or the mean of everything.
+    Source: left-padded rows that attend to nothing, https://github.com/unslothai/unsloth/pull/9848"""
     return _lower(action_is_pad) & ~action_is_pad[:, None, :]
 
 
@@ -429,13 +397,11 @@ def _(action_is_pad):
     return read_earlier_steps(~action_is_pad)
 
 
-@read_earlier_steps.mistake(
-    "every real step is read", source="the other design, https://github.com/NVIDIA/Isaac-GR00T/pull/741"
-)
+@read_earlier_steps.mistake("every real step is read")
 def _(action_is_pad):
-    """You hide padding, and let steps look ahead. That is what NVIDIA's pull request 741 proposes; asked for were the
-    steps *before*.
-    """
+    """You hide padding, and let steps look ahead. That is what NVIDIA's pull request 741 proposes; asked for were
+    the steps *before*.
+    Source: the other design, https://github.com/NVIDIA/Isaac-GR00T/pull/741"""
     return ~action_is_pad[:, None, :] | torch.eye(action_is_pad.shape[1]).bool()
 
 
@@ -484,14 +450,11 @@ def read_or_zero(scores, value, attention_mask):
     return torch.where(has_something, weights, 0.0) @ value
 
 
-@read_or_zero.mistake(
-    "a softmax over nothing",
-    source="PyTorch's own attention gave NaN too, https://github.com/pytorch/pytorch/issues/103963",
-)
+@read_or_zero.mistake("a softmax over nothing")
 def _(scores, value, attention_mask):
-    """Your empty rows are NaN: a softmax over minus infinities divides 0 by 0. Ordinary rows are right; say what the
-    empty ones should be.
-    """
+    """Your empty rows are NaN: a softmax over minus infinities divides 0 by 0. Ordinary rows are right; say what
+    the empty ones should be.
+    Source: PyTorch's own attention gave NaN too, https://github.com/pytorch/pytorch/issues/103963"""
     return scores.masked_fill(~attention_mask, -torch.inf).softmax(-1) @ value
 
 
@@ -500,22 +463,17 @@ def _(scores, value, attention_mask):
     return scores.masked_fill(~attention_mask, -1e9).softmax(-1) @ value
 
 
-@read_or_zero.mistake(
-    "an added constant cancels",
-    source="BERT in transformers added -10000, https://github.com/huggingface/transformers/issues/3121",
-)
+@read_or_zero.mistake("an added constant cancels")
 def _(scores, value, attention_mask):
-    """In an empty row your constant is added to every score, and a softmax does not see what is added to all: the query
-    reads as if there were no mask.
-    """
+    """In an empty row your constant is added to every score, and a softmax does not see what is added to all: the
+    query reads as if there were no mask.
+    Source: BERT in transformers added -10000, https://github.com/huggingface/transformers/issues/3121"""
     return (scores - 10_000.0 * ~attention_mask).softmax(-1) @ value
 
 
-@read_or_zero.mistake(
-    "hidden after the softmax", source="as in attention.1, https://github.com/huggingface/transformers/issues/542"
-)
+@read_or_zero.mistake("hidden after the softmax")
 def _(scores, value, attention_mask):
-    """Your empty rows are right, and the others are too small: you took the softmax over hidden keys as well, and what
-    is left of the weights does not sum to 1.
-    """
+    """Your empty rows are right, and the others are too small: you took the softmax over hidden keys as well, and
+    what is left of the weights does not sum to 1.
+    Source: as in attention.1, https://github.com/huggingface/transformers/issues/542"""
     return (scores.softmax(-1) * attention_mask) @ value

@@ -10,7 +10,6 @@ from groot_teach import bugs
 from groot_teach.show.exercises import exercise
 
 TITLE = "Which errors should count?"
-UPSIDE_DOWN = "a mask read upside down, https://github.com/harvardnlp/annotated-transformer/issues/19"
 
 
 def _random(seed: int, *shape: int) -> Tensor:
@@ -118,49 +117,37 @@ def let_in_and_cut_off(action_mask, head_dim):
     return let_in, cut_off
 
 
-@let_in_and_cut_off.mistake(
-    "padding behind the slice is counted",
-    source="the note's section 5.1, which says that the mask is what limits the loss to 16 dims, "
-    "KKXiaoKang/humanoid_groot at 4a1a0c81, docs/ACTION_MASK_VS_VL_ATTENTION_MASK.md",
-)
+@let_in_and_cut_off.mistake("padding behind the slice is counted")
 def _(action_mask, head_dim):
     """You let in all the padding of the chunk. The loss never looks at what lies behind the slice, with the mask or
     without: the slice hides it.
-    """
+    Source: the note's section 5.1, which says that the mask is what limits the loss to 16 dims,
+    KKXiaoKang/humanoid_groot at 4a1a0c81, docs/ACTION_MASK_VS_VL_ATTENTION_MASK.md"""
     return (~action_mask).sum(dim=(1, 2)), let_in_and_cut_off(action_mask, head_dim)[1]
 
 
-@let_in_and_cut_off.mistake(
-    "the first n dims taken for the real ones",
-    source="the mask of this book's source is such a prefix, KKXiaoKang/humanoid_groot at 4a1a0c81, "
-    "processor_groot.py 342-352",
-)
+@let_in_and_cut_off.mistake("the first n dims taken for the real ones")
 def _(action_mask, head_dim):
-    """You compared the *number* of real dims with the width of the slice. That is enough where real dims come first; a
-    robot with a gap has padding in front of the slice and real dims behind it at once.
-    """
+    """You compared the *number* of real dims with the width of the slice. That is enough where real dims come
+    first; a robot with a gap has padding in front of the slice and real dims behind it at once.
+    Source: the mask of this book's source is such a prefix, KKXiaoKang/humanoid_groot at 4a1a0c81,
+    processor_groot.py 342-352"""
     real_dims = action_mask.sum(dim=2)
     return (head_dim - real_dims).clamp(min=0).sum(dim=1), (real_dims - head_dim).clamp(min=0).sum(dim=1)
 
 
-@let_in_and_cut_off.mistake(
-    "dims are counted, not entries",
-    source="the note's section 5.3, whose check prints a number of valid dims, KKXiaoKang/humanoid_groot at 4a1a0c81, "
-    "docs/ACTION_MASK_VS_VL_ATTENTION_MASK.md",
-)
+@let_in_and_cut_off.mistake("dims are counted, not entries")
 def _dims_counted(action_mask, head_dim):
-    """You counted dims. An entry is one dim of one step: a padded dim comes back at every step, and a real dim holds
-    padding where the step was filled in.
-    """
+    """You counted dims. An entry is one dim of one step: a padded dim comes back at every step, and a real dim
+    holds padding where the step was filled in.
+    Source: the note's section 5.3, whose check prints a number of valid dims, KKXiaoKang/humanoid_groot at
+    4a1a0c81, docs/ACTION_MASK_VS_VL_ATTENTION_MASK.md"""
     dim_mask = action_mask.any(dim=1)
     return (~dim_mask[:, :head_dim]).sum(dim=1), dim_mask[:, head_dim:].sum(dim=1)
 
 
-@let_in_and_cut_off.mistake(bugs.copies_count.name, source=bugs.copies_count.source)
+@let_in_and_cut_off.mistake(bugs.copies_count)
 def _(action_mask, head_dim):
-    """You found out which dims are real and multiplied by all steps. In a step that was filled in every entry is
-    padding, and those are let in as well: look at the second sample's last step.
-    """
     return tuple(action_mask.shape[1] * dims for dims in _dims_counted(action_mask, head_dim))
 
 
@@ -200,27 +187,21 @@ def share_of_each_dim(squared_error, group_dims):
     return part / part.sum()
 
 
-@share_of_each_dim.mistake(
-    "one mean for all dims",
-    source="the formula in the note's sections 1.4, 4.1 and 5.1, where its step 7 has two means, "
-    "KKXiaoKang/humanoid_groot at 4a1a0c81, docs/ACTION_MASK_VS_VL_ATTENTION_MASK.md",
-)
+@share_of_each_dim.mistake("one mean for all dims")
 def _(squared_error, group_dims):
-    """In your loss every dim weighs the same, as in one mean over all. With a mean for each group an error is divided
-    by the size of its *own* group, so a claw dim weighs more than an arm dim.
-    """
+    """In your loss every dim weighs the same, as in one mean over all. With a mean for each group an error is
+    divided by the size of its *own* group, so a claw dim weighs more than an arm dim.
+    Source: the formula in the note's sections 1.4, 4.1 and 5.1, where its step 7 has two means,
+    KKXiaoKang/humanoid_groot at 4a1a0c81, docs/ACTION_MASK_VS_VL_ATTENTION_MASK.md"""
     return squared_error / squared_error.sum()
 
 
-@share_of_each_dim.mistake(
-    "each group has the same share",
-    source="what the fork does by default, KKXiaoKang/humanoid_groot at 4a1a0c81, flow_matching_action_head.py 166 and "
-    "486-497",
-)
+@share_of_each_dim.mistake("each group has the same share")
 def _(squared_error, group_dims):
-    """Each of your groups has the same share, whatever its errors. That is where *learned* weights lead; a sum of means
-    leaves a group with small errors a small share.
-    """
+    """Each of your groups has the same share, whatever its errors. That is where *learned* weights lead; a sum of
+    means leaves a group with small errors a small share.
+    Source: what the fork does by default, KKXiaoKang/humanoid_groot at 4a1a0c81, flow_matching_action_head.py 166
+    and 486-497"""
     sums = torch.stack([part.sum() for part in squared_error.split(group_dims.tolist())])
     return squared_error / sums.repeat_interleave(group_dims) / len(group_dims)
 
@@ -261,43 +242,31 @@ def shares_of_samples(squared_error, action_mask):
     return sums / sums.sum(), means / means.sum()
 
 
-@shares_of_samples.mistake(
-    "both are token-weighted",
-    source="https://github.com/huggingface/lerobot/issues/3433, where a mean for each sample counted the padding; the "
-    "same in https://github.com/dmlc/gluon-nlp/issues/238",
-)
+@shares_of_samples.mistake("both are token-weighted")
 def _(squared_error, action_mask):
-    """Your second is the same as your first. If you took `.mean(dim=(1, 2))` after masking: that divides every sample
-    by the same number, padding included, and leaves the shares as they were; a sample's mean divides by its *own*
-    count.
-    """
+    """Your second is the same as your first. If you took `.mean(dim=(1, 2))` after masking: that divides every
+    sample by the same number, padding included, and leaves the shares as they were; a sample's mean divides by its
+    *own* count.
+    Source: https://github.com/huggingface/lerobot/issues/3433, where a mean for each sample counted the padding;
+    the same in https://github.com/dmlc/gluon-nlp/issues/238"""
     return (shares_of_samples(squared_error, action_mask)[0],) * 2
 
 
-@shares_of_samples.mistake(
-    "both are sample-weighted",
-    source="the two are easily taken for one, https://github.com/huggingface/transformers/issues/34510",
-)
+@shares_of_samples.mistake("both are sample-weighted")
 def _(squared_error, action_mask):
-    """Your first is the same as your second. One mean over all entries knows nothing of samples: there a sample's share
-    is its *sum*, divided by the sum of all.
-    """
+    """Your first is the same as your second. One mean over all entries knows nothing of samples: there a sample's
+    share is its *sum*, divided by the sum of all.
+    Source: the two are easily taken for one, https://github.com/huggingface/transformers/issues/34510"""
     return (shares_of_samples(squared_error, action_mask)[1],) * 2
 
 
-@shares_of_samples.mistake(bugs.no_mask.name, source=bugs.no_mask.source)
+@shares_of_samples.mistake(bugs.no_mask)
 def _(squared_error, action_mask):
-    """You summed all entries, padding included. If both of your results are the same, that is why: without a mask every
-    sample has as many entries as any other.
-    """
     return shares_of_samples(squared_error, torch.ones_like(action_mask))
 
 
-@shares_of_samples.mistake(bugs.counts_steps.name, source=bugs.counts_steps.source)
+@shares_of_samples.mistake(bugs.counts_steps)
 def _(squared_error, action_mask):
-    """Your first is right. In your second a sample's sum is divided by its number of *steps*, so a robot with many dims
-    has too large a share: divide by its number of entries.
-    """
     means = (squared_error * action_mask).sum(dim=(1, 2)) / action_mask.any(dim=2).sum(dim=1)
     return shares_of_samples(squared_error, action_mask)[0], means / means.sum()
 
@@ -344,23 +313,20 @@ def part_of_last_action(squared_error, action_is_pad):
     return (squared_error * about_the_last).sum(dim=1) / squared_error.sum(dim=1)
 
 
-@part_of_last_action.mistake(
-    "copies are masked",
-    source="the other convention, huggingface/lerobot at 7427f318, processor_groot.py 1943-1972",
-)
+@part_of_last_action.mistake("copies are masked")
 def _(squared_error, action_is_pad):
     """You left the copies out, above the line and below. That is N1.7's loss in LeRobot, and an eighth in the first
     case; N1.5 counts them.
-    """
+    Source: the other convention, huggingface/lerobot at 7427f318, processor_groot.py 1943-1972"""
     last = squared_error.gather(1, (~action_is_pad).sum(dim=1, keepdim=True) - 1)[:, 0]
     return last / (squared_error * ~action_is_pad).sum(dim=1)
 
 
-@part_of_last_action.mistake("action_is_pad is read upside down", source=UPSIDE_DOWN)
+@part_of_last_action.mistake("action_is_pad is read upside down")
 def _(squared_error, action_is_pad):
-    """You summed the recorded steps. In `action_is_pad` True = a copy, and those are the ones that belong to the last
-    action, together with the step before them.
-    """
+    """You summed the recorded steps. In `action_is_pad` True = a copy, and those are the ones that belong to the
+    last action, together with the step before them.
+    Source: a mask read upside down, https://github.com/harvardnlp/annotated-transformer/issues/19"""
     return (squared_error * ~action_is_pad).sum(dim=1) / squared_error.sum(dim=1)
 
 
@@ -428,23 +394,16 @@ def _gradient_of(bug):
 gradient.made_by(bugs.mean_of_everything, bugs.counts_steps, by=_gradient_of)
 
 
-@gradient.mistake(bugs.masked_after_the_square.name, source=bugs.masked_after_the_square.source)
+@gradient.mistake(bugs.masked_after_the_square)
 def _(velocity_pred, velocity_target, action_mask):
-    """Your gradient is NaN where the target is infinite: 0 times infinity. If autograd found it, the mask came after
-    the square, and `torch.where`, `masked_fill` or `[action_mask]` on the squares does not help on the way back; apply
-    the mask to the error, before it is squared or multiplied.
-    """
     return 2 * (velocity_pred - velocity_target) * action_mask / action_mask.sum()
 
 
-@gradient.mistake(
-    "what is finite taken for the mask",
-    source="Wall-X makes its mask of what is not NaN, huggingface/lerobot at 7427f318, modeling_wall_x.py 1952",
-)
+@gradient.mistake("what is finite taken for the mask")
 def _(velocity_pred, velocity_target, action_mask):
     """You kept every finite entry. Padding may be finite too: look at an entry where the target is a number and
     `action_mask` is False.
-    """
+    Source: Wall-X makes its mask of what is not NaN, huggingface/lerobot at 7427f318, modeling_wall_x.py 1952"""
     return gradient(velocity_pred, velocity_target, velocity_target.isfinite())
 
 
@@ -490,15 +449,13 @@ def loss_of_each_dim(velocity_pred, velocity_target, step_mask):
     return error.square().sum(dim=(0, 1)) / step_mask.sum()
 
 
-@loss_of_each_dim.mistake(
-    "the step mask lies on the dims",
-    source="padding masks broadcast along the wrong axis, https://github.com/keras-team/keras-io/pull/1046 and "
-    "https://github.com/hyunwoongko/transformer/pull/40",
-)
+@loss_of_each_dim.mistake("the step mask lies on the dims")
 def _(velocity_pred, velocity_target, step_mask):
-    """Your mask hides dims. `squared * step_mask` lines up the *last* axes, so steps meet dims and samples meet steps,
-    and only equal lengths keep it from being an error; `step_mask[:, :, None]` gives the dims an axis of their own.
-    """
+    """Your mask hides dims. `squared * step_mask` lines up the *last* axes, so steps meet dims and samples meet
+    steps, and only equal lengths keep it from being an error; `step_mask[:, :, None]` gives the dims an axis of
+    their own.
+    Source: padding masks broadcast along the wrong axis, https://github.com/keras-team/keras-io/pull/1046 and
+    https://github.com/hyunwoongko/transformer/pull/40"""
     if len(step_mask) > 1:
         return ...  # where it lands there depends on how it is written
     squared = (velocity_pred - velocity_target).square()
@@ -518,11 +475,9 @@ def _of_one_dim_at_a_time(bug):
 loss_of_each_dim.made_by(bugs.no_mask, bugs.mean_of_everything, by=_of_one_dim_at_a_time)
 
 
-@loss_of_each_dim.mistake(
-    "entries are counted", source="right for one loss of all dims, https://github.com/huggingface/lerobot/pull/3442"
-)
+@loss_of_each_dim.mistake("entries are counted")
 def _(velocity_pred, velocity_target, step_mask):
-    """You divided by steps times dims: right for a sum over steps and dims. For one dim you summed recorded steps only,
-    so count those; it is the usual mistake the other way round.
-    """
+    """You divided by steps times dims: right for a sum over steps and dims. For one dim you summed recorded steps
+    only, so count those; it is the usual mistake the other way round.
+    Source: right for one loss of all dims, https://github.com/huggingface/lerobot/pull/3442"""
     return loss_of_each_dim(velocity_pred, velocity_target, step_mask) / velocity_pred.shape[2]
