@@ -93,7 +93,7 @@ serve: book  ## build, then serve the site on http://127.0.0.1:8000
 lab: $(VENV)/.stamp-full  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
-CODE := groot_teach evidence notebooks tests tools benchmarks book/_ext
+CODE := setup.py groot_teach evidence notebooks tests tools benchmarks book/_ext
 lint: $(VENV)/.stamp-full  ## style of the code and the notebooks, schemas of the configuration
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -114,7 +114,7 @@ lock: $(VENV)/.stamp-full  ## renew constraints.txt after a change in pyproject.
 	sed -i.bak -E 's/^(torch==[0-9.]+)\+cpu/\1/' constraints.txt && rm constraints.txt.bak
 
 clean:  ## remove the environments and everything built
-	rm -rf .venv .venv-torch-* _build .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .venv-torch-* _build build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Making the environment says why it cannot, where Python would only show a traceback.
@@ -137,7 +137,7 @@ $(VENV)/.stamp-full: $(if $(TORCH),,$(VENV)/.stamp-book) $(VENV)/.stamp-venv $(C
 	@echo "Installing torch (a few minutes, once)"
 	@$(PIP) install -c $(CONSTRAINTS) torch
 	@echo "Installing groot_teach, Jupyter and the tests (about a minute, once): a dot is a package"
-	@$(PIP) install -c $(CONSTRAINTS) -e '.[book,data,checkpoints,train,notebooks,test,lint]' | $(DOTS)
+	@$(PIP) install -c $(CONSTRAINTS) -e '.[notebooks,recordings,checkpoints,training,lab,book,test,lint]' | $(DOTS)
 	@touch $@
 
 # Each release of LeRobot in a folder of its own, without the packages that it asks for: it would want an older torch.

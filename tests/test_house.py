@@ -3,6 +3,7 @@
     notebooks -> chapters -> show, bugs, training
     bugs -> audit -> head -> ideas -> torch
     training -> head, recordings         recordings -> ideas         show -> ideas
+    recordings, head -> extras
     evidence -> all of the library       benchmarks, tools -> the library and evidence
 
 Whoever may import a room may import everything that this room may import. So a chapter may also read `head` or
@@ -23,8 +24,10 @@ ROOT = Path(__file__).parents[1]
 IDEAS = {"embodiments", "padding", "masks", "flow", "loss", "attention", "checks", "shapes"}
 ARROWS = {
     "ideas": [],
-    "recordings": ["ideas"],
-    "head": ["ideas"],
+    "command": [],  # starts `python -m groot_teach.audit`
+    "extras": [],  # which extra brings which package: for the error where a package is missing
+    "recordings": ["ideas", "extras"],
+    "head": ["ideas", "extras"],
     "audit": ["head"],
     "bugs": ["audit"],
     "training": ["head", "recordings"],

@@ -2,12 +2,16 @@
 
 Running twice leaves every file as it was, byte for byte: what is stored depends on the code alone, not on the
 clock, the machine, the order in which a front end wrote its keys, or the reader's own data and solved exercises.
+
+Each notebook begins with the same cell, which is written here. Where the library is missing, as on Colab, that cell
+installs it from the address that pyproject.toml states under [project.urls]; without an address it says what to do.
 """
 
 import argparse
 import os
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -17,6 +21,49 @@ from tqdm.auto import tqdm
 
 ROOT = Path(__file__).resolve().parents[1]
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+# pip leaves a torch that is there as it is, if it is new enough.
+INSTALLS = """\
+# Installs the library where it is missing, as on Colab.
+import subprocess
+import sys
+from importlib.util import find_spec
+
+if find_spec("groot_teach") is None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    what = "groot_teach[notebooks,recordings]"
+    where = "{source}"
+    subprocess.run([*pip, f"{{what}} @ {{where}}"], check=True)"""
+SAYS_WHAT_TO_DO = """\
+# Says what to do where the library is missing.
+from importlib.util import find_spec
+
+if find_spec("groot_teach") is None:
+    print("groot_teach is missing. In a clone of this book, run: make lab")"""
+
+
+def repository_address() -> str:
+    """The address of the repository as pyproject.toml states it, or "" if it states none."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project.get("urls", {}).get("Source", "")
+
+
+def install_cell(source: str) -> nbformat.NotebookNode:
+    """The first cell of each notebook. The pages leave it out, and Jupyter folds it.
+
+    Args:
+        source: from where pip shall install the library, such as `git+https://...`; or "".
+    """
+    code = INSTALLS.format(source=source) if source else SAYS_WHAT_TO_DO
+    cell = nbformat.v4.new_code_cell(code, id="install")
+    cell.metadata.update(jupyter={"source_hidden": True}, tags=["remove-cell"])
+    return cell
+
+
+def put_install_cell_first(notebook: nbformat.NotebookNode) -> None:
+    address = repository_address()
+    others = [cell for cell in notebook.cells if cell.get("id") != "install"]
+    notebook.cells = [install_cell(f"git+{address}" if address else ""), *others]
 
 
 def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -84,6 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ["GROOT_TEACH_DATA"] = str(options.data.resolve())
 
     notebooks = [nbformat.read(path, as_version=4) for path in paths]
+    for notebook in notebooks:
+        put_install_cell_first(notebook)
     cells = sum(cell.cell_type == "code" and bool(cell.source.strip()) for one in notebooks for cell in one.cells)
     with tempfile.TemporaryDirectory() as fresh, tqdm(total=cells, unit="cell") as bar:
         for path, notebook in zip(paths, notebooks, strict=True):

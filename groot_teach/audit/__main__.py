@@ -1,7 +1,7 @@
-"""The command `python -m groot_teach.audit`.
+"""The command `audit-masks`, which is also `python -m groot_teach.audit`.
 
-    python -m groot_teach.audit checkpoint FILE --version N1.7      a GR00T head out of a LeRobot checkpoint
-    python -m groot_teach.audit my_module:my_function               a policy of yours, described by a function
+    audit-masks checkpoint FILE --version N1.7      a GR00T head out of a LeRobot checkpoint
+    audit-masks my_module:my_function               a policy of yours, described by a function
 
 The function takes no arguments and returns those of `audit_masks`, as a dict. The command's exit status is 0 if the
 report is clean, 1 if it is not, and 2 if nothing could be audited.
@@ -35,7 +35,7 @@ VERSIONS: dict[str, Masking] = {
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m groot_teach.audit",
+        prog="audit-masks",
         description="Which padding reaches which output of a policy, at which stage, and how strongly.",
     )
     parser.add_argument(

@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Beta
 
+from groot_teach.extras import needed_for
 from groot_teach.flow import BETA_ALPHA, NOISE_S, TIME_BUCKETS, flow_time_n1_5, flow_time_n1_7
 from groot_teach.head.action_head import ActionHead
 from groot_teach.head.config import HeadConfig
@@ -126,13 +127,11 @@ def read_action_head(path: str | Path) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: there is no such file, or no safetensors file in the folder; or the folder's index names a
             file that is not there.
-        ImportError: the package safetensors is not installed.
+        ImportError: the package safetensors is not installed, which the extra `checkpoints` brings.
         ValueError: no tensor of an action head, or tensors of several heads.
     """
-    try:
+    with needed_for("reading a checkpoint"):
         from safetensors import safe_open
-    except ImportError as error:
-        raise ImportError("reading a checkpoint needs safetensors: pip install safetensors") from error
     weights, prefixes, others = {}, set(), set()
     for file in _shards(Path(path)):
         with safe_open(file, framework="pt", device="cpu") as shard:

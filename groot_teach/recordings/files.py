@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from groot_teach.extras import needed_for
+
 
 class DatasetError(ValueError):
     """A folder that contradicts itself or its format: `<file>: <field>: got ..., expected ...`."""
@@ -37,11 +39,9 @@ def integers(file: str, table: Any, field: str) -> list[int]:
 
 def read_table(folder: Path, file: str, wanted: Sequence[str], optional: Sequence[str] = ()) -> Any:
     """The wanted columns, and those of the optional ones that are there."""
-    try:
+    with needed_for("reading parquet files"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    except ImportError as error:
-        raise ImportError('reading parquet files needs pyarrow: pip install "groot_teach[data]"') from error
     if not (folder / file).is_file():
         raise wrong(file, "file", f"no such file in {folder}", "a parquet file; that part is not on disk")
     try:

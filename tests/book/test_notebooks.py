@@ -13,9 +13,11 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from run_notebooks import WIDGET_VIEW, normalise
+from run_notebooks import WIDGET_VIEW, install_cell, normalise, put_install_cell_first
 
-NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TEMPLATE = ROOT / "book/_template/chapter_template.ipynb"
 MOST_LINES = 20
 MOST_BYTES = 300_000
 
@@ -116,12 +118,22 @@ def keeps_cells_short(notebook):
     return [f"{cell}: {size} lines of code, {MOST_LINES} at most" for cell, size in sizes.items() if size > MOST_LINES]
 
 
+def begins_with_the_install_cell(notebook):
+    with_cell = copy.deepcopy(notebook)
+    put_install_cell_first(with_cell)
+    wanted, found = with_cell.cells[0], notebook.cells[0] if notebook.cells else {}
+    parts = ("id", "source", "metadata")
+    ours = [found.get(part) for part in parts] == [wanted[part] for part in parts] and found.outputs == []
+    return [] if ours else ["the first cell is not the install cell that `make notebooks` writes, or it has an output"]
+
+
 def starts_with_a_title(notebook):
-    first = notebook.cells[0] if notebook.cells else None
+    """Behind the install cell, which no page shows."""
+    first = notebook.cells[1] if len(notebook.cells) > 1 else None
     return (
         []
         if first and first.cell_type == "markdown" and first.source.startswith("# ")
-        else ["no title in the first cell"]
+        else ["no title in the second cell"]
     )
 
 
@@ -166,12 +178,15 @@ def good():
     alt = {"mystnb": {"image": {"alt": "Two rows of squares"}}}
     cells = [
         new_markdown_cell("# Which numbers are real?"),
-        cell("print('a; b')", [stdout("a; b, at https://host/home/x, 0x1f\n")], count=1),
-        cell("show()", [shown("image/svg+xml", "<svg/>"), shown("text/html", "<b>1</b>")], **alt),
-        cell("raise ValueError('no')", [error()], count=3, tags=["raises-exception"]),
+        cell("print('a; b')", [stdout("a; b, at https://host/home/x, 0x1f\n")], count=2),
+        cell("show()", [shown("image/svg+xml", "<svg/>"), shown("text/html", "<b>1</b>")], count=3, **alt),
+        cell("raise ValueError('no')", [error()], count=4, tags=["raises-exception"]),
         cell("", count=None),
     ]
-    return normalise(new_notebook(cells=cells))
+    notebook = new_notebook(cells=cells)
+    put_install_cell_first(notebook)
+    notebook.cells[0].execution_count = 1
+    return normalise(notebook)
 
 
 def bad(*cells):
@@ -180,8 +195,20 @@ def bad(*cells):
 
 def untidy():
     notebook = good()
-    notebook.cells[1].metadata["ExecuteTime"] = {"start_time": "now"}
+    notebook.cells[2].metadata["ExecuteTime"] = {"start_time": "now"}
     return notebook
+
+
+def with_first_cell(first):
+    notebook = good()
+    notebook.cells[0] = first
+    return notebook
+
+
+def talking_install_cell():
+    first = good().cells[0]
+    first.outputs = [stdout("groot_teach is missing")]
+    return first
 
 
 BREAKS = [
@@ -206,9 +233,14 @@ BREAKS = [
     (describes_every_figure, bad(cell(outputs=[shown("image/svg+xml")]))),
     (describes_every_figure, bad(cell(outputs=[shown("image/svg+xml")], mystnb={"image": {"alt": " "}}))),
     (keeps_cells_short, bad(cell("x = 1\n" * (MOST_LINES + 1)))),
+    (begins_with_the_install_cell, new_notebook()),
+    (begins_with_the_install_cell, bad(cell())),
+    (begins_with_the_install_cell, with_first_cell(install_cell("git+https://host/of/somebody"))),
+    (begins_with_the_install_cell, with_first_cell(talking_install_cell())),
     (starts_with_a_title, new_notebook()),
-    (starts_with_a_title, new_notebook(cells=[new_markdown_cell("No title")])),
-    (starts_with_a_title, new_notebook(cells=[cell("# not a title")])),
+    (starts_with_a_title, new_notebook(cells=[install_cell("")])),
+    (starts_with_a_title, new_notebook(cells=[install_cell(""), new_markdown_cell("No title")])),
+    (starts_with_a_title, new_notebook(cells=[install_cell(""), cell("# not a title")])),
     (is_valid_python, bad(cell("%matplotlib inline"))),
     (is_valid_python, bad(cell("!pip install torch"))),
     (is_in_normal_form, untidy()),
@@ -239,3 +271,15 @@ def test_there_is_a_notebook():
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_every_notebook_of_the_book(rule, path):
     assert rule(nbformat.read(path, as_version=4)) == []
+
+
+def test_the_template_begins_as_every_notebook_does():
+    assert begins_with_the_install_cell(nbformat.read(TEMPLATE, as_version=4)) == []
+
+
+@pytest.mark.parametrize("source", ["", "git+https://host/of/somebody"])
+def test_the_install_cell_is_ordinary_python_in_short_lines(source):
+    code = install_cell(source).source
+    ast.parse(code)
+    assert source in code
+    assert max(map(len, code.splitlines())) <= 80

@@ -90,7 +90,7 @@ def test_a_front_end_that_would_not_run_on_a_page_stops_the_build(module, compla
 
 
 def test_our_own_front_end_can_be_bundled():
-    assert classic_script((ROOT / "groot_teach" / "widgets" / "explore.js").read_text(encoding="utf-8"))
+    assert classic_script((ROOT / "groot_teach" / "show" / "explore.js").read_text(encoding="utf-8"))
 
 
 # Icons
@@ -233,7 +233,8 @@ def test_running_twice_gives_the_same_bytes_and_keeps_the_reader_out(tmp_path):
     own = {"GROOT_TEACH_DATA": "/somewhere", "GROOT_TEACH_PROGRESS": __file__}
     assert run_tool(path, **own).returncode == 0
     once = path.read_bytes()
-    assert nbformat.read(path, 4).cells[0].outputs[0].text == "None False\n"
+    install, printed, _ = nbformat.read(path, 4).cells
+    assert (install.id, install.outputs, printed.outputs[0].text) == ("install", [], "None False\n")
     assert run_tool(path, "--output", tmp_path / "again", **own).returncode == 0
     assert (tmp_path / "again" / "n.ipynb").read_bytes() == once
     assert path.read_bytes() == once
@@ -301,7 +302,7 @@ def test_the_default_book_is_built_without_torch():
     assert re.search(r"install.* torch", make("-n", "-B", "book", "VENV=/nonexistent", "DATA=x"))
 
 
-UPSTREAM = ROOT / "tests" / "upstream"
+EVIDENCE = ROOT / "evidence"
 
 
 def pins(path):
@@ -315,7 +316,7 @@ def test_constraints_are_pins_that_hold_on_any_machine():
 
 
 def test_what_upstream_needs_moves_no_pin_of_ours():
-    ours, theirs = pins(ROOT / "constraints.txt"), pins(UPSTREAM / "requirements.txt")
+    ours, theirs = pins(ROOT / "constraints.txt"), pins(EVIDENCE / "requirements.txt")
     assert {name for name in theirs if ours.get(name, theirs[name]) != theirs[name]} == set()
     assert "diffusers" in ours
     assert "lerobot" not in ours | theirs
@@ -328,7 +329,8 @@ def test_upstream_is_installed_without_what_it_asks_for_and_where_its_tests_look
     releases = re.search(r"for release in (.*?);", recipe)[1].split()
     assert "--no-deps --ignore-requires-python --upgrade" in recipe
     assert "--target /nonexistent/lerobot-$release lerobot==$release" in recipe
-    looked_for = re.search(r'f"lerobot-\{release\}" for release in \((.*?)\)', (UPSTREAM / "loader.py").read_text())[1]
+    loader = (EVIDENCE / "released" / "__init__.py").read_text()
+    looked_for = re.search(r'f"lerobot-\{release\}" for release in \((.*?)\)', loader)[1]
     assert releases == re.findall(r"[\d.]+", looked_for)
 
 
