@@ -28,8 +28,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from evidence.zoo import Batch, Policy, entries
+from evidence.zoo import Batch, Policy
 from groot_teach.audit import Answer
+from groot_teach.bugs.policy import action_mask
 
 Build = Callable[[], Policy]
 PYTEST_TORCH = {"version": "1.1.1", "checks": ["mask invariance", "padding invariance"]}
@@ -43,16 +44,23 @@ def asked(policy: Policy, b: Batch) -> Answer:
         return policy.answer(b)
 
 
+def loss_at(answer: Answer, prediction: Tensor) -> Tensor:
+    """The loss of any prediction. Every policy of the zoo gives a function for it."""
+    if not callable(answer.loss):
+        raise TypeError(f"answer.loss: got {answer.loss!r}, expected a function from a prediction to its loss")
+    return answer.loss(prediction)
+
+
 def loss_of(policy: Policy, b: Batch) -> Tensor:
     answer = asked(policy, b)
-    return answer.loss(answer.prediction)
+    return loss_at(answer, answer.prediction)
 
 
 def shapes(build: Build, b: Batch) -> bool:
     policy = build()
     with torch.no_grad():
         answer = policy.answer(b)
-        loss, sampled = answer.loss(answer.prediction), policy.sample(b)
+        loss, sampled = loss_at(answer, answer.prediction), policy.sample(b)
     right = (
         answer.prediction.shape[:2] == b["actions"].shape[:2]
         and loss.shape == ()
@@ -66,7 +74,7 @@ def loss_falls(build: Build, b: Batch, steps: int = 100) -> bool:
     optimizer, losses = torch.optim.Adam(policy.parameters(), lr=1e-2), []
     for _ in range(steps):
         answer = policy.answer(b)
-        loss = answer.loss(answer.prediction)
+        loss = loss_at(answer, answer.prediction)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -78,15 +86,15 @@ def loss_falls(build: Build, b: Batch, steps: int = 100) -> bool:
 def flip(build: Build, b: Batch) -> bool:
     policy = build()
     prediction = asked(policy, b).prediction
-    robot, step = 0, int(b["steps"][0].sum()) - 1
-    dim = int(b["dims"][0].sum()) - 1
-    fewer_steps, fewer_dims = b["steps"].clone(), b["dims"].clone()
+    robot, step = 0, int(b["step_mask"][0].sum()) - 1
+    dim = int(b["dim_mask"][0].sum()) - 1
+    fewer_steps, fewer_dims = b["step_mask"].clone(), b["dim_mask"].clone()
     fewer_steps[robot, step] = fewer_dims[robot, dim] = False
 
     def loss(b: Batch) -> Tensor:
-        return asked(policy, b).loss(prediction)
+        return loss_at(asked(policy, b), prediction)
 
-    changed = ({"steps": fewer_steps, "action_is_pad": ~fewer_steps}, {"dims": fewer_dims})
+    changed = ({"step_mask": fewer_steps, "action_is_pad": ~fewer_steps}, {"dim_mask": fewer_dims})
     return any(not different(loss(b), loss(b | change)) for change in changed)
 
 
@@ -96,14 +104,14 @@ def equivalence(build: Build, b: Batch, more: int = 2) -> bool:
     longer = dict(b)
     for name in ("actions", "noise", "tokens"):
         longer[name] = pad(b[name], (0, 0, 0, more))
-    for name, value in {"steps": False, "token_mask": False, "image": False, "action_is_pad": True}.items():
+    for name, value in {"step_mask": False, "token_mask": False, "image": False, "action_is_pad": True}.items():
         longer[name] = pad(b[name], (0, more), value=value)
     try:
         answer, other = asked(policy, b), asked(policy, longer)
-        loss, other_loss = answer.loss(answer.prediction), other.loss(other.prediction)
+        loss, other_loss = loss_at(answer, answer.prediction), loss_at(other, other.prediction)
     except RuntimeError:
         return True
-    real = entries(b)[..., : answer.prediction.shape[2]]
+    real = action_mask(b)[..., : answer.prediction.shape[2]]
     before, after = answer.prediction[real], other.prediction[:, : real.shape[1]][real]
     return different(before, after) or different(loss, other_loss)
 
@@ -161,10 +169,10 @@ def as_steps(policy: Policy, b: Batch) -> tuple[Callable, dict[str, Tensor]]:
 
     def model(input_ids: Tensor, attention_mask: Tensor, noise: Tensor) -> Tensor:
         real = attention_mask.bool()
-        given = {"actions": table[input_ids], "noise": noise, "steps": real, "action_is_pad": ~real}
+        given = {"actions": table[input_ids], "noise": noise, "step_mask": real, "action_is_pad": ~real}
         return loss_of(policy, b | given)
 
-    return model, {"input_ids": ids, "attention_mask": b["steps"].long(), "noise": b["noise"]}
+    return model, {"input_ids": ids, "attention_mask": b["step_mask"].long(), "noise": b["noise"]}
 
 
 def as_tokens(policy: Policy, b: Batch) -> tuple[Callable, dict[str, Tensor]]:

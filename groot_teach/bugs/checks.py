@@ -62,18 +62,17 @@ def unmoved_by_flips(policy: ToyPolicy) -> list[str]:
     """
     batch = toy_batch()
     real = action_mask(batch)
-    answer = policy.answer(batch)
+    prediction = policy.answer(batch).prediction
     unmoved = []
     for name, place in FLIPS.items():
         flipped = batch[name].clone()
         flipped[1, place] = False
         other = batch | {name: flipped}
         other["action_is_pad"] = ~other["step_mask"]
-        again = policy.answer(other)
         if name == "token_mask":
-            still = torch.equal(again.prediction[real], answer.prediction[real])
+            still = torch.equal(policy.answer(other).prediction[real], prediction[real])
         else:
-            still = torch.equal(again.loss(answer.prediction), answer.loss(answer.prediction))
+            still = torch.equal(policy.loss_of(prediction, other), policy.loss_of(prediction, batch))
         unmoved += [name] if still else []
     return unmoved
 

@@ -189,12 +189,16 @@ class ToyPolicy(nn.Module):
     def answer(self, batch: Batch) -> Answer:
         """What a training step predicts, and how it turns a prediction into a loss."""
         predicted = self.velocity(interpolate(batch["actions"], batch["noise"], batch["t"]), batch["t"], batch)
+        return Answer(predicted, lambda other: self.loss_of(other, batch))
+
+    def loss_of(self, prediction: Tensor, batch: Batch) -> Tensor:
+        """The loss of any prediction (batch, action_horizon, padded_dim) on this batch."""
         target = batch["actions"] - batch["noise"]
-        return Answer(predicted, lambda said: self.part["reduce"]((said - target).square(), batch))
+        return self.part["reduce"]((prediction - target).square(), batch)
 
     def loss(self, batch: Batch) -> Tensor:
-        answer = self.answer(batch)
-        return answer.loss(answer.prediction)
+        """The loss of this policy's own prediction."""
+        return self.loss_of(self.answer(batch).prediction, batch)
 
     def sample(self, batch: Batch) -> Tensor:
         return self.part["sample"](self, batch)
