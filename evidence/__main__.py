@@ -74,9 +74,9 @@ def main(arguments: list[str] | None = None) -> int:
 
             conformance.store(given.out)
         case "zoo":
-            from evidence import trial
+            from evidence import zoo
 
-            trial.store(given.out, given.pytest_torch)
+            zoo.store(given.out, given.pytest_torch)
         case "audits":
             from evidence import audits
 

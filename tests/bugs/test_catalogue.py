@@ -35,6 +35,12 @@ def test_no_two_bugs_have_one_name_or_one_wrong_part():
 
 
 @every_bug
+def test_a_wrong_part_is_defined_in_one_place(key):
+    sources = [path.read_text() for folder in ("groot_teach", "evidence") for path in (ROOT / folder).rglob("*.py")]
+    assert sum(len(re.findall(rf"^ *def {key}\(", source, re.MULTILINE)) for source in sources) == 1
+
+
+@every_bug
 def test_a_wrong_part_takes_what_the_right_one_takes(key):
     record = CATALOGUE[key]
     assert record.wrong is not PARTS[record.part]

@@ -1,6 +1,7 @@
 """The auditor's own trial: each mutant is found at its place, no right head is accused, the page says what is so."""
 
 import json
+from inspect import getclosurevars
 from io import StringIO
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 from auditor_trial import CHECKS, RESULTS, load, totals
 from sphinx.application import Sphinx
 
-from evidence import rivals, trial
 from evidence.__main__ import main
-from evidence.zoo import BATCHES, MUTANTS, RIGHT_HEADS, Policy, audit, entries
+from evidence.zoo import BATCHES, MUTANTS, RIGHT_HEADS, Policy, audit, rivals, trial
+from groot_teach import bugs
 from groot_teach.audit import LEAK_OF_STAGE
+from groot_teach.bugs.policy import action_mask
 
 ROOT = Path(__file__).parents[2]
 STORED = load(ROOT)
@@ -80,6 +82,22 @@ def test_every_mask_lets_padding_in_and_shuts_real_entries_out(part):
     assert polarities == {"lets padding in", "shuts real out", "both"}
 
 
+@pytest.mark.parametrize("exhibit", bugs.EXHIBITS, ids=lambda exhibit: exhibit.title)
+def test_every_bug_of_the_museum_stands_trial_and_is_written_in_the_catalogue_alone(exhibit):
+    """The slice down to the toy's width removes nothing in the toy alone; here its twin stands for it."""
+    twin = {"removes_nothing": bugs.steps_masked_dims_not}
+    tried = {mutant.bug for mutant in MUTANTS.values() if mutant.bug}
+    assert {twin.get(bug.wrong.__name__, bug) for bug in exhibit.bugs} <= tried
+
+
+def test_a_mutant_with_a_bug_of_the_catalogue_runs_the_function_of_its_record():
+    known = [mutant for mutant in MUTANTS.values() if mutant.bug]
+    assert len(known) == 24
+    for mutant in known:
+        used = getclosurevars(mutant.code).nonlocals["bug"]
+        assert used is mutant.bug is bugs.CATALOGUE[used.wrong.__name__]
+
+
 @pytest.mark.parametrize("name", BATCHES)
 def test_the_policy_before_it_is_broken_is_clean_on_each_batch(name):
     report = audit(Policy(BATCHES[name]), BATCHES[name])
@@ -89,9 +107,9 @@ def test_the_policy_before_it_is_broken_is_clean_on_each_batch(name):
 
 def test_the_batch_is_ragged_in_everything():
     b = BATCHES["ragged"]
-    for real in (b["steps"], b["dims"], b["token_mask"]):
+    for real in (b["step_mask"], b["dim_mask"], b["token_mask"]):
         assert len({*real.sum(dim=1).tolist()}) == 4
-    assert entries(b).sum() == 287  # more than 256, and odd: bfloat16 has no such number
+    assert action_mask(b).sum() == 287  # more than 256, and odd: bfloat16 has no such number
 
 
 # -------------------------------------------------------------------------------------------------------- the others
@@ -129,9 +147,9 @@ def test_watching_the_loss_sees_one_that_does_not_fall():
 def test_without_pytest_torch_its_columns_are_left_as_they_are(tmp_path, monkeypatch, capsys):
     first = next(iter(MUTANTS))
     assert rivals.pytest_torch(tmp_path) is None
-    monkeypatch.setattr("evidence.zoo.MUTANTS", {first: MUTANTS[first]})
-    monkeypatch.setattr("evidence.zoo.RIGHT_HEADS", {})
-    monkeypatch.setattr(rivals, "OURS", {})
+    monkeypatch.setattr(trial, "MUTANTS", {first: MUTANTS[first]})
+    monkeypatch.setattr(trial, "RIGHT_HEADS", {})
+    monkeypatch.setattr(trial, "OURS", {})
     file = tmp_path / "zoo.json"
     kept = dict.fromkeys(rivals.PYTEST_TORCH["checks"], True)
     file.write_text(json.dumps({"mutants": {first: {"rivals": kept}}}))

@@ -1,4 +1,4 @@
-"""The auditor's own trial: what it says of each policy of `zoo`, and which of the checks of `rivals` raise an alarm.
+"""The trial itself: what the auditor says of each policy, and which of the checks of `rivals` raise an alarm.
 
 pytest-torch is not a part of this project. To run its two columns again, put it into a folder of its own:
 pip install --no-deps --target FOLDER pytest-torch==1.1.1. Without it these columns are kept as they are stored.
@@ -7,24 +7,27 @@ pip install --no-deps --target FOLDER pytest-torch==1.1.1. Without it these colu
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from evidence.progress import progress
+from evidence.zoo.mutants import MUTANTS, Mutant
+from evidence.zoo.policy import BATCHES
+from evidence.zoo.right_heads import RIGHT_HEADS, RightHead
+from evidence.zoo.rivals import OURS, PYTEST_TORCH, pytest_torch
 
 Checks = Mapping[str, Callable]
 
 
-def record_of_mutant(mutant, checks: Checks) -> dict:
+def record_of_mutant(mutant: Mutant, checks: Checks) -> dict:
     """What an audit and the other checks say of a mutant."""
-    from evidence.zoo import BATCHES
-
     found = mutant.found_in(mutant.audit())
     about = {name: getattr(mutant, name) for name in ("kind", "polarity", "what", "stage", "axis", "batch", "missed")}
     rivals = {name: check(mutant.build, BATCHES[mutant.batch]) for name, check in checks.items()}
     return {**about, "probes": list(found.probes) if found else [], "rivals": rivals}
 
 
-def record_of_head(head, checks: Checks) -> dict:
+def record_of_head(head: RightHead, checks: Checks) -> dict:
     """The same for a head that is right; `untold` is what the audit says if nobody tells it what is wanted."""
     told, untold = head.audit(), head.audit(told=False)
     _, b = head.make()
@@ -49,19 +52,19 @@ def store(file: Path, pytest_torch_folder: Path | None = None) -> None:
         file: where it is written. Without pytest-torch, its columns are kept as they are there.
         pytest_torch_folder: where pytest-torch is; None = where `make upstream` puts it.
     """
-    from evidence.rivals import OURS, PYTEST_TORCH, pytest_torch
-    from evidence.zoo import MUTANTS, RIGHT_HEADS
-
     foreign = pytest_torch(pytest_torch_folder)
     before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     if foreign is None:
         print("pytest-torch is not there: its columns stay as they are stored", file=sys.stderr)
     found: dict = {"pytest-torch": PYTEST_TORCH}
-    kinds = (("mutants", MUTANTS, record_of_mutant), ("heads", RIGHT_HEADS, record_of_head))
-    for kind, animals, record in kinds:
+    kinds = {
+        "mutants": {name: partial(record_of_mutant, mutant) for name, mutant in MUTANTS.items()},
+        "heads": {name: partial(record_of_head, head) for name, head in RIGHT_HEADS.items()},
+    }
+    for kind, records in kinds.items():
         found[kind] = {}
-        for name, animal in progress(animals.items(), kind, "audit"):
-            row = found[kind][name] = record(animal, OURS | (foreign or {}))
+        for name, record in progress(records.items(), kind, "audit"):
+            row = found[kind][name] = record(OURS | (foreign or {}))
             if foreign is None:
                 kept = before.get(kind, {}).get(name, {}).get("rivals", {})
                 row["rivals"] |= {check: kept[check] for check in PYTEST_TORCH["checks"] if check in kept}

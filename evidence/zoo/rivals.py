@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from evidence.zoo import Batch, Policy
+from evidence.zoo.policy import Batch, Policy
 from groot_teach.audit import Answer
 from groot_teach.bugs.policy import action_mask
 
@@ -131,9 +131,9 @@ OURS = {"shapes": shapes, "loss falls": loss_falls, "flip": flip, "equivalence":
 def pytest_torch(folder: Path | None = None) -> dict[str, Callable[[Build, Batch], bool]] | None:
     """Its two assertions as checks of ours; None = it is not installed."""
     folder = FOLDER if folder is None else folder
-    if not (folder / "pytest_torch").is_dir():
-        return None
     spec = PathFinder.find_spec("pytest_torch", [str(folder)])
+    if spec is None or spec.loader is None:
+        return None
     sys.modules[spec.name] = package = module_from_spec(spec)
     spec.loader.exec_module(package)
     invariance = import_module("pytest_torch.invariance")
