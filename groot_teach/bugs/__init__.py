@@ -10,7 +10,7 @@
 
 What a wrong part takes and gives depends on the part that it replaces:
 
-    reduce          `(squared_error, batch)`   one number. Modules: `losses`
+    reduce          `(squared_error, batch)`   one number. Module: `losses`
     self_mask       `(batch)`                  a mask of which steps a step may read, or None. Module: `attention`
     cross_mask      `(batch)`                  a mask of which tokens a step may read, or None. Module: `attention`
     input_mask      `(batch)`                  which entries of the actions reach the encoder. Module: `data`
