@@ -29,14 +29,14 @@ describe the policy to the auditor.""",
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of the command."""
-    plain = {"formatter_class": argparse.RawDescriptionHelpFormatter}
-    command = argparse.ArgumentParser(prog="python -m evidence", description=evidence.__doc__, **plain)
+    layout = argparse.RawDescriptionHelpFormatter
+    command = argparse.ArgumentParser(prog="python -m evidence", description=evidence.__doc__, formatter_class=layout)
     parts = command.add_subparsers(dest="part", metavar="PART", required=True)
     added = {}
     for name, about in PARTS.items():
         first, _ = about.split("\n", 1)
         needs = "" if name == "zoo" else "\n\n`make upstream` installs what is needed."
-        added[name] = parts.add_parser(name, help=first, description=about + needs, **plain)
+        added[name] = parts.add_parser(name, help=first, description=about + needs, formatter_class=layout)
         default = BOOK / f"{name}.json"
         added[name].add_argument(
             "--out", type=Path, default=default, metavar="FILE", help=f"where it is stored (book/{name}.json)"

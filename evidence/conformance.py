@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from math import ceil, log10
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 
@@ -25,6 +26,7 @@ from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps
 PLAIN_N1_7 = with_switches(GROOT_N1_7, cross_attention="open")
 """0.6.1 with `use_alternate_vl_dit=False`: its plain DiT drops the mask, as that of N1.5 does."""
 
+Version = Literal["N1.5", "N1.7"]
 SMALL = {"max_seq_len": 9, "input_embedding_dim": 8, "hidden_size": 6, "backbone_embedding_dim": 12}
 WIDE = {"input_embedding_dim": 24, "hidden_size": 10, "backbone_embedding_dim": 8, "max_num_embodiments": 5}
 
@@ -44,8 +46,8 @@ class Case:
         steps: number of Euler steps.
     """
 
-    version: str
-    head: dict = field(hash=False)
+    version: Version
+    head: dict[str, Any] = field(hash=False)
     batch: int = 3
     horizon: int = 5
     tokens: int = 7
@@ -57,6 +59,7 @@ class Case:
 
 def grid() -> Iterator[Case]:
     """Every configuration of each head with every kind of batch, and one case with an empty action mask."""
+    versions: tuple[Version, Version] = ("N1.5", "N1.7")
     both = [
         {},
         {"vl_layers": 0},
@@ -86,7 +89,7 @@ def grid() -> Iterator[Case]:
         {"batch": 2, "horizon": 3, "padding": "none", "steps": 3},
         {"batch": 4, "images": "none", "padding": "right", "steps": 10},
     ]
-    for version in ("N1.5", "N1.7"):
+    for version in versions:
         for head, batch in product(both + only[version], batches):
             yield Case(version, head, **batch)
     yield Case("N1.7", {}, empty=True)
@@ -97,7 +100,7 @@ class Pair:
     """A released head and ours with its weights, and one batch for both."""
 
     case: Case
-    theirs: torch.nn.Module
+    theirs: Any
     ours: ActionHead
     observation: Observation
     batch: ActionBatch
@@ -105,7 +108,7 @@ class Pair:
 
     @classmethod
     def of(cls, case: Case, seed: int, dtype: torch.dtype) -> "Pair":
-        sizes = case.head | {"action_horizon": case.horizon}
+        sizes: dict[str, Any] = case.head | {"action_horizon": case.horizon}
         theirs = (head_n1_5 if case.version == "N1.5" else head_n1_7)(**sizes).to(dtype)
         draw = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -184,7 +187,7 @@ def store(file: Path) -> None:
 
     A bound is a power of ten that is at least three times the largest difference, so that it also holds on other CPUs.
     """
-    stored: dict = {"worst": {}}
+    stored: dict[str, Any] = {"worst": {}}
     for dtype in (torch.float64, torch.float32):
         name = str(dtype).removeprefix("torch.")
         stored["cases"], worst = run_grid(dtype, lambda cases, name=name: progress(cases, name, "case"))

@@ -41,10 +41,10 @@ def act(policy: Policy) -> MaskReport:
 
 def diffusion(policy: Policy) -> MaskReport:
     steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
-    listen = {"module": policy.module, "prediction": "diffusion.unet"}
+    told = {"module": policy.module, "prediction": "diffusion.unet", "excused": {"prediction, steps": SIZE}}
     sampler = {"sample": policy.sample, "sample_along": ()}
-    said = {"intended": {} if policy.steps else {"loss sum, steps": OFF}, "excused": {"prediction, steps": SIZE}}
-    return audit_masks(policy.loss, policy.batch, [steps], **listen, **sampler, **said)
+    intended = {} if policy.steps else {"loss sum, steps": OFF}
+    return audit_masks(policy.loss, policy.batch, [steps], **told, **sampler, intended=intended)
 
 
 def multi_task_dit(policy: Policy) -> MaskReport:
@@ -102,10 +102,10 @@ def xvla(policy: Policy) -> MaskReport:
     real = torch.arange(policy.batch["action"].shape[2]) < 5
     dims = Padding("dims", real.expand(3, -1), {"action": 2})
     steps = Padding("steps", ~policy.batch["action_is_pad"], {"action": 1}, {"action_is_pad": 1})
-    listen = {"module": policy.module, "prediction": "transformer"}
+    told = {"module": policy.module, "prediction": "transformer", "intended": {"prediction, samples": SPREAD}}
     sampler = {"sample": policy.sample, "sample_along": ("dims",)}
-    said = {"intended": {"prediction, samples": SPREAD}, "excused": {"loss count": ENTROPY} if len(real) == 20 else {}}
-    return audit_masks(policy.loss, policy.batch, [dims, steps], **listen, **sampler, **said)
+    excused = {"loss count": ENTROPY} if len(real) == 20 else {}
+    return audit_masks(policy.loss, policy.batch, [dims, steps], **told, **sampler, excused=excused)
 
 
 def fastwam(policy: Policy) -> MaskReport:
@@ -201,7 +201,7 @@ def folded(chunks: Tensor) -> Tensor:
     """From VQ-BeT's tokens, each a chunk of 3 steps, to steps: the mean of the up to three predictions of each step."""
 
     def spread(values: Tensor) -> Tensor:
-        return sum(pad(values[:, :, place], (0, 0, place, 2 - place)) for place in range(3))
+        return sum((pad(values[:, :, place], (0, 0, place, 2 - place)) for place in range(3)), torch.zeros(()))
 
     tokens = chunks.unflatten(-1, (3, -1))
     return spread(tokens) / spread(torch.ones_like(tokens))

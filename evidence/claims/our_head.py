@@ -1,6 +1,7 @@
 """The note's claims about its own program, each as an experiment on our head."""
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,7 +118,7 @@ def one_sum_over_one_count(groups=ARM_AND_CLAW) -> Found:
     (_, first), _ = groups
     slices = {"arm": slice(0, first), "claw": slice(first, 16)}
     means = group_velocity_losses(result.velocity_pred, result.velocity_target, result.counted, slices)
-    one, two = result.loss, sum(means.values())
+    one, two = result.loss, means["arm"] + means["claw"]
     grads = [gradient(loss, policy) for loss in (one, two)]
     cosine = torch.cosine_similarity(*grads, dim=0)
     figures = {
@@ -153,8 +154,9 @@ def only_real_dims_are_learned(masking: Masking = GROOT_N1_5) -> Found:
     """Which weights of padded dims get a gradient: those that answer for them, those that read them?"""
     policy = note_policy(masking, decoders=ONE_OF_32)
     policy.loss().backward()
-    read = policy.head.action_encoder.first.weight.grad.norm(dim=2)
-    answer = policy.head.decoders["action"].second.weight.grad.norm(dim=1)
+    encoder: Any = policy.head.action_encoder
+    decoder: Any = policy.head.decoders["action"]
+    read, answer = encoder.first.weight.grad.norm(dim=2), decoder.second.weight.grad.norm(dim=1)
     parts = [(grad[:, 16:].norm() / grad[:, :16].norm()).item() for grad in (answer, read)]
     figures = {
         "gradient of padded dims next to real ones, in the decoder": percent(parts[0]),
@@ -193,7 +195,7 @@ def sixteen_everywhere_proves_the_mask(proof: str = "count") -> Found:
 
     def passes(policy: Policy) -> bool:
         if proof == "count":
-            return policy.batch.dim_mask.sum(dim=-1).eq(16).all().item()
+            return bool(policy.batch.dim_mask.sum(dim=-1).eq(16).all())
         other = replace(policy, batch=replace(policy.batch, dim_mask=flipped))
         return not torch.equal(policy.loss(), other.loss())
 
@@ -270,10 +272,11 @@ def what_a_claw_dim_weighs(groups=ARM_AND_CLAW) -> Found:
     everything = torch.ones_like(pred, dtype=torch.bool)
     slices = {"arm": slice(0, arm), "claw": slice(arm, arm + claw)}
     means = group_velocity_losses(pred, torch.zeros_like(pred), everything, slices)
-    sum(means.values()).backward()
-    of_dim = pred.grad.sum(dim=(0, 1))
+    total = means["arm"] + means["claw"]
+    (gradients,) = torch.autograd.grad(total, pred)
+    of_dim = gradients.sum(dim=(0, 1))
     times = (of_dim[-1] / of_dim[0]).item()
-    share = (means["claw"] / sum(means.values())).item()
+    share = (means["claw"] / total).item()
     figures = {
         "one claw dim weighs": f"{times:.1f} times an arm dim",
         "the claw's part of the loss": percent(share),

@@ -4,6 +4,7 @@ That code is the two action heads, and the step that packs a batch.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -11,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from evidence.claims.check import Found, apart, claim, percent
 from evidence.claims.our_head import ARM_AND_CLAW, BOTH_CLOSED, ONE_OF_32, note_policy, with_masking
-from evidence.conformance import Case, Pair
+from evidence.conformance import Case, Pair, Version
 from evidence.released import NEWER, OLDER
 from evidence.released.heads import DIMS, Bag, draw, head_n1_5, head_n1_7
 from evidence.released.pack_step import pack
@@ -27,12 +28,12 @@ from groot_teach.masks import GROOT_N1_5, STRICT, Masking, with_switches
 class Released:
     """A tiny released head with random weights, and a batch of three mixed robots for it."""
 
-    head: torch.nn.Module
+    head: Any
     backbone_output: Bag
     action_input: Bag
 
     @classmethod
-    def of(cls, version: str, **head) -> "Released":
+    def of(cls, version: Version, **head) -> "Released":
         pair = Pair.of(Case(version, head), 0, torch.float64)
         return cls(pair.theirs, pair.backbone_output(), pair.action_input())
 
@@ -96,7 +97,9 @@ def released_decoders() -> tuple[int, ...]:
 
 
 def rebuilt_decoders() -> tuple[int, ...]:
-    return tuple(part.second.bias.shape[-1] for part in note_policy().head.decoders.values())
+    """The widths of all decoders of the head as we rebuilt it."""
+    decoders: Any = note_policy().head.decoders
+    return tuple(part.second.bias.shape[-1] for part in decoders.values())
 
 
 @claim(2, "the fork's head, as we rebuilt it", decoders=rebuilt_decoders)
@@ -134,7 +137,7 @@ def padded_to_32_with_zeros(dims: int = 16) -> Found:
 
 
 @claim(7, "N1.7, which adds 0.000001 to the count", version="N1.7")
-def sum_over_count_is_the_mean(version: str = "N1.5") -> Found:
+def sum_over_count_is_the_mean(version: Version = "N1.5") -> Found:
     """The released loss beside the mean over the real entries, picked out one by one; and with nothing to pick."""
     released, answers = Released.of(version, vl_layers=1), []
     real, action = released.action_input["action_mask"].bool(), released.action_input["action"]
@@ -176,7 +179,12 @@ def a_mask_stops_attention_to_padding(vl_layers: int = 1) -> Found:
     return Found("holds in part" if moved else "holds", figures)
 
 
-WAYS = (("N1.5", "train"), ("N1.5", "sample"), ("N1.7", "train"), ("N1.7", "sample"))
+WAYS: tuple[tuple[Version, str], ...] = (
+    ("N1.5", "train"),
+    ("N1.5", "sample"),
+    ("N1.7", "train"),
+    ("N1.7", "sample"),
+)
 
 
 @claim(13, "N1.5 in training only, which is what the note looked at", ways=WAYS[:1])
@@ -194,7 +202,7 @@ def handed_over_and_not_read(ways=WAYS) -> Found:
 
 
 @claim(14, "N1.7 with its mask and no VL self-attention", version="N1.7", vl_layers=0)
-def zeros_do_no_harm(version: str = "N1.5", vl_layers: int = 1) -> Found:
+def zeros_do_no_harm(version: Version = "N1.5", vl_layers: int = 1) -> Found:
     """The padded tokens are zeros when they come in. Is the answer the one without them?"""
     released = Released.of(version, vl_layers=vl_layers)
     real, tokens = released.is_real, released.backbone_output["backbone_features"]

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import torch
-from torch import nn
 
 from evidence.released import NEWER, OLDER
 
@@ -41,7 +41,7 @@ def draw(seed: int, *shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-def head_n1_5(vl_layers: int = 1, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> nn.Module:
+def head_n1_5(vl_layers: int = 1, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> Any:
     """A tiny N1.5 head with random weights, in float64, in eval mode.
 
     Args:
@@ -50,17 +50,17 @@ def head_n1_5(vl_layers: int = 1, blocks: dict | None = None, vl_blocks: dict | 
         changes: what is changed elsewhere in the configuration.
     """
     with packages(OLDER):
-        module = importlib.import_module("lerobot.policies.groot.action_head.flow_matching_action_head")
+        module: Any = importlib.import_module("lerobot.policies.groot.action_head.flow_matching_action_head")
         module.BatchFeature = Bag
         config = _config(vl_layers, blocks, vl_blocks, {"action_dim": DIMS, "num_target_vision_tokens": 2} | changes)
         config.diffusion_model_cfg["cross_attention_dim"] = config.backbone_embedding_dim
         return module.FlowmatchingActionHead(config).double().eval()
 
 
-def head_n1_7(vl_layers: int = 0, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> nn.Module:
+def head_n1_7(vl_layers: int = 0, blocks: dict | None = None, vl_blocks: dict | None = None, **changes) -> Any:
     """A tiny N1.7 head with random weights, in float64, in eval mode; arguments as of `head_n1_5`."""
     with packages(NEWER):
-        module = importlib.import_module("lerobot.policies.groot.groot_n1_7")
+        module: Any = importlib.import_module("lerobot.policies.groot.groot_n1_7")
         module.BatchFeature = Bag
         own = {
             "max_action_dim": DIMS,

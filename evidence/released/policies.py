@@ -21,6 +21,7 @@ from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,13 +63,13 @@ class Policy:
     name: str
     release: str
     file: str
-    module: nn.Module
-    batch: dict[str, object]
+    module: Any
+    batch: dict[str, Any]
     loss: Callable[[dict], Tensor]
     prediction: str
     target: str
     draws: str
-    arrange: Callable[[Tensor], Tensor] = lambda output: output
+    arrange: Callable[[Any], Tensor] = lambda output: output
     sample: Callable[[dict], Tensor] | None = None
     steps: str = ""
     dims: str = ""
@@ -245,7 +246,7 @@ def multi_task_dit(objective: str = "diffusion", masked: bool = False) -> Policy
         masked: turns `do_mask_loss_for_padding` on, which is off by default.
     """
     with released(NEWER):
-        module = importlib.import_module("lerobot.policies.multi_task_dit.modeling_multi_task_dit")
+        module: Any = importlib.import_module("lerobot.policies.multi_task_dit.modeling_multi_task_dit")
         config = _config(
             "multi_task_dit",
             "MultiTaskDiT",
@@ -412,7 +413,7 @@ def evo1() -> Policy:
 def vla_jepa() -> Policy:
     """VLA-JEPA's action head, for given conditioning tokens."""
     with released(NEWER):
-        module = importlib.import_module("lerobot.policies.vla_jepa.action_head")
+        module: Any = importlib.import_module("lerobot.policies.vla_jepa.action_head")
         config = SimpleNamespace(
             action_model_type="DiT-test",
             action_num_heads=None,
@@ -466,7 +467,7 @@ def xvla(action_mode: str = "auto") -> Policy:
     """
     dims = DIMS if action_mode == "auto" else 20
     with released(NEWER):
-        module = importlib.import_module("lerobot.policies.xvla.modeling_xvla")
+        module: Any = importlib.import_module("lerobot.policies.xvla.modeling_xvla")
         module.Florence2Model = lambda config: SimpleNamespace(language_model=SimpleNamespace(decoder=None))
         config = SimpleNamespace(
             dtype="float32",
@@ -522,7 +523,7 @@ def xvla(action_mode: str = "auto") -> Policy:
         file="xvla/modeling_xvla.py",
         module=model,
         batch=batch,
-        loss=_seeded(lambda batch: sum(model(**inputs(batch), action=batch["action"]).values())),
+        loss=_seeded(lambda batch: sum(model(**inputs(batch), action=batch["action"]).values(), torch.zeros(()))),
         sample=_seeded(lambda batch: model.generate_actions(**inputs(batch), steps=3)),
         prediction="transformer",
         target="the actions, in groups of dims (`action_hub.py`)",
@@ -534,8 +535,8 @@ def xvla(action_mode: str = "auto") -> Policy:
 def fastwam() -> Policy:
     """FastWAM: the video expert and the action expert in one attention, for given latents and text."""
     with released(NEWER):
-        module = importlib.import_module("lerobot.policies.fastwam.wan.modular")
-        video = importlib.import_module("lerobot.policies.fastwam.wan.video_dit")
+        module: Any = importlib.import_module("lerobot.policies.fastwam.wan.modular")
+        video: Any = importlib.import_module("lerobot.policies.fastwam.wan.video_dit")
         sizes = {
             "hidden_dim": WIDTH,
             "ffn_dim": WIDTH,
@@ -599,7 +600,7 @@ def molmoact2() -> Policy:
     """MolmoAct2's flow matching. In place of its language model, given tokens are the keys and the values."""
     with released(NEWER):
         hf = importlib.import_module("lerobot.policies.molmoact2.molmoact2_hf_model.modeling_molmoact2")
-        module = importlib.import_module("lerobot.policies.molmoact2.modeling_molmoact2")
+        module: Any = importlib.import_module("lerobot.policies.molmoact2.modeling_molmoact2")
         sizes = SimpleNamespace(
             num_layers=2,
             hidden_size=WIDTH,
@@ -733,7 +734,7 @@ def lingbot_va() -> Policy:
 def wall_x() -> Policy:
     """Wall-X's action head alone. There is no network between its input and its output, so no step reads another."""
     with released(NEWER):
-        module = importlib.import_module("lerobot.policies.wall_x.modeling_wall_x")
+        module: Any = importlib.import_module("lerobot.policies.wall_x.modeling_wall_x")
         config = SimpleNamespace(dof_config={"arm": PADDED_DIMS}, agent_pos_config={"arm": STATE}, hidden_size=WIDTH)
         with seeded_weights():
             head = _ready(module.ActionHead(config), torch.float32)
@@ -822,10 +823,10 @@ class _GivenLatents(nn.Module):
         return torch.cat([small, small[:, :1]], 1)
 
 
-def _attention_without_compiler(module: ModuleType) -> None:
+def _attention_without_compiler(module: Any) -> None:
     """Runs LingBot-VA's flex attention without compiling it, and skips its check that the package with T5 is there."""
     module.require_package = lambda *names, **more: None
-    flex = importlib.import_module("torch.nn.attention.flex_attention")
+    flex: Any = importlib.import_module("torch.nn.attention.flex_attention")
     attention = sys.modules[module.WanTransformer3DModel.__module__].FlexAttnFunc
     attention.flex_attn = staticmethod(flex.flex_attention)
     attention.compiled_create_block_mask = staticmethod(
@@ -836,7 +837,7 @@ def _attention_without_compiler(module: ModuleType) -> None:
 class _GivenKeysAndValues(nn.Module):
     """Replaces MolmoAct2's language model: in every layer, the given tokens are the keys and the values."""
 
-    def __init__(self, expert: nn.Module):
+    def __init__(self, expert: Any):
         super().__init__()
         layers = len(expert.blocks)
         self.transformer = SimpleNamespace(
@@ -861,15 +862,15 @@ def _policy(
     name: str,
     inputs: dict | None = None,
     stand_ins: dict | None = None,
-    before: Callable[[ModuleType], None] | None = None,
+    before: Callable[[Any], None] | None = None,
     **sizes,
-) -> nn.Module:
+) -> Any:
     """Builds a whole policy with a configuration of its own class.
 
     `stand_ins` replace classes in its files, and `before` may change its module first.
     """
     with released(root):
-        module = importlib.import_module(f"lerobot.policies.{folder}.modeling_{folder}")
+        module: Any = importlib.import_module(f"lerobot.policies.{folder}.modeling_{folder}")
         for path, stand_in in (stand_ins or {}).items():
             *where, what = path.split(".")
             home = importlib.import_module(f"lerobot.policies.{folder}.{where[0]}") if where else module
@@ -894,7 +895,7 @@ def _config(folder: str, name: str, inputs: dict | None = None, **sizes):
     return getattr(module, f"{name}Config")(device="cpu", input_features=feature, output_features=action, **sizes)
 
 
-def _ready(module: nn.Module, dtype: torch.dtype = torch.float64) -> nn.Module:
+def _ready(module: Any, dtype: torch.dtype = torch.float64) -> Any:
     """Sets dtype and eval mode, and draws weights that are all zero: such a layer would hide what reaches it."""
     module.to(dtype).eval()
     generator = torch.Generator().manual_seed(SEED)
@@ -1027,13 +1028,13 @@ class _Files(MetaPathFinder, Loader):
         return PathFinder.find_spec(name, path)
 
     def exec_module(self, module: ModuleType) -> None:
-        name = module.__name__
+        name, put = module.__name__, vars(module)
         if name.split(".")[0] == "draccus":
-            module.ChoiceRegistry = ChoiceRegistry
+            put["ChoiceRegistry"] = ChoiceRegistry
         if name.split(".")[0] in ABSENT or _only_mentioned(name):
-            module.__getattr__ = lambda wanted: _mention(name, wanted)
+            put["__getattr__"] = lambda wanted: _mention(name, wanted)
         elif name == "lerobot.configs":
-            module.__getattr__ = lambda wanted: _look_up(name, ("types", "policies"), wanted)
+            put["__getattr__"] = lambda wanted: _look_up(name, ("types", "policies"), wanted)
 
 
 def _only_mentioned(name: str) -> bool:
@@ -1053,7 +1054,7 @@ def _mention(module: str, wanted: str):
 
 def _look_up(package: str, homes: tuple[str, ...], wanted: str):
     for home in homes if not wanted.startswith("__") else ():
-        module = importlib.import_module(f"{package}.{home}")
+        module: Any = importlib.import_module(f"{package}.{home}")
         if hasattr(module, wanted):
             return getattr(module, wanted)
     raise AttributeError(wanted)
