@@ -5,15 +5,9 @@ from torch import Tensor
 
 from groot_teach import bugs
 from groot_teach.show.exercises import exercise
+from groot_teach.show.exercises.draws import bools, generator, holes
 
 TITLE = "Which numbers in this batch are real?"
-
-
-def random_mask(*shape: int, seed: int) -> Tensor:
-    """A random bool tensor. Each row of its last axis begins with False and ends with True."""
-    mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.6
-    mask[..., 0], mask[..., -1] = False, True
-    return mask
 
 
 @exercise(
@@ -21,11 +15,11 @@ def random_mask(*shape: int, seed: int) -> Tensor:
     minutes=4,
     difficulty=1,
     cases=lambda: (
-        (torch.tensor([[0, 0, 0, 1, 1], [0, 0, 0, 0, 0], [0, 1, 1, 1, 1]]).bool(), torch.tensor([16, 26, 6])),
-        (torch.tensor([[False, True, True]]), torch.tensor([7])),
-        (random_mask(2, 7, seed=1), torch.tensor([3, 11])),
-        (random_mask(5, 13, seed=2), torch.tensor([2, 17, 5, 3, 19])),
-        (random_mask(4, 4, seed=3), torch.tensor([4, 1, 3, 2])),
+        (bools("00011 00000 01111"), torch.tensor([16, 26, 6])),
+        (bools("011"), torch.tensor([7])),
+        (holes((2, 7), 1), torch.tensor([3, 11])),
+        (holes((5, 13), 2), torch.tensor([2, 17, 5, 3, 19])),
+        (holes((4, 4), 3), torch.tensor([4, 1, 3, 2])),
     ),
     hints=(
         "Which value of `action_is_pad` marks a step that was recorded? Turn the mask round first.",
@@ -74,11 +68,11 @@ def _(action_is_pad, action_dim):
     minutes=6,
     difficulty=2,
     cases=lambda: (
-        (torch.tensor([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]]).bool(), torch.tensor([[0, 0, 1], [0, 1, 1]]).bool()),
-        (random_mask(3, 7, seed=11), random_mask(3, 5, seed=12)),
-        (random_mask(2, 3, seed=13), random_mask(2, 11, seed=14)),
-        (random_mask(5, 32, seed=15), random_mask(5, 16, seed=16)),
-        (random_mask(4, 4, seed=17), random_mask(4, 4, seed=18)),
+        (bools("11000 11110"), bools("001 011")),
+        (holes((3, 7), 11), holes((3, 5), 12)),
+        (holes((2, 3), 13), holes((2, 11), 14)),
+        (holes((5, 32), 15), holes((5, 16), 16)),
+        (holes((4, 4), 17), holes((4, 4), 18)),
     ),
     hints=(
         "Bring both masks to one meaning first: in which of the two is True = real?",
@@ -184,10 +178,10 @@ def padded_words(*lengths: int, words: int) -> Tensor:
     minutes=7,
     difficulty=2,
     cases=lambda: (
-        (torch.tensor([[1, 0], [1, 1]]).bool(), 3, torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]])),
-        (random_mask(3, 2, seed=31), 5, padded_words(2, 7, 3, words=7)),
-        (random_mask(5, 3, seed=33), 2, padded_words(5, 2, 11, 7, 3, words=11)),
-        (random_mask(2, 4, seed=35), 4, padded_words(3, 1, words=4)),
+        (bools("10 11"), 3, torch.tensor([[0, 0, 1, 1, 1], [0, 1, 1, 1, 1]])),
+        (holes((3, 2), 31), 5, padded_words(2, 7, 3, words=7)),
+        (holes((5, 3), 33), 2, padded_words(5, 2, 11, 7, 3, words=11)),
+        (holes((2, 4), 35), 4, padded_words(3, 1, words=4)),
     ),
     hints=(
         "Two things are to be made: one bool per image seat, and one bool per word. Then put them in a row.",
@@ -241,7 +235,7 @@ def chunk_at_cases():
     stands_still = toy[[0, 1, 1, 2, 2]]  # in the middle, and at the end
 
     def episode(seed, *shape):
-        return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+        return torch.randn(shape, generator=generator(seed))
 
     return (
         (toy, 3, 4),

@@ -7,16 +7,9 @@ from torch import Tensor
 
 from groot_teach import bugs
 from groot_teach.show.exercises import exercise
+from groot_teach.show.exercises.draws import bools, generator, holes, normal, numbers
 
 TITLE = "What is the network asked to predict?"
-
-
-def numbers(values: list) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def normal(seed: int, *shape: int) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 @exercise(
@@ -25,10 +18,10 @@ def normal(seed: int, *shape: int) -> Tensor:
     difficulty=1,
     cases=lambda: (
         (numbers([[[8, 16], [24, 32]]]), numbers([[[4, 4, 4], [8, 8, 8]]]), numbers([0.25])),
-        (normal(201, 2, 3, 5), normal(202, 2, 3, 7), numbers([0.1234, 0.8765])),
-        (normal(203, 3, 1, 2), normal(204, 3, 1, 17), numbers([0.5678, 0.0, 0.9876])),
-        (normal(205, 5, 2, 3), normal(206, 5, 2, 5), numbers([1.0, 0.3333, 0.0519, 0.7071, 0.6667])),
-        (normal(207, 3, 3, 3), normal(208, 3, 3, 3), numbers([0.2718, 0.3142, 0.5772])),
+        (normal((2, 3, 5), 201), normal((2, 3, 7), 202), numbers([0.1234, 0.8765])),
+        (normal((3, 1, 2), 203), normal((3, 1, 17), 204), numbers([0.5678, 0.0, 0.9876])),
+        (normal((5, 2, 3), 205), normal((5, 2, 5), 206), numbers([1.0, 0.3333, 0.0519, 0.7071, 0.6667])),
+        (normal((3, 3, 3), 207), normal((3, 3, 3), 208), numbers([0.2718, 0.3142, 0.5772])),
     ),
     hints=(
         "Make `actions` as wide as `noise` first: zeros at the end of the last axis. Everything else happens in full "
@@ -93,8 +86,8 @@ def _(actions, noise, t):
         (numbers([0.0, 0.999, 1.0]),),  # t = 1, 0 and -0.001001...
         (numbers([0.9995, 0.7]),),
         (numbers([0.1237, 0.5431, 0.9993, 1.0, 0.8712]),),
-        (torch.rand(11, dtype=torch.float64, generator=torch.Generator().manual_seed(221)) ** (2 / 3),),
-        (1 - 0.002 * torch.rand(7, dtype=torch.float64, generator=torch.Generator().manual_seed(222)),),
+        (torch.rand(11, dtype=torch.float64, generator=generator(221)) ** (2 / 3),),
+        (1 - 0.002 * torch.rand(7, dtype=torch.float64, generator=generator(222)),),
     ),
     hints=(
         "Two points make a straight line: (`s`, t) = (0, 1) and (0.999, 0). What is t halfway, and what is it at "
@@ -151,10 +144,10 @@ def _(s):
     difficulty=2,
     cases=lambda: (
         (numbers([[[5, 7, 9], [14, 16, 8]]]), numbers([[[4, 12, 20], [16, 24, -8]]]), numbers([0.25])),
-        (normal(231, 2, 5, 3), normal(232, 2, 5, 3), numbers([0.0, 0.7])),
-        (normal(233, 3, 2, 7), normal(234, 3, 2, 7), numbers([0.9, 0.1, 0.6])),
-        (normal(235, 5, 1, 11), normal(236, 5, 1, 11), numbers([1.0, 0.35, 0.55, 0.8, 0.05])),
-        (normal(237, 3, 3, 3), normal(238, 3, 3, 3), numbers([0.2, 0.4, 0.9])),
+        (normal((2, 5, 3), 231), normal((2, 5, 3), 232), numbers([0.0, 0.7])),
+        (normal((3, 2, 7), 233), normal((3, 2, 7), 234), numbers([0.9, 0.1, 0.6])),
+        (normal((5, 1, 11), 235), normal((5, 1, 11), 236), numbers([1.0, 0.35, 0.55, 0.8, 0.05])),
+        (normal((3, 3, 3), 237), normal((3, 3, 3), 238), numbers([0.2, 0.4, 0.9])),
     ),
     hints=(
         "How much flow time lies between here and the noise? And between here and the data? Try `t` = 0 and `t` = 1.",
@@ -231,11 +224,11 @@ class Velocity:
     difficulty=2,
     cases=lambda: (
         (numbers([[[1, 2, 3], [4, 5, 6]]]), Velocity(0, 8, 0, 0), 2),  # + 0 / 2, then + 4 / 2
-        (normal(241, 2, 3, 5), Velocity(1, 2, -1, 0), 4),
-        (normal(242, 3, 5, 2), Velocity(-1, 1, 0.5, 2), 3),
-        (normal(243, 2, 2, 7), Velocity(0.5, -3, -2, 1), 7),
-        (normal(244, 1, 3, 11), Velocity(0, 0, 3, -1), 5),
-        (normal(245, 5, 2, 3), Velocity(3, -1, -0.5, 0), 6),
+        (normal((2, 3, 5), 241), Velocity(1, 2, -1, 0), 4),
+        (normal((3, 5, 2), 242), Velocity(-1, 1, 0.5, 2), 3),
+        (normal((2, 2, 7), 243), Velocity(0.5, -3, -2, 1), 7),
+        (normal((1, 3, 11), 244), Velocity(0, 0, 3, -1), 5),
+        (normal((5, 2, 3), 245), Velocity(3, -1, -0.5, 0), 6),
     ),
     hints=(
         "How long is one step, if `steps` of them go from 0 to 1? And at which flow times do they begin, for 4 steps?",
@@ -296,13 +289,6 @@ def _(noise, velocity, steps):
     return walk(noise, velocity, torch.linspace(0, 1, steps, dtype=torch.float64).tolist(), 1 / steps)
 
 
-def random_mask(*shape: int, seed: int) -> Tensor:
-    """Random dim masks; the first dim is padding and the last one real, so no counting finds them."""
-    mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.5
-    mask[:, 0], mask[:, -1] = False, True
-    return mask
-
-
 @exercise(
     "velocity.5",
     minutes=6,
@@ -311,18 +297,18 @@ def random_mask(*shape: int, seed: int) -> Tensor:
         (
             numbers([[[11, 12, 13, 14], [21, 22, 23, 24]]]),
             numbers([[[4, 8, -4, -8], [16, 20, -16, -20]]]),
-            torch.tensor([[True, True, False, False]]),
+            bools("1100"),
             numbers([0.75]),
         ),
-        (normal(251, 2, 5, 7), normal(252, 2, 5, 7), random_mask(2, 7, seed=253), numbers([0.0, 0.25])),
-        (normal(254, 3, 2, 5), normal(255, 3, 2, 5), random_mask(3, 5, seed=256), numbers([0.5, 0.9, 0.2])),
+        (normal((2, 5, 7), 251), normal((2, 5, 7), 252), holes((2, 7), 253), numbers([0.0, 0.25])),
+        (normal((3, 2, 5), 254), normal((3, 2, 5), 255), holes((3, 5), 256), numbers([0.5, 0.9, 0.2])),
         (
-            normal(257, 5, 3, 11),
-            normal(258, 5, 3, 11),
-            random_mask(5, 11, seed=259),
+            normal((5, 3, 11), 257),
+            normal((5, 3, 11), 258),
+            holes((5, 11), 259),
             numbers([1, 0.75, 0.5, 0.25, 0.1]),
         ),
-        (normal(260, 3, 3, 3), normal(261, 3, 3, 3), random_mask(3, 3, seed=262), numbers([0.3, 0.6, 0.8])),
+        (normal((3, 3, 3), 260), normal((3, 3, 3), 261), holes((3, 3), 262), numbers([0.3, 0.6, 0.8])),
     ),
     hints=(
         "What does the line from `noise` to an action of 0 look like at `t`? Write it down as in training.",
@@ -374,10 +360,10 @@ def _(noisy_actions, noise, dim_mask, t):
     difficulty=3,
     cases=lambda: (
         (numbers([[[1, 2, 12, -4], [5, 6, 8, 16]]]), Velocity(0, 0, 0, 8, dims=2), 2, 2),
-        (normal(271, 2, 3, 7), Velocity(1, 2, -1, 5, dims=5), 4, 5),
-        (normal(272, 3, 5, 11), Velocity(-1, 1, 0.5, 7, dims=2), 3, 2),
-        (normal(273, 2, 2, 5), Velocity(0.5, -3, -2, 3, dims=3), 7, 3),
-        (normal(274, 1, 3, 13), Velocity(0, 0, 1, -9, dims=7), 5, 7),
+        (normal((2, 3, 7), 271), Velocity(1, 2, -1, 5, dims=5), 4, 5),
+        (normal((3, 5, 11), 272), Velocity(-1, 1, 0.5, 7, dims=2), 3, 2),
+        (normal((2, 2, 5), 273), Velocity(0.5, -3, -2, 3, dims=3), 7, 3),
+        (normal((1, 3, 13), 274), Velocity(0, 0, 1, -9, dims=7), 5, 7),
     ),
     hints=(
         "Keep two things apart: the robot's dims, which walk, and the noise of the padded dims, which you need "

@@ -117,7 +117,7 @@ class Exercise:
         """The code of the reference, without its decorator and docstring."""
         return source_without_docstring(self.reference)
 
-    def mistake(self, which: str | Bug, *, source: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def mistake(self, which: str | Bug) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Adds the decorated function as a known mistake.
 
         Args:
@@ -127,8 +127,8 @@ class Exercise:
 
         def add(answer: Callable[..., Any]) -> Callable[..., Any]:
             if isinstance(which, str):
-                message, _, in_docstring = _paragraphs(answer).partition(" Source: ")
-                self.mistakes.append(Mistake(which, answer, message, source or in_docstring or "our own"))
+                message, _, source = _paragraphs(answer).partition(" Source: ")
+                self.mistakes.append(Mistake(which, answer, message, source or "our own"))
             else:
                 self.mistakes.append(Mistake(which.name, answer, which.message, which.source))
             return answer
