@@ -54,8 +54,7 @@ def attention_weights(scores, backbone_attention_mask):
     for each token that is looked at. `backbone_attention_mask` (batch, key_len; bool, True = a real token) says which
     tokens are padding; every sample has a real one. Return the attention weights (batch, key_len, key_len): a softmax
     over the real tokens of each row, and exactly 0 for padding. Rows of padded tokens are no exception: they look at
-    the real ones.
-    """
+    the real ones."""
     hidden = ~backbone_attention_mask[:, None, :]
     return scores.masked_fill(hidden, -torch.inf).softmax(dim=-1)
 
@@ -178,8 +177,7 @@ def padding_share(query, real_keys, key_bias, zeros):
     tokens, an int. The padded tokens are zero vectors; every key is made by a layer whose bias is `key_bias` (width;
     float), so **the key of a zero token is the bias** (`real_keys` contain it already: do not add it again). There is
     no mask. Scores are divided by the square root of the width. Return the part of its attention that each query
-    spends on padding (batch; float, 0 to 1).
-    """
+    spends on padding (batch; float, 0 to 1)."""
     width = query.shape[-1]
     real = torch.einsum("bw,btw->bt", query, real_keys) / width**0.5
     padded = (query @ key_bias) / width**0.5
@@ -207,8 +205,7 @@ def _(query, real_keys, key_bias, zeros):
 @padding_share.mistake("every token counts the same")
 def _(query, real_keys, key_bias, zeros):
     """You counted tokens: that is right for a query without preference only. This one has scores; take their
-    exponentials.
-    """
+    exponentials."""
     return torch.full_like(query[:, 0], zeros / (zeros + real_keys.shape[1]))
 
 
@@ -247,8 +244,7 @@ def attention_mask(additive_mask, query_len):
     A library hands you its mask in the form that is added to scores: `additive_mask` (batch, 1, 1, key_len; float). 0 =
     may be read; what is hidden holds a large negative number, somebody's favourite: `-inf`, the smallest float32, -1e9
     or -1e4. Return `attention_mask` (batch, query_len, key_len; **bool**, True = this query may read this key) for
-    `query_len` queries, an int; all of them may read the same keys.
-    """
+    `query_len` queries, an int; all of them may read the same keys."""
     may_be_read = additive_mask[:, 0, 0] == 0
     return may_be_read[:, None, :].repeat(1, query_len, 1)
 
@@ -272,8 +268,7 @@ def _(additive_mask, query_len):
 @attention_mask.mistake("one row for all queries")
 def _(additive_mask, query_len):
     """Your mask has one row, for one query. It would broadcast in many places; asked for were `query_len` rows, one a
-    query.
-    """
+    query."""
     return (additive_mask[:, 0, 0] == 0)[:, None]
 
 
@@ -308,8 +303,7 @@ def read_by_block(backbone_attention_mask, image_mask, block, every):
     image, block 6 images; in general every `every`-th cross-attention block, the first included, reads what is no
     image, and all the others images. Given `backbone_attention_mask` (batch, key_len; bool, True = a real token),
     `image_mask` (batch, key_len; bool, True = a token of a camera, there or not) and `block`, an even int, return which
-    tokens this block may read (batch, key_len; bool).
-    """
+    tokens this block may read (batch, key_len; bool)."""
     if block % (2 * every) == 0:
         return ~image_mask & backbone_attention_mask
     return image_mask & backbone_attention_mask
@@ -364,8 +358,7 @@ def read_earlier_steps(action_is_pad):
     Action steps read each other. From `action_is_pad` (batch, action_horizon; bool, LeRobot's polarity: True =
     padding), return an attention mask (batch, action_horizon, action_horizon; bool, True = this step, a row, may read
     that step, a column): every step may read itself and the **real** steps before it. A padded step may read itself
-    too, so that no row is empty. Padding can stand anywhere.
-    """
+    too, so that no row is empty. Padding can stand anywhere."""
     steps = torch.arange(action_is_pad.shape[1])
     earlier, itself = steps[:, None] > steps, steps[:, None] == steps
     return earlier & ~action_is_pad[:, None, :] | itself
@@ -443,8 +436,7 @@ def read_or_zero(scores, value, attention_mask):
     `scores` (batch, query_len, key_len; float), `value` (batch, key_len, width; float) and `attention_mask` (batch,
     query_len, key_len; bool, True = this query may read this key). Some queries may read **nothing**. Return the output
     of attention (batch, query_len, width): for a query that may read something, the weighted mean of the values it may
-    read; for one that may read nothing, zeros. All numbers that come in are finite.
-    """
+    read; for one that may read nothing, zeros. All numbers that come in are finite."""
     weights = scores.masked_fill(~attention_mask, -torch.inf).softmax(dim=-1)
     has_something = attention_mask.any(dim=-1, keepdim=True)
     return torch.where(has_something, weights, 0.0) @ value

@@ -63,8 +63,7 @@ def loss_of_each_sample(velocity_pred, velocity_target, action_mask):
     action_horizon, padded_dim; float64) are what was predicted and what should have been; `action_mask` (the same
     shape; bool, True = real) says which entries are real: any of them may be, and at least one in every sample.
     Return the masked loss of each sample (batch; float64): the mean of the squared error over this sample's real
-    entries.
-    """
+    entries."""
     error = torch.where(action_mask, velocity_pred - velocity_target, 0.0)
     return error.square().sum(dim=(1, 2)) / action_mask.sum(dim=(1, 2))
 
@@ -110,8 +109,7 @@ def let_in_and_cut_off(action_mask, head_dim):
     at nothing else. Somebody deletes the mask from that loss. From `action_mask` (batch, action_horizon, padded_dim;
     bool, True = real), padded_dim being larger than `head_dim`, find out what happens. Return a tuple `(let_in,
     cut_off)`, both (batch; int64): how many padded entries each sample's loss now counts, and how many real entries it
-    never sees, mask or no mask. Real entries can stand anywhere.
-    """
+    never sees, mask or no mask. Real entries can stand anywhere."""
     let_in = (~action_mask[:, :, :head_dim]).sum(dim=(1, 2))
     cut_off = action_mask[:, :, head_dim:].sum(dim=(1, 2))
     return let_in, cut_off
@@ -180,8 +178,7 @@ def share_of_each_dim(squared_error, group_dims):
     The note's step 7 has two means, one over the arm's dims and one over the claw's. Add such means for any groups:
     `squared_error` (action_dim; float64) is the mean squared error of each dim, `group_dims` (group; int64) says how
     many dims each group has, in the order in which they stand. The loss is the sum of the groups' means. Return **each
-    dim's share of that loss** (action_dim; float64): the shares of all dims add up to 1.
-    """
+    dim's share of that loss** (action_dim; float64): the shares of all dims add up to 1."""
     size_of_own_group = group_dims.repeat_interleave(group_dims)
     part = squared_error / size_of_own_group
     return part / part.sum()
@@ -235,8 +232,7 @@ def shares_of_samples(squared_error, action_mask):
     padded_dim; float64) and `action_mask` (the same shape; bool, True = real, at least one in every sample). Return a
     tuple `(token_weighted, sample_weighted)`, both (batch; float64): each sample's share of the token-weighted loss,
     which is one mean over all real entries of the batch, and its share of the sample-weighted loss, which is the mean
-    of the samples' own means. Either adds up to 1 over the batch.
-    """
+    of the samples' own means. Either adds up to 1 over the batch."""
     sums = torch.where(action_mask, squared_error, 0.0).sum(dim=(1, 2))
     means = sums / action_mask.sum(dim=(1, 2))
     return sums / sums.sum(), means / means.sum()
@@ -306,8 +302,7 @@ def part_of_last_action(squared_error, action_is_pad):
     step; copies have errors of their own, since each is noised anew. `action_is_pad` (batch, action_horizon; bool,
     LeRobot's polarity: True = a copy) is True after the last recorded step, and every chunk has one. Return which part
     of each chunk's loss is about the last recorded action, **the recorded step and its copies together** (batch;
-    float64; 1 = all of it).
-    """
+    float64; 1 = all of it)."""
     recorded = (~action_is_pad).sum(dim=1, keepdim=True)
     about_the_last = torch.arange(action_is_pad.shape[1]) >= recorded - 1
     return (squared_error * about_the_last).sum(dim=1) / squared_error.sum(dim=1)
@@ -333,8 +328,7 @@ def _(squared_error, action_is_pad):
 @part_of_last_action.mistake("steps are counted, errors left out")
 def _(squared_error, action_is_pad):
     """You counted steps: right if all errors are the same, as in the first case. A part of the loss is a part of the
-    *errors*: sum those.
-    """
+    *errors*: sum those."""
     return (action_is_pad.sum(dim=1) + 1.0).to(squared_error.dtype) / action_is_pad.shape[1]
 
 
@@ -375,8 +369,7 @@ def gradient(velocity_pred, velocity_target, action_mask):
     (batch, action_horizon, padded_dim; float64), `action_mask` (the same shape; bool, True = real). **Where the mask is
     False, the target may hold anything, infinity too**; where it is True, all is finite. The loss is the mean of the
     squared error over all real entries of the batch. Return its gradient with respect to `velocity_pred` (the same
-    shape; float64), 0 where nothing is real. Let autograd find it, or write down the derivative.
-    """
+    shape; float64), 0 where nothing is real. Let autograd find it, or write down the derivative."""
     error = torch.where(action_mask, velocity_pred - velocity_target, 0.0)
     return 2 * error / action_mask.sum()
 
@@ -443,8 +436,7 @@ def loss_of_each_dim(velocity_pred, velocity_target, step_mask):
     one kind of robot, so all dims are real; `step_mask` (batch, action_horizon; bool, True = the step was recorded, and
     at least one was in every sample). Return the loss of each dim (action_dim; float64): the mean of its squared error
     over all recorded steps of the batch. **In our cases there are as many steps as dims**, and one sample or just as
-    many: torch will not complain about a mask on the wrong axis. Recorded steps need not stand together.
-    """
+    many: torch will not complain about a mask on the wrong axis. Recorded steps need not stand together."""
     error = torch.where(step_mask[:, :, None], velocity_pred - velocity_target, 0.0)
     return error.square().sum(dim=(0, 1)) / step_mask.sum()
 

@@ -34,8 +34,7 @@ def count_real(action_is_pad, action_dim):
     Several robots share a batch. `action_is_pad` (batch, action_horizon; bool, LeRobot's polarity: True = padding) says
     which steps were filled in, `action_dim` (batch; int64) says how many dims each robot has. Return how many real
     entries each robot has (batch; int64). An entry is one number: one dim of one step. Real steps need not stand
-    together.
-    """
+    together."""
     real_steps = (~action_is_pad).sum(dim=1)
     return real_steps * action_dim
 
@@ -88,8 +87,7 @@ def action_mask(dim_mask, action_is_pad):
     An entry is real when its dim **and** its step are real: that is GR00T N1.7's `action_mask`. Build it from
     `dim_mask` (batch, padded_dim; bool, True = this robot has this dim) and `action_is_pad` (batch, action_horizon;
     bool, True = padding). Return `action_mask` (batch, action_horizon, padded_dim; bool, True = real). Real dims and
-    steps need not stand together.
-    """
+    steps need not stand together."""
     step_mask = ~action_is_pad
     return step_mask[:, :, None] & dim_mask[:, None, :]
 
@@ -144,8 +142,7 @@ def backbone_attention_mask(prompt_len, key_len):
 
     Prompts of different lengths become rows of `key_len` tokens. GR00T pads **on the left**: every prompt ends at the
     last position. From `prompt_len` (batch; int64, at least 1) and `key_len` (an int), return
-    `backbone_attention_mask` (batch, key_len; bool, True = a real token).
-    """
+    `backbone_attention_mask` (batch, key_len; bool, True = a real token)."""
     padding = key_len - prompt_len
     return torch.arange(key_len) >= padding[:, None]
 
@@ -198,8 +195,7 @@ def may_be_read(camera_is_present, tokens_per_camera, token_mask):
     `token_mask` (batch, words) comes from a tokenizer: **int64**, 1 = a real word, 0 = padding. Here only the words are
     padded, on the left: the padding stands between the cameras and the words, where the chapter padded the whole row,
     before the cameras. Return one mask for the row (batch, cameras * tokens_per_camera + words; **bool**, True = may be
-    read).
-    """
+    read)."""
     image_tokens = camera_is_present.repeat_interleave(tokens_per_camera, dim=1)
     return torch.cat([image_tokens, token_mask == 1], dim=1)
 
@@ -266,8 +262,7 @@ def chunk_at(episode, start, action_horizon):
     Write what LeRobot's dataset does near the end of an episode. From `episode` (step, action_dim; float), take the
     `action_horizon` steps that begin at `start` (a step of the episode, counted from 0). Steps after the last one are
     **copies of the last one**. Return a tuple `(actions, action_is_pad)`: `actions` (action_horizon, action_dim) and
-    `action_is_pad` (action_horizon; bool, LeRobot's polarity: True = a copy).
-    """
+    `action_is_pad` (action_horizon; bool, LeRobot's polarity: True = a copy)."""
     wanted = torch.arange(start, start + action_horizon)
     last = len(episode) - 1
     return episode[wanted.clamp(max=last)], wanted > last

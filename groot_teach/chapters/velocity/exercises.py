@@ -41,8 +41,7 @@ def training_pair(actions, noise, t):
     wide as the head. Append zeros to the dims of `actions` until they are as wide as `noise`. `t` (batch; float64) is
     each sample's own flow time, 0 = noise, 1 = data. Return a tuple `(noisy_actions, velocity_target)`, both (batch,
     action_horizon, padded_dim): the point at `t` on the straight line, and the velocity along it in the direction of
-    growing `t`. No mask is applied here.
-    """
+    growing `t`. No mask is applied here."""
     padding = noise.shape[2] - actions.shape[2]
     actions = torch.nn.functional.pad(actions, (0, padding))
     t = t[:, None, None]
@@ -103,8 +102,7 @@ def flow_time(s):
     GR00T N1.5 draws `s` (batch; float64, from 0 to 1) and makes the flow time of it by a straight line: `s` = 0 gives
     t = 1, `s` = 0.999 gives t = 0, and the line goes on beyond. Return a tuple `(t, bucket)`: `t` (batch; float64) as
     the line gives it, and `bucket` (batch; int64), what the network is told: t in thousandths, **cut towards zero** to
-    a whole number. Nothing is clamped.
-    """
+    a whole number. Nothing is clamped."""
     t = (0.999 - s) / 0.999
     return t, (t * 1000).long()
 
@@ -127,15 +125,6 @@ def _(s):
     flow time, so t has to fall.
     Source: the other convention, openpi's; huggingface/lerobot v0.4.4, modeling_pi0.py 631-634"""
     return told(s * 0.999 + 0.001)
-
-
-@flow_time.mistake("t is clamped at 0")
-def _(s):
-    """Your t stops at 0. N1.5's does not: above `s` = 0.999 it is a little below 0, before the noise, and the line is
-    drawn on from there.
-    Source: our own; what t below 0 does is in the chapter, and upstream clamps nothing: huggingface/lerobot v0.4.4,
-    flow_matching_action_head.py 252-254"""
-    return told(flow_time(s)[0].clamp(min=0))
 
 
 @exercise(
@@ -163,8 +152,7 @@ def both_ends(noisy_actions, velocity_pred, t):
     In the middle of a flow we hold `noisy_actions` (batch, action_horizon, padded_dim; float64), know the flow time `t`
     (batch; float64, 0 = noise, 1 = data), and the network has answered `velocity_pred` (as `noisy_actions`; the
     velocity in the direction of growing `t`). Suppose it is right and stays the same: where did the line start, at flow
-    time 0, and where will it end, at 1? Return a tuple `(noise, actions)`, both as `noisy_actions`.
-    """
+    time 0, and where will it end, at 1? Return a tuple `(noise, actions)`, both as `noisy_actions`."""
     t = t[:, None, None]
     return noisy_actions - t * velocity_pred, noisy_actions + (1 - t) * velocity_pred
 
@@ -246,8 +234,7 @@ def sample(noise, velocity, steps):
     float64), at flow time 0, and take `steps` steps (an int) to flow time 1. `velocity` is a function:
     `velocity(noisy_actions, t)`, with `t` a float64 tensor of shape (batch), gives the velocity in the direction of
     growing `t`, as wide as `noise`. Ask it once for every step, at the point and the flow time where the step *begins*.
-    Return where the last step arrives (as `noise`).
-    """
+    Return where the last step arrives (as `noise`)."""
     noisy_actions = noise
     for step in range(steps):
         t = torch.full((len(noise),), step / steps, dtype=noise.dtype)
@@ -325,8 +312,7 @@ def refill(noisy_actions, noise, dim_mask, t):
     `noisy_actions` and `noise` (batch, action_horizon, padded_dim; float64) are the sampler's point and the noise it
     started from, `dim_mask` (batch, padded_dim; bool, True = this robot has this dim), `t` (batch; float64, 0 = noise,
     1 = data). Return the point to go on from (as `noisy_actions`): real dims as they are, and padded dims as training
-    would show them **at `t`, for this `noise` and an action of 0**. Real dims need not stand together.
-    """
+    would show them **at `t`, for this `noise` and an action of 0**. Real dims need not stand together."""
     seen_in_training = (1 - t)[:, None, None] * noise
     return torch.where(dim_mask[:, None, :], noisy_actions, seen_in_training)
 
@@ -384,8 +370,7 @@ def sample_narrow(noise, velocity, steps, action_dim):
     here). Start at `noise` (batch, action_horizon, padded_dim; float64) and flow time 0, and take `steps` Euler steps
     (an int) to 1, as in velocity.4. At every step, the padded dims that you show must hold **what training showed there
     at that `t`**, for this `noise` and an action of 0. Return the robot's actions (batch, action_horizon, action_dim;
-    float64).
-    """
+    float64)."""
     actions, padding = noise[:, :, :action_dim], noise[:, :, action_dim:]
     for step in range(steps):
         t = torch.full((len(noise),), step / steps, dtype=noise.dtype)
@@ -418,13 +403,3 @@ def _(noise, velocity, steps, action_dim):
     Source: the note's fork, its second version, KKXiaoKang/humanoid_groot at 22bf1a12: "same as training"
     """
     return walk_narrow(noise, velocity, steps, action_dim, lambda t: 0)
-
-
-@sample_narrow.mistake("the answer is still padded")
-def _(noise, velocity, steps, action_dim):
-    """The robot's dims are right, and your actions still have padded dims. The robot has `action_dim` motors: cut the
-    rest off at the end.
-    Source: upstream's head returns all padded dims and its caller cuts them; huggingface/lerobot v0.4.4,
-    flow_matching_action_head.py 359-398"""
-    padding = torch.zeros_like(noise[:, :, action_dim:])
-    return torch.cat([sample_narrow(noise, velocity, steps, action_dim), padding], dim=2)
