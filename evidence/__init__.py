@@ -1,8 +1,8 @@
 """Evidence: what the pages of the book print about other people's code and about the auditor, and how it was found.
 
 Each part runs experiments, and `python -m evidence PART` stores what came of them as `book/PART.json`, which a page
-prints. No number is typed by hand. The tests run the experiments again and fail if anything else comes of them. Beside
-each experiment is a case in which it has to come out differently, and this shows that it can fail.
+prints. No number is typed by hand. The tests run the experiments again and fail if anything else comes of them. Each
+experiment also has a control, a case in which it must come out differently, which shows that it can fail.
 
     claims        the claims of the note, one check for each                   book/claims.md
     conformance   our action head beside the two that LeRobot released         notebooks/05_inside_gr00t.ipynb

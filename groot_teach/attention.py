@@ -11,7 +11,7 @@ output, but the softmax of a row without any True is not defined. (`groot_teach.
 
 Source: in GR00T, NVIDIA's robot policy, a transformer called DiT lets action steps read each other (self-attention) and
 vision-language tokens (cross-attention). NVIDIA/Isaac-GR00T at 4e62473d, `gr00t/model/modules/dit.py` has
-`may_read_real` in 151-153, from N1.6 on (N1.5 has the argument, in a comment), and `alternate_masks` in 322-323
+`may_read_real` in 151-153, from N1.6 on (in N1.5 the argument is commented out), and `alternate_masks` in 322-323
 (`AlternateVLDiT`). `may_read_real_steps` is NVIDIA/Isaac-GR00T pull request 741 (open), for the DiT's self-attention;
 released versions mask nothing there. `may_read_earlier_steps`: huggingface/lerobot at 7427f318,
 `policies/smolvla/modeling_smolvla.py` 682. We differ: theirs does not look at `action_is_pad`, and has no need to while
@@ -38,10 +38,10 @@ def may_read_real(backbone_attention_mask: TokenMask, query_len: PositiveInt) ->
 @checked
 @dataclass(frozen=True, eq=False)
 class AlternateMasks:
-    """The two masks that the cross-attention blocks of GR00T N1.6 and N1.7 use in turn. True = a real token."""
+    """The two masks that the cross-attention blocks of GR00T N1.6 and N1.7 use in turn."""
 
-    image: TokenMask  # of a camera
-    text: TokenMask  # of anything else
+    image: TokenMask  # True = a real token of a camera
+    text: TokenMask  # True = a real token of anything else
 
 
 @checked
@@ -90,9 +90,9 @@ def cross_attention(
 ) -> Attended:
     """`softmax(query @ key.T / sqrt(width)) @ value`, with the weights. None = every query may read every key.
 
-    A key that no query may read is set to 0 first, so a NaN in it reaches neither the output nor a gradient; a NaN in a
-    key that some may read reaches all queries. A query without a key raises `ValueError`. In these two cases
-    `torch.nn.functional.scaled_dot_product_attention` gives NaN and zeros (torch 2.13 on a CPU), else the same as here.
+    A query without a key raises `ValueError`. A NaN in a key that no query may read reaches neither the output nor a
+    gradient; in a key that some may read, it reaches all queries. `torch.nn.functional.scaled_dot_product_attention`
+    gives the same, except zeros for a query without a key and NaN for a hidden NaN (torch 2.13 on a CPU).
     """
     if attention_mask is not None:
         every_row_reads("attention_mask", attention_mask)

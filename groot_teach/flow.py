@@ -22,8 +22,8 @@ openpi, the code of the policy π0, counts `t` the other way: its 0 is the data.
 We differ: `torch.distributions.Beta` takes no generator, so `sample_beta` inverts the distribution function, `s ** a`
 for Beta(a, 1): the same distribution, another random stream. `time_bucket` refuses half precision, which rounds the
 product, often up, before it is cut. `euler_path` gives `velocity` the time `t`, N1.5 the bucket `int(t * 1000)`.
-`refill_zero` replaces NaN too: NaN times 0 is NaN. `refill_noise` scales the noise by `1 - t`, as the line does; its
-caller says whether to draw it anew.
+`refill_zero` replaces NaN too: NaN times 0 is NaN. `refill_noise` scales the noise by `1 - t`, as the line does, and
+takes the noise from its caller, who may draw it anew for each step, as Octo does.
 """
 
 import torch
@@ -40,7 +40,7 @@ TIME_BUCKETS = 1000  # GR00T's num_timestep_buckets: the network is given the fl
 
 @checked
 def sample_beta(batch: PositiveInt, generator: torch.Generator) -> ZeroToOne:
-    """Draws `s` from Beta(1.5, 1), float64. Large numbers are more frequent: the density grows like sqrt(s)."""
+    """Draws `s`, of which the flow time is made, from Beta(1.5, 1), float64: the density grows like sqrt(s)."""
     uniform = torch.rand(batch, dtype=torch.float64, generator=generator, device=generator.device)
     return uniform ** (1 / BETA_ALPHA)
 
@@ -83,7 +83,7 @@ def euler_path(
 ) -> Float[Tensor, "steps_and_1 batch action_horizon action_dim"]:
     """Walks from noise to actions in equal steps (GR00T takes 4). `path[0]` is the start, `path[-1]` the actions.
 
-    `refill` replaces every point, the first included, before the next step. None leaves padded dims free, as in GR00T.
+    Each point, the first included, becomes `refill(noisy_actions, t)`. None leaves padded dims free, as GR00T does.
     """
     velocity = answers_like(noise, "velocity", velocity)
     refill = answers_like(noise, "refill", refill or _leave_free)
@@ -101,7 +101,7 @@ def _leave_free(noisy_actions: Tensor, t: Tensor) -> Tensor:
 
 @checked(same="device")
 def refill_zero(noisy_actions: ActionChunks, action_mask: ActionMask) -> ActionChunks:
-    """Sets padding to 0. In training the network saw `(1 - t) * noise` there, unless it was trained with zeros too."""
+    """Sets padding (`action_mask` False) to 0. In training the network saw `(1 - t) * noise` there, unless it was trained with zeros too."""
     return torch.where(action_mask, noisy_actions, 0.0)
 
 
@@ -109,5 +109,5 @@ def refill_zero(noisy_actions: ActionChunks, action_mask: ActionMask) -> ActionC
 def refill_noise(
     noisy_actions: ActionChunks, action_mask: ActionMask, noise: ActionChunks, t: FlowTimes
 ) -> ActionChunks:
-    """Sets padding to `(1 - t) * noise`, which is what the network saw there in training."""
+    """Sets padding (`action_mask` False) to `(1 - t) * noise`, which is what the network saw there in training."""
     return torch.where(action_mask, noisy_actions, interpolate(torch.zeros_like(noise), noise, t))

@@ -8,7 +8,8 @@
 3. A mean needs a real entry: of the batch, of each sample, or of each group. Otherwise it raises `ValueError`.
 
 Half precision (bfloat16, float16) is subtracted, squared and summed in float32. The loss is then float32, and the
-gradient is in half precision again. The signatures (see `groot_teach.shapes`) say what else raises an error.
+gradient is in half precision again. Tensors of other shapes, dtypes or devices than the signature says raise an error;
+`groot_teach.shapes` explains the names there.
 """
 
 from collections.abc import Mapping
@@ -22,12 +23,12 @@ from groot_teach.shapes import ActionChunks, ActionMask, Scalar, checked
 
 @checked(same="dtype device")
 def masked_velocity_loss(velocity_pred: ActionChunks, velocity_target: ActionChunks, action_mask: ActionMask) -> Scalar:
-    """The mean of the squared error over all real entries of the batch: a robot with more of them weighs more.
+    """The mean of the squared error over all real entries (`action_mask` True) of the batch; `ValueError` without any.
 
-    Source: `(mse * action_mask).sum() / action_mask.sum()` in huggingface/lerobot v0.4.4,
-    `action_head/flow_matching_action_head.py` 337-339. In float32 and float64 the same value and gradient, where every
-    square is finite. We differ: NaN in padding does no harm, an empty mask raises (GR00T N1.5 gives NaN; N1.7 gives 0,
-    as it divides by the count + 1e-6), and the count is exact in any dtype.
+    A robot with more real entries weighs more. Source: `(mse * action_mask).sum() / action_mask.sum()` in
+    huggingface/lerobot v0.4.4, `action_head/flow_matching_action_head.py` 337-339. In float32 and float64 it gives the
+    same value and gradient as theirs, as long as every square is finite. We differ: NaN in padding does no harm, an
+    empty mask raises (GR00T N1.5 gives NaN; N1.7 gives 0, as it divides by the count + 1e-6), and the count is exact.
     """
     squared = _squared_error(velocity_pred, velocity_target, action_mask)
     return squared.sum() / count_real("action_mask", action_mask)
@@ -63,7 +64,8 @@ def group_velocity_losses(
 ) -> dict[str, Scalar]:
     """The mean over each named group of dims, such as `Embodiment.group_slices`: `{"arm": ..., "claw": ...}`.
 
-    In a sum of these means, a dim of a small group weighs more than one of a large group. Real dims are in one group.
+    In a sum of these means, a dim of a small group weighs more than one of a large group. Each real dim has to be
+    in exactly one group, and each group needs a real entry; otherwise `ValueError`.
     Source: KKXiaoKang/humanoid_groot at 4a1a0c81, `flow_matching_action_head.py` 415-467 and 477-490, for arm and claw.
     (This fork, a changed copy of GR00T, is described in the note on which this book is based.)
     """

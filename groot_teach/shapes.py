@@ -51,13 +51,14 @@ ActionMask = Bool[Tensor, "batch action_horizon action_dim"]
 """True = a real entry of the action chunk, False = padding."""
 
 DimMask = Bool[Tensor, "batch padded_dim"]
-"""True = this robot has this action dim."""
+"""True = this robot has this action dim. `padded_dim` is the last axis of the padded batch, `action_dim` above."""
 
 StepMask = Bool[Tensor, "batch action_horizon"]
 """True = this step of the chunk was recorded, False = it was filled in."""
 
 TokenMask = Bool[Tensor, "batch key_len"]
-"""A fact about each vision-language token of each sample, such as: True = a real token."""
+"""One bool for each vision-language token of each sample: in `backbone_attention_mask` True = a real token, in
+`image_mask` True = a token of a camera."""
 
 AttentionMask = Bool[Tensor, "batch query_len key_len"]
 """True = this query may read this key."""
@@ -75,6 +76,7 @@ FlowFunction = Callable[[Tensor, Tensor], Tensor]
 """Called with `noisy_actions` and `t` (batch), gives a tensor of the shape of `noisy_actions`."""
 
 PositiveInt = Annotated[int, Where(at_least_1)]
+"""A whole number, 1 or more."""
 
 
 # ---------------------------------------------------------------------------------------------------- the check

@@ -1,6 +1,6 @@
 """Each mask bug once: what goes wrong, who met it, the wrong part, its quiet symptom, the probe that sees it.
 
-    bugs.counts_steps                           one record, named as the function that is its wrong part
+    bugs.counts_steps                           one record; its wrong part is a function of this name
     bugs.counts_steps.name                      "entries summed, steps counted"
     bugs.counts_steps.wrong                     the wrong function; it replaces the part "reduce" of `ToyPolicy`
     bugs.counts_steps.reduce(squared, mask)     a wrong loss, asked with an `action_mask` in place of a batch
@@ -18,7 +18,8 @@ What a wrong part takes and gives depends on the part that it replaces:
     sample          `(policy, batch)`          actions. Module: `sampling`
 
 A batch holds `dim_mask`, `step_mask` and `token_mask`, where True = real, and `action_is_pad`, where True = padding;
-`policy.toy_batch` makes one. An attention mask has four axes: batch, heads, queries and keys.
+`policy.toy_batch` makes one. An attention mask of the toy policy has four axes, batch, heads, queries and
+keys, because its layers have several heads.
 
 An exercise takes `name`, `message` and `source` from the record. Where its function has the shape of the wrong part, or
 of `Bug.reduce`, that is the wrong answer too; elsewhere the exercise writes its own. A new bug is a function with the

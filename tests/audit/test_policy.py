@@ -333,6 +333,11 @@ def test_samples_are_padded_along_the_axes_that_are_named():
     assert torch.equal(real, DIM_MASK)
 
 
+def test_a_misspelt_axis_of_the_prediction_is_refused():
+    with pytest.raises(ValueError, match=r"axes: got 'stepz', expected 'steps' and 'dims', the axes of a prediction"):
+        small(axes={"stepz": 1})
+
+
 def test_steps_are_axis_1_and_dims_axis_2_unless_it_is_said():
     assert toy_policy().axes == {"steps": 1, "dims": 2}
     assert toy_policy(axes={"dims": 1}).axes == {"dims": 1}
