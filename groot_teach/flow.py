@@ -101,7 +101,7 @@ def _leave_free(noisy_actions: Tensor, t: Tensor) -> Tensor:
 
 @checked(same="device")
 def refill_zero(noisy_actions: ActionChunks, action_mask: ActionMask) -> ActionChunks:
-    """Sets padding (`action_mask` False) to 0. In training the network saw `(1 - t) * noise` there, unless it was trained with zeros too."""
+    """Sets padding (`action_mask` False) to 0. In training the network saw `(1 - t) * noise` there, or zeros too."""
     return torch.where(action_mask, noisy_actions, 0.0)
 
 

@@ -336,8 +336,8 @@ class Policy:
         if len(self.padding) < len(padding):
             raise ValueError(f"padding: got the axes {[kind.axis for kind in padding]}, expected each of them once")
         for axis in self.axes:
-            if axis not in ("steps", "dims"):
-                raise ValueError(f"axes: got {axis!r}, expected 'steps' and 'dims', the axes of a prediction")
+            if axis not in AXES:
+                raise ValueError(f"axes: got {axis!r}, expected some of {', '.join(map(repr, AXES))}")
         sizes = {len(kind.real) for kind in padding}
         if len(sizes) > 1:
             raise ValueError(f"padding: got batches of {sorted(sizes)} samples, expected the same number")
