@@ -13,7 +13,6 @@ chapter. They are imported when one of them is asked for.
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from groot_teach.show.exercises import Card, Exercise, Verdict, grade, progress_file
@@ -52,10 +51,7 @@ def chapter(topic: str) -> Chapter:
     """
     if topic not in TOPICS:
         raise ValueError(f"topic: got {topic!r}, expected one of {', '.join(map(repr, TOPICS))}")
-    name = f"groot_teach.chapters.{topic}.exercises"
-    if find_spec(name) is None:  # until all chapters have moved
-        name = f"groot_teach.exercises.chapter_{TOPICS.index(topic) + 1}"
-    module = import_module(name)
+    module = import_module(f"groot_teach.chapters.{topic}.exercises")
     found = (value for value in vars(module).values() if isinstance(value, Exercise))
     own = sorted((one for one in found if one.id.startswith(f"{topic}.")), key=lambda one: int(one.id.split(".")[1]))
     return Chapter(topic, module.TITLE, tuple(own))

@@ -176,6 +176,8 @@ def source_without_docstring(function: Callable[..., Any]) -> str:
     first = definition.body[0]
     if ast.get_docstring(definition) is not None:
         del lines[first.lineno - 1 : first.end_lineno]
+        if not lines[first.lineno - 1]:  # the formatter leaves an empty line before a function inside
+            del lines[first.lineno - 1]
     return "\n".join(lines[definition.lineno - 1 :])
 
 
