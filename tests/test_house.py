@@ -32,9 +32,8 @@ ARROWS = {
     "bugs": ["audit"],
     "training": ["head", "recordings"],
     "show": ["ideas"],
-    "exercises": ["chapters"],  # until each exercise is in the folder of its chapter
     "chapters": ["show", "bugs", "training"],
-    "front door": ["chapters", "exercises"],
+    "front door": ["chapters"],
     "evidence": ["front door"],
     "benchmarks": ["evidence"],
     "tools": ["evidence"],
@@ -44,7 +43,7 @@ ARROWS = {
 """From each room to those that it may import."""
 
 SHOWN_WITH = {"IPython", "anywidget", "ipywidgets", "matplotlib", "traitlets"}
-SHOWING = {"show", "chapters", "exercises", "notebooks", "benchmarks", "tools", "book"}
+SHOWING = {"show", "chapters", "notebooks", "benchmarks", "tools", "book"}
 """The packages that show something, and the rooms that may import them."""
 
 

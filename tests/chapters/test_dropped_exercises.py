@@ -108,3 +108,11 @@ def test_a_real_head_reports_what_the_exercise_says(loss, denominator):
     torch.testing.assert_close(reported[0], answer.loss)
     real = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
     torch.testing.assert_close(recorded[0], masked_velocity_loss(answer.velocity_pred, answer.velocity_target, real))
+
+
+def test_the_cases_show_every_way_to_train_and_to_deploy():
+    trained, deployed, sampler, alone = (torch.cat(parts) for parts in zip(*exercises.sees_else.cases(), strict=True))
+    assert len({*zip(trained[:, 0].tolist(), deployed[:, 0].tolist(), sampler.tolist(), strict=True)}) == 12
+    for door in (1, 2, 3):
+        assert len({*zip(trained[:, door].tolist(), deployed[:, door].tolist(), alone.tolist(), strict=True)}) == 8
+    assert len({case[3:] for case in exercises.two_losses.cases()}) == 6

@@ -88,6 +88,7 @@ def test_the_reference_and_the_shown_solution_are_right(exercise):
     assert verdict.status == "right"
     assert exercise.lesson in verdict.message
     space = {"torch": torch}
+    assert ":\n\n" not in solution(exercise.id).code  # no empty line where the docstring was
     exec(solution(exercise.id).code, space)
     assert grade(exercise, space[exercise.reference.__name__]).status == "right"
 
