@@ -36,7 +36,7 @@ def made(size: str) -> tuple[ActionHead, tuple[Observation, ActionBatch, torch.T
         vl_layers=2,
         vl_heads=heads,
         embodiments=robots,
-        turns=2,
+        attend_text_every_n_blocks=2,
     )
     generator = torch.Generator().manual_seed(0)
     head = ActionHead(config, GROOT_N1_7, generator)

@@ -13,6 +13,7 @@ gradient is in half precision again. Tensors of other shapes, dtypes or devices 
 """
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -89,6 +90,22 @@ def learned_weight_loss(losses: Mapping[str, Scalar], log_scales: Mapping[str, S
     one_scalar_per_group(losses, log_scales)
     weighted = [torch.exp(-2 * log_scales[name]) * losses[name] + log_scales[name] for name in losses]
     return torch.stack(weighted).sum()
+
+
+@checked
+def loss_divisor(denominator: Literal["all", "valid", "valid_plus_eps"], count: Scalar, entries: Scalar) -> Scalar:
+    """What a sum of squared errors is divided by, as `Masking.loss_denominator` says.
+
+    `valid` divides by `count`, the number of entries that were summed, which may not be 0; `valid_plus_eps` divides by
+    `count + 1e-6`; `all` divides by `entries`, the number of all entries, padding included.
+    """
+    if denominator == "all":
+        return entries
+    if denominator == "valid_plus_eps":
+        return count + 1e-6
+    if count == 0:
+        raise ValueError("action_mask: got no real entry, expected at least one; a mean over nothing is not a number")
+    return count
 
 
 def _squared_error(velocity_pred: Tensor, velocity_target: Tensor, action_mask: Tensor) -> Tensor:

@@ -113,8 +113,8 @@ def audit_checkpoint(
         OSError: there is no such file.
     """
     weights = {name: weight.float() for name, weight in read_action_head(path).items()}
-    turns = None if masking is GROOT_N1_5 else 2
-    config = config_from_weights(weights, head_width, vl_head_width, turns)
+    every = None if masking is GROOT_N1_5 else 2
+    config = config_from_weights(weights, head_width, vl_head_width, attend_text_every_n_blocks=every)
     if masking.vl_self_attention == "absent" and config.vl_layers:
         raise ValueError(f"masking: {masking.name} has no VL self-attention, this head has {config.vl_layers} layers")
     head = ActionHead(config, masking, torch.Generator().manual_seed(0))

@@ -9,13 +9,15 @@
     velocity, target -> loss         loss, loss_denominator
     noise -> four Euler steps        sampler
 
-The words under the stages are fields of `Masking`. With the preset of a published version the head computes what that
-version computes, leaks included, from the same weights (`groot_teach.head.released` brings them in); with `STRICT`
-padding reaches nothing.
+GR00T is NVIDIA's robot policy. Its backbone turns camera images and a prompt into vision-language (VL) tokens; its
+action head turns these and the robot's state into actions. The DiT is the transformer of the head (`head.dit`).
 
-Three masks come in and each is asked at its own stages: `dim_mask` and `step_mask` say what is real in the actions,
-`backbone_attention_mask` which tokens are. There is a fourth in LeRobot's batch, `state_mask`, which no stage of any
-GR00T reads; here there is no argument for it.
+The words beside and under the stages are the fields of `Masking` that say whether a stage obeys a mask. With the preset
+of a published version the head computes what that version computes, leaks included, from the same weights, which
+`groot_teach.head.released` loads. With `STRICT`, padding has no effect on anything.
+
+Three masks say what is real: `dim_mask` and `step_mask` in the actions, `backbone_attention_mask` among the tokens. For
+N1.5, LeRobot's batch also holds a `state_mask`. The released head does not read it, so it is not an argument here.
 """
 
 from collections.abc import Callable
@@ -29,7 +31,7 @@ from torch.nn.functional import pad, relu, silu
 from groot_teach.flow import euler_path, interpolate, refill_noise, refill_zero, time_bucket, velocity_target
 from groot_teach.head import dit
 from groot_teach.head.config import HeadConfig
-from groot_teach.loss import masked_velocity_loss, velocity_error_sum
+from groot_teach.loss import loss_divisor, velocity_error_sum
 from groot_teach.masks import Masking
 from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps, action_mask_dims_only
 from groot_teach.shapes import checked, expect_same
@@ -44,8 +46,9 @@ class Observation:
 
     Attributes:
         vl: vision-language tokens, as the backbone gives them.
-        state: `batch, state_history, state_dim`: joint positions and the like; zeros in padded dims.
-        embodiment_id: `batch`, int64: which robot; it picks the weights of encoders and decoders.
+        state: `batch, state_history, state_dim`: what the robot measures of itself, such as joint positions; zeros in
+            padded dims.
+        embodiment_id: `batch`, int64: which robot, and so which weights of the encoders and decoders are used.
     """
 
     vl: VLBatch
@@ -55,12 +58,12 @@ class Observation:
 
 @dataclass(frozen=True, eq=False)
 class HeadAnswer:
-    """What a head answers in training, before anybody makes one number of it.
+    """What the training loss compares.
 
     Attributes:
-        velocity_pred: `batch, action_horizon, decoded_dim`: the head's answer.
-        velocity_target: the same: what it should have been.
-        counted: the same, bool, True = the loss sums this entry.
+        velocity_pred: `batch, action_horizon, decoded_dim`: the head's prediction.
+        velocity_target: of the same shape: what the prediction should be.
+        counted: of the same shape, bool, True = the loss sums this entry.
     """
 
     velocity_pred: Float[Tensor, "batch action_horizon decoded_dim"]
@@ -70,7 +73,7 @@ class HeadAnswer:
 
 @dataclass(frozen=True, eq=False)
 class HeadLoss(HeadAnswer):
-    """The same, and the number to train on: `loss`."""
+    """What the training loss compares, and the loss itself."""
 
     loss: Float[Tensor, ""]
 
@@ -79,7 +82,7 @@ class HeadLoss(HeadAnswer):
 
 
 class EmbodimentLinear(nn.Module):
-    """A linear layer with weights of its own for each robot.
+    """A linear layer with separate weights for each robot.
 
     Source: huggingface/lerobot v0.4.4, `flow_matching_action_head.py` 46-58 (`CategorySpecificLinear`).
     """
@@ -95,7 +98,7 @@ class EmbodimentLinear(nn.Module):
 
 
 class EmbodimentMLP(nn.Module):
-    """Two such layers: the state encoder, and each decoder."""
+    """Two linear layers with separate weights for each robot: the state encoder, and each decoder."""
 
     def __init__(self, embodiments: int, inputs: int, hidden: int, outputs: int):
         super().__init__()
@@ -107,9 +110,9 @@ class EmbodimentMLP(nn.Module):
 
 
 class ActionEncoder(nn.Module):
-    """One token for each action step, out of its numbers and the flow time.
+    """Makes one token for each action step, from the numbers of the step and the flow time.
 
-    The first layer is dense: each padded dim reaches every number of the token.
+    In its first layer each dim, padded ones included, has an effect on every number of the token.
 
     Source: huggingface/lerobot v0.4.4, `flow_matching_action_head.py` 75-118.
     """
@@ -122,12 +125,12 @@ class ActionEncoder(nn.Module):
         self.third = EmbodimentLinear(embodiments, width, width)
 
     def forward(self, noisy_actions: Tensor, bucket: Tensor, embodiment_id: Tensor) -> Tensor:
-        seen = self.first(noisy_actions, embodiment_id)
+        encoded = self.first(noisy_actions, embodiment_id)
         half = self.width // 2
         index = torch.arange(half, dtype=torch.float32, device=bucket.device)
         rates = torch.exp(-index * (torch.tensor(10_000.0).log() / half))  # float32 at every step, like upstream
-        time = dit.waves(bucket, rates).to(seen.dtype)
-        both = torch.cat([seen, time[:, None].expand_as(seen)], dim=-1)
+        time = dit.sinusoidal_embedding(bucket, rates).to(encoded.dtype)
+        both = torch.cat([encoded, time[:, None].expand_as(encoded)], dim=-1)
         return self.third(silu(self.second(both, embodiment_id)), embodiment_id)
 
 
@@ -135,19 +138,22 @@ class ActionEncoder(nn.Module):
 
 
 class ActionHead(nn.Module):
-    """Predicts velocities, gives the training loss, and samples actions; `masking` says which stages obey the masks.
+    """Predicts velocities, computes the training loss, and samples actions.
 
-    `masking` may be changed at any time: it holds no weights. Weights are drawn from `generator`.
+    Args of the constructor:
+        config: the sizes.
+        masking: which stages obey the masks. It holds no weights, so it may be changed at any time.
+        generator: the weights are drawn from it.
 
     Raises:
-        ValueError: `masking` says that there is no VL self-attention, and there is one.
+        ValueError: `masking` is for heads without VL self-attention, and this head has one.
     """
 
     def __init__(self, config: HeadConfig, masking: Masking, generator: torch.Generator):
         super().__init__()
         self.config = config
         self.masking = masking
-        with torch.random.fork_rng(devices=[]):  # PyTorch draws first weights of its own; they are drawn over
+        with torch.random.fork_rng(devices=[]):  # PyTorch draws weights of its own, which are replaced
             self._make_parts(config)
         self._draw_weights(generator)
 
@@ -160,32 +166,32 @@ class ActionHead(nn.Module):
         if masking.vl_self_attention == "absent" and self.config.vl_layers:
             raise ValueError(
                 f"masking: {masking.name} has no VL self-attention, this head has {self.config.vl_layers} layers, "
-                "expected 'open' or 'closed'"
+                "expected a masking whose vl_self_attention is 'open' or 'closed'"
             )
         self._masking = masking
 
     # the stages, in their order
 
     def read_tokens(self, vl: VLBatch) -> Tensor:
-        """The norm and the VL self-attention: tokens (batch, key_len, token_width) that have read each other."""
+        """The norm and the VL self-attention: `batch, key_len, token_width`, tokens that have read each other."""
         tokens, readable = vl.tokens, None
         if self.masking.vl_self_attention == "closed" and self.vl_blocks:
             readable = dit.Readable.where(vl.backbone_attention_mask)
         if self.masking.vl_self_attention != "open" and self.masking.cross_attention == "closed":
-            # Nobody will ever read the padding: set to 0, NaN in it does not even reach a gradient.
+            # No later stage reads the padding. It is set to 0, so that NaN in it does not reach a gradient either.
             tokens = torch.where(vl.backbone_attention_mask[..., None], tokens, 0.0)
         tokens = self.vl_norm(tokens)
         for block in self.vl_blocks:
-            tokens = block(tokens, None, readable, None)
+            tokens = block(tokens, readable=readable)
         return tokens
 
-    def remember_tokens(self, tokens: Tensor, vl: VLBatch) -> list[dit.Memory | None]:
-        """Keys and values for each block of the DiT, and which of them its queries may read."""
+    def remember_tokens(self, tokens: Tensor, vl: VLBatch) -> list[dit.KeyValueCache | None]:
+        """Keys and values of the tokens for each block of the DiT, and which of them may be read."""
         real = vl.backbone_attention_mask if self.masking.cross_attention == "closed" else None
         return self.dit.remember(tokens, real, vl.image_mask)
 
     def encode_state(self, state: Tensor, embodiment_id: Tensor) -> Tensor:
-        """One token (batch, 1, width) for the state. In training some states are dropped, if the config says so."""
+        """One token (batch, 1, width) for the state. In training it is 0 with probability `config.state_dropout`."""
         token = self.state_encoder(state.flatten(1)[:, None], embodiment_id)
         if self.training and self.config.state_dropout > 0:
             kept = torch.rand(len(token), device=token.device) >= self.config.state_dropout
@@ -195,16 +201,16 @@ class ActionHead(nn.Module):
     def encode_actions(
         self, noisy_actions: Tensor, bucket: Tensor, embodiment_id: Tensor, action_mask: Tensor
     ) -> Tensor:
-        """One token (batch, action_horizon, width) for each step."""
+        """One token for each action step: `batch, action_horizon, width`."""
         if self.masking.encoder_input == "closed":
             noisy_actions = refill_zero(noisy_actions, action_mask)
         tokens = self.action_encoder(noisy_actions, bucket, embodiment_id)
         return tokens if self.step_embedding is None else tokens + self.step_embedding[: tokens.shape[1]]
 
     def denoise(
-        self, state: Tensor, actions: Tensor, memories: list[dit.Memory | None], bucket: Tensor, step_mask: Tensor
+        self, state: Tensor, actions: Tensor, caches: list[dit.KeyValueCache | None], bucket: Tensor, step_mask: Tensor
     ) -> Tensor:
-        """The DiT: one vector (batch, action_horizon, hidden) for each action token."""
+        """The DiT: one vector for each action token, `batch, action_horizon, hidden`."""
         before = [state]
         if self.future_tokens is not None:
             before.append(self.future_tokens.expand(len(state), -1, -1))
@@ -212,14 +218,14 @@ class ActionHead(nn.Module):
         readable = None
         if self.masking.self_attention == "closed":
             readable = dit.Readable.where(pad(step_mask, (sequence.shape[1] - step_mask.shape[1], 0), value=True))
-        return self.dit(sequence, memories, bucket, readable, last=actions.shape[1])
+        return self.dit(sequence, caches, bucket, readable, last=actions.shape[1])
 
     def decode(self, x: Tensor, embodiment_id: Tensor) -> Tensor:
-        """Velocities (batch, action_horizon, decoded_dim), group by group."""
+        """Velocities, `batch, action_horizon, decoded_dim`: each group of dims from a decoder of its own."""
         return torch.cat([decoder(x, embodiment_id) for decoder in self.decoders.values()], dim=-1)
 
     def counted(self, batch: ActionBatch) -> Bool[Tensor, "batch action_horizon decoded_dim"]:
-        """Which entries the loss sums, by `masking.loss`: True = summed."""
+        """Which entries the loss sums, as `masking.loss` says: True = summed."""
         if self.masking.loss == "open":
             counted = torch.ones_like(batch.actions, dtype=torch.bool)
         elif self.masking.loss == "dims":
@@ -229,29 +235,12 @@ class ActionHead(nn.Module):
         return counted[..., : self.config.decoded_dim]
 
     def compare(self, velocity_pred: Tensor, velocity_target: Tensor, counted: Tensor) -> Tensor:
-        """The loss: the squared error of what is counted, divided by what `masking.loss_denominator` says."""
-        if self.masking.loss_denominator == "valid":
-            return masked_velocity_loss(velocity_pred, velocity_target, counted)
+        """The loss: the squared error of the counted entries, divided as `masking.loss_denominator` says."""
         error = velocity_error_sum(velocity_pred, velocity_target, counted)
-        if self.masking.loss_denominator == "valid_plus_eps":
-            return error / (counted.sum().to(error.dtype) + 1e-6)
-        return error / counted.numel()
+        count, entries = counted.sum().to(error.dtype), error.new_tensor(counted.numel())
+        return error / loss_divisor(self.masking.loss_denominator, count, entries)
 
-    def divisor(self, count: Tensor, entries: Tensor) -> Tensor:
-        """What `compare` divides by, for a batch in pieces: `count` entries that are summed, among `entries` in all.
-
-        Raises:
-            ValueError: nothing is counted, unless the masking divides by all entries or by the count + 1e-6.
-        """
-        if self.masking.loss_denominator == "all":
-            return entries
-        if self.masking.loss_denominator == "valid_plus_eps":
-            return count + 1e-6
-        if count == 0:
-            raise ValueError("count: got no real entry, expected at least one; a mean over nothing is not a number")
-        return count
-
-    # all of them together
+    # all stages together
 
     @checked
     def forward(
@@ -262,17 +251,17 @@ class ActionHead(nn.Module):
         dim_mask: Bool[Tensor, "batch padded_dim"],
         step_mask: Bool[Tensor, "batch action_horizon"],
     ) -> Float[Tensor, "batch action_horizon decoded_dim"]:
-        """The velocity at one point of the line. `dim_mask` and `step_mask`: True = real.
+        """The velocity at `noisy_actions` and flow time `t`. In `dim_mask` and `step_mask`, True = real.
 
         Raises:
-            ValueError: sizes that are not the config's, an `embodiment_id` without weights, more steps than
-                `max_steps`, or arguments of different dtypes or devices.
+            ValueError: other sizes than those of the config, an `embodiment_id` that the config has no weights for,
+                more steps than `max_steps`, or arguments of different dtypes or devices.
         """
         self._fits(observation, noisy_actions)
         vl = observation.vl
-        memories = self.remember_tokens(self.read_tokens(vl), vl)
+        caches = self.remember_tokens(self.read_tokens(vl), vl)
         state = self.encode_state(observation.state, observation.embodiment_id)
-        return self._velocity(observation, state, memories, noisy_actions, time_bucket(t), dim_mask, step_mask)
+        return self._velocity(observation, state, caches, noisy_actions, time_bucket(t), dim_mask, step_mask)
 
     @checked
     def loss(
@@ -285,8 +274,8 @@ class ActionHead(nn.Module):
         """The training loss of one batch.
 
         Raises:
-            ValueError: as `forward`; a real dim that no decoder answers for; or no entry to count, unless the masking
-                divides by the count + 1e-6.
+            ValueError: as `forward`; a real dim that no decoder predicts; or no entry to count, if the masking divides
+                by the number of counted entries.
 
         Source: huggingface/lerobot v0.4.4, `flow_matching_action_head.py` 266-343; 0.6.1, `groot_n1_7.py` 567-631. We
         differ: `noise` and `t` are arguments, and an empty mask is an error where N1.5 gives NaN.
@@ -303,10 +292,12 @@ class ActionHead(nn.Module):
         noise: Float[Tensor, "batch action_horizon padded_dim"],
         t: Float[Tensor, " batch"],
     ) -> HeadAnswer:
-        """What the loss compares, and what it counts. Nothing need be real: who divides has to look at that.
+        """Predictions, targets and counted entries of one batch, from which its loss is computed.
+
+        A batch of nothing but padding is allowed here. It is an error only once the loss divides by a count of 0.
 
         Raises:
-            ValueError: as `forward`, or a real dim that no decoder answers for.
+            ValueError: as `forward`, or a real dim that no decoder predicts.
         """
         noisy_actions = interpolate(batch.actions, noise, t)
         pred = self(observation, noisy_actions, t, batch.dim_mask, batch.step_mask)
@@ -325,21 +316,21 @@ class ActionHead(nn.Module):
         steps: int = 4,
         strength: Float[Tensor, "batch action_horizon 1"] | None = None,
     ) -> Float[Tensor, "steps_and_1 batch action_horizon padded_dim"]:
-        """Walks from noise to actions, and keeps every point: `[-1]` are the actions.
+        """Samples actions: the path from noise to actions in Euler steps. Its last point, `[-1]`, are the actions.
 
-        The tokens and the state are read once, not once a step. Dims that no decoder answers for have velocity 0.
+        The tokens and the state are read once, not at every step. Dims that no decoder predicts have velocity 0.
 
         Args:
             observation: what the policy sees.
-            noise: where to start.
+            noise: where the path begins.
             dim_mask: True = this robot has this dim.
-            step_mask: True = this robot wants this step; None = all of them.
-            steps: how many Euler steps.
-            strength: what velocities are multiplied by, 1 if None; 0 holds a step where it starts, as real-time
-                chunking does (`upstream.real_time_chunk`).
+            step_mask: True = this step of the chunk is wanted; None = all of them.
+            steps: the number of Euler steps.
+            strength: what velocities are multiplied by; None = 1. Where it is 0, an action step stays as it is in
+                `noise`, which real-time chunking uses (`released.real_time_chunk`).
 
         Raises:
-            ValueError: as `forward`; `steps` is less than 1; or a real dim that no decoder answers for.
+            ValueError: as `forward`; `steps` is less than 1; or a real dim that no decoder predicts.
 
         Source: huggingface/lerobot v0.4.4, `flow_matching_action_head.py` 345-398; 0.6.1, `groot_n1_7.py` 645-717.
         """
@@ -349,12 +340,12 @@ class ActionHead(nn.Module):
             step_mask = torch.ones_like(noise[..., 0], dtype=torch.bool)
         action_mask = action_mask_dims_and_steps(dim_mask, step_mask)
         vl = observation.vl
-        memories = self.remember_tokens(self.read_tokens(vl), vl)
+        caches = self.remember_tokens(self.read_tokens(vl), vl)
         state = self.encode_state(observation.state, observation.embodiment_id)
 
         def velocity(noisy_actions: Tensor, t: Tensor) -> Tensor:
             bucket = time_bucket((t.double() * steps).round() / steps)  # as exact as upstream's Python numbers
-            answer = self._velocity(observation, state, memories, noisy_actions, bucket, dim_mask, step_mask)
+            answer = self._velocity(observation, state, caches, noisy_actions, bucket, dim_mask, step_mask)
             answer = pad(answer, (0, noisy_actions.shape[-1] - answer.shape[-1]))
             return answer if strength is None else answer * strength
 
@@ -369,18 +360,18 @@ class ActionHead(nn.Module):
         self,
         observation: Observation,
         state: Tensor,
-        memories: list[dit.Memory | None],
+        caches: list[dit.KeyValueCache | None],
         noisy_actions: Tensor,
         bucket: Tensor,
         dim_mask: Tensor,
         step_mask: Tensor,
     ) -> Tensor:
-        action_mask = dim_mask[:, None, :] & step_mask[:, :, None]
+        action_mask = action_mask_dims_and_steps(dim_mask, step_mask)
         actions = self.encode_actions(noisy_actions, bucket, observation.embodiment_id, action_mask)
-        answers = self.denoise(state, actions, memories, bucket, step_mask)
+        answers = self.denoise(state, actions, caches, bucket, step_mask)
         return self.decode(answers, observation.embodiment_id)
 
-    # what is checked, and how it begins
+    # checks of arguments, and the first weights
 
     def _fits(self, observation: Observation, noisy_actions: Tensor) -> None:
         c, vl, state = self.config, observation.vl, observation.state
@@ -398,11 +389,13 @@ class ActionHead(nn.Module):
             if got != expected:
                 raise ValueError(f"{name}: got {got}, expected {expected}, as the config says")
         if c.max_steps is not None and noisy_actions.shape[1] > c.max_steps:
-            raise ValueError(f"noisy_actions: got {noisy_actions.shape[1]} steps, expected at most {c.max_steps}")
+            raise ValueError(
+                f"noisy_actions: got {noisy_actions.shape[1]} steps, expected at most max_steps={c.max_steps}"
+            )
         known = (observation.embodiment_id >= 0) & (observation.embodiment_id < c.embodiments)
         if not known.all():
             got = observation.embodiment_id[~known][0].item()
-            raise ValueError(f"embodiment_id: got {got}, expected 0 to {c.embodiments - 1}")
+            raise ValueError(f"embodiment_id: got {got}, expected 0 to {c.embodiments - 1}, as the config says")
 
     def _all_decoded(self, dim_mask: Tensor) -> None:
         lost = dim_mask[:, self.config.decoded_dim :].any(dim=0).nonzero().flatten()
@@ -419,7 +412,15 @@ class ActionHead(nn.Module):
         self.step_embedding = None if c.max_steps is None else nn.Parameter(torch.zeros(c.max_steps, c.width))
         self.vl_norm = nn.LayerNorm(c.token_width) if c.vl_norm else nn.Identity()
         self.vl_blocks = nn.ModuleList(
-            dit.Block(c.token_width, c.vl_heads, None, False, True, c.vl_dropout, c.vl_final_dropout)
+            dit.Block(
+                c.token_width,
+                c.vl_heads,
+                context_width=None,
+                adaptive=False,
+                affine=True,
+                dropout=c.vl_dropout,
+                final_dropout=c.vl_final_dropout,
+            )
             for _ in range(c.vl_layers)
         )
         self.dit = dit.DiT(
@@ -429,7 +430,7 @@ class ActionHead(nn.Module):
             heads=c.heads,
             layers=c.layers,
             interleave=c.interleave,
-            turns=c.turns,
+            attend_text_every_n_blocks=c.attend_text_every_n_blocks,
             adaptive=c.adaptive,
             dropout=c.dropout,
             final_dropout=c.final_dropout,
@@ -440,9 +441,10 @@ class ActionHead(nn.Module):
 
     @torch.no_grad()
     def _draw_weights(self, generator: torch.Generator) -> None:
-        """Like PyTorch's own linear layers, `1 / sqrt(inputs)` at most, and 0.02 for learned tokens.
+        """Linear layers as in PyTorch: uniform, at most `1 / sqrt(inputs)`. Learned tokens: normal, with std 0.02.
 
-        We differ: upstream begins with 0.02 in the embodiments' layers as well, where padding hardly shows.
+        We differ: upstream draws the layers of the embodiments with std 0.02 too. With weights that small, the effects
+        of padding would hardly be visible.
         """
         for part in self.modules():
             if isinstance(part, (nn.Linear, EmbodimentLinear)):

@@ -1,14 +1,17 @@
-"""The transformer inside a GR00T head: blocks that read tokens, or each other, told the flow time by their norms.
+"""The DiT, or diffusion transformer, inside a GR00T head.
 
-    block 0   reads vision-language tokens (cross-attention)
-    block 1   action tokens read each other (self-attention)
-    block 2   reads vision-language tokens
+Its sequence is the state and the actions, one token for each action step. The blocks alternate between two kinds:
+
+    block 0   the sequence reads the vision-language tokens (cross-attention)
+    block 1   the sequence reads itself (self-attention)
+    block 2   the sequence reads the vision-language tokens
     ...
 
-What may be read is an argument everywhere: `readable`, one entry for each token that is looked at, None = everything.
-It is the same for all queries, so chapter 4's mask needs no query axis here.
+Each block learns the flow time through its first layer norm.
 
-The modules are plain parts, called by `ActionHead` with arguments that it has checked.
+An argument `readable` says which tokens may be read; None means all of them. It is the same for every query, so it has
+no query axis, unlike the masks of `groot_teach.attention`. `ActionHead` checks the arguments before it calls these
+modules, so they are not checked again here.
 """
 
 from dataclasses import dataclass
@@ -26,12 +29,12 @@ class Readable:
     """Which tokens may be read, prepared once for all the layers that read them.
 
     Attributes:
-        tokens: `key_len`, bool, True = some sample of the batch may read this token. The others are left out: for them
-            no layer makes keys and values.
-        real: `batch, kept`, bool, True = may be read: a column for each token that is kept.
-        attention_mask: `batch, 1, 1, kept`: the same for every head and query; but a sample that may read nothing has
-            True everywhere, because a softmax over nothing has no answer.
-        reads: `batch, 1, 1, 1`, bool, False = this sample may read nothing; None = every sample may read something.
+        tokens: `key_len`, bool, True = at least one sample of the batch may read this token. The other tokens are left
+            out, and no layer makes keys and values for them.
+        real: `batch, kept`, bool, True = may be read. It has one column for each token that is kept.
+        attention_mask: `batch, 1, 1, kept`: `real`, with axes for head and query. A sample that may read nothing has
+            True everywhere instead, because a softmax over nothing is not defined.
+        reads: `batch, 1, 1, 1`, bool, False = this sample may read nothing. None = every sample may read something.
     """
 
     tokens: Tensor
@@ -41,7 +44,7 @@ class Readable:
 
     @classmethod
     def where(cls, mask: Tensor) -> "Readable":
-        """From `batch, key_len`, bool, True = may be read."""
+        """Prepares a mask `batch, key_len`, bool, True = may be read."""
         tokens = mask.any(dim=0)
         real = mask[:, tokens]
         reads = real.any(dim=1)[:, None, None, None]
@@ -50,17 +53,17 @@ class Readable:
         return cls(tokens, real, real[:, None, None] | ~reads, reads)
 
     def select(self, context: Tensor) -> Tensor:
-        """The tokens that are kept, 0 where a sample may not read them: NaN there does no harm."""
+        """The tokens that are kept, set to 0 where a sample may not read them, so that NaN there does no harm."""
         return torch.where(self.real[..., None], context[:, self.tokens], 0.0)
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
-    """What one attention layer reads, made once and read as often as one likes.
+class KeyValueCache:
+    """The keys and values that one attention layer reads. The sampler makes them once and reads them at every step.
 
     Attributes:
         key, value: `batch, head, key_len, head_width`.
-        readable: which of them; None = all.
+        readable: which of them may be read; None = all.
     """
 
     key: Tensor
@@ -71,11 +74,11 @@ class Memory:
 class Attention(nn.Module):
     """`attention.cross_attention` with several heads, and the layers that make queries, keys and values.
 
-    A sample that may read nothing gets zeros, before the last layer adds its bias: that is what the released heads get
-    from PyTorch on a CPU, made certain.
+    A sample that may read nothing gets zeros before the last layer adds its bias. The released heads get the same from
+    PyTorch on a CPU; here it does not depend on the device.
 
     Source: `diffusers.models.attention.Attention`, as huggingface/lerobot v0.4.4 `cross_attention_dit.py` 114-123 uses
-    it. We differ: NaN in a token that may not be read gives NaN there, and nothing here.
+    it. We differ: NaN in a token that may not be read gives NaN there, and has no effect here.
     """
 
     def __init__(self, width: int, context_width: int, heads: int):
@@ -86,14 +89,14 @@ class Attention(nn.Module):
         self.value = nn.Linear(context_width, width)
         self.out = nn.Linear(width, width)
 
-    def remember(self, context: Tensor, readable: Readable | None) -> Memory:
-        """Makes keys and values of `context` (batch, key_len, context_width), already selected."""
-        return Memory(self._split(self.key(context)), self._split(self.value(context)), readable)
+    def remember(self, context: Tensor, readable: Readable | None) -> KeyValueCache:
+        """Makes keys and values of `context` (batch, key_len, context_width), as `readable.select` returns it."""
+        return KeyValueCache(self._split(self.key(context)), self._split(self.value(context)), readable)
 
-    def forward(self, x: Tensor, memory: Memory) -> Tensor:
-        readable = memory.readable
+    def forward(self, x: Tensor, cache: KeyValueCache) -> Tensor:
+        readable = cache.readable
         attention_mask = None if readable is None else readable.attention_mask
-        read = scaled_dot_product_attention(self._split(self.query(x)), memory.key, memory.value, attention_mask)
+        read = scaled_dot_product_attention(self._split(self.query(x)), cache.key, cache.value, attention_mask)
         if readable is not None and readable.reads is not None:
             read = torch.where(readable.reads, read, 0.0)
         return self.out(read.transpose(1, 2).flatten(2))
@@ -122,7 +125,7 @@ class AdaptiveNorm(nn.Module):
 
 
 class LastNorm(AdaptiveNorm):
-    """The norm behind the last block: another epsilon, and shift and scale change places.
+    """The norm after the last block. It has another epsilon, and its shift comes before its scale.
 
     Source: huggingface/lerobot v0.4.4, `cross_attention_dit.py` 250-252, 295-298.
     """
@@ -136,14 +139,16 @@ class LastNorm(AdaptiveNorm):
 
 
 class Block(nn.Module):
-    """Attention, then a feed-forward network, each added to what came in.
+    """Attention, then a feed-forward network, each added to its input.
 
     Args of the constructor:
-        width: of the tokens that look.
-        context_width: of the tokens that are looked at; None = they look at each other.
-        adaptive: the first norm is told the flow time.
-        affine: plain norms have a scale and a shift of their own.
-        final_dropout: one more dropout behind both parts.
+        width: of the tokens that read (the queries).
+        heads: how many attention heads share that width.
+        context_width: of the tokens that are read (keys and values); None = the tokens read each other.
+        adaptive: the scale and shift of the first norm depend on the flow time.
+        affine: the other norms have a learned scale and shift.
+        dropout: in training, the part of the numbers that is set to 0.
+        final_dropout: attention and feed-forward network each end with one more dropout.
 
     Source: huggingface/lerobot v0.4.4, `cross_attention_dit.py` 71-185.
     """
@@ -169,19 +174,24 @@ class Block(nn.Module):
         self.final_dropout = final_dropout
 
     def forward(
-        self, x: Tensor, time: Tensor | None, readable: Readable | None, memory: Memory | None, last: int | None = None
+        self,
+        x: Tensor,
+        time: Tensor | None = None,
+        readable: Readable | None = None,
+        cache: KeyValueCache | None = None,
+        last: int | None = None,
     ) -> Tensor:
-        """`readable` is for a block that reads itself, `memory` for one that reads something else.
+        """A block that reads itself takes `readable`; one that reads other tokens takes their `cache`.
 
-        All tokens are looked at; only the `last` ones look, and come back. None = all.
+        With `last`, only that many last tokens of `x` are queries and are returned. All tokens may still be read.
         """
         normed = self.attention_norm(x) if time is None else self.attention_norm(x, time)
         if self.reads_itself:
             context = normed if readable is None else readable.select(normed)
-            memory = self.attention.remember(context, readable)
+            cache = self.attention.remember(context, readable)
         if last is not None:
             x, normed = x[:, -last:], normed[:, -last:]
-        x = x + self._drop(self.attention(normed, memory), times=1 + self.final_dropout)
+        x = x + self._drop(self.attention(normed, cache), times=1 + self.final_dropout)
         wide = gelu(self.widen(self.feed_forward_norm(x)), approximate="tanh")
         return x + self._drop(self.narrow(self._drop(wide, times=1)), times=int(self.final_dropout))
 
@@ -194,46 +204,51 @@ class Block(nn.Module):
 # -------------------------------------------------------------------------------------------------- the flow time
 
 
-def waves(bucket: Tensor, rates: Tensor) -> Tensor:
-    """Sines, then cosines of the time bucket at each rate: `batch, 2 * rates`. Float32, whatever the head's dtype."""
+def sinusoidal_embedding(bucket: Tensor, rates: Tensor) -> Tensor:
+    """Sines, then cosines of the time bucket times each rate: `batch, 2 * rates`. Float32 in heads of any dtype."""
     angle = bucket.float()[:, None] * rates
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 
 class TimeEncoder(nn.Module):
-    """What the blocks are told of the flow time.
+    """The embedding of the flow time that the adaptive norms of the blocks read.
 
     Source: huggingface/lerobot v0.4.4, `cross_attention_dit.py` 30-43; `diffusers.models.embeddings.Timesteps`.
     """
 
-    WAVES = 256
+    EMBEDDING_WIDTH = 256
 
     def __init__(self, width: int):
         super().__init__()
-        self.first = nn.Linear(self.WAVES, width)
+        self.first = nn.Linear(self.EMBEDDING_WIDTH, width)
         self.second = nn.Linear(width, width)
 
     def forward(self, bucket: Tensor) -> Tensor:
-        half = self.WAVES // 2
+        half = self.EMBEDDING_WIDTH // 2
         index = torch.arange(half, dtype=torch.float32, device=bucket.device)
-        sines, cosines = waves(bucket, torch.exp(-log(10_000) * index / (half - 1))).split(half, dim=-1)
-        seen = torch.cat([cosines, sines], dim=-1).to(self.first.weight.dtype)
-        return silu(self.second(silu(self.first(seen))))  # every reader begins with the second silu
+        rates = torch.exp(-log(10_000) * index / (half - 1))
+        sines, cosines = sinusoidal_embedding(bucket, rates).split(half, dim=-1)
+        embedding = torch.cat([cosines, sines], dim=-1).to(self.first.weight.dtype)
+        return silu(self.second(silu(self.first(embedding))))  # upstream applies the outer silu in each norm
 
 
 # ------------------------------------------------------------------------------------------------- the transformer
 
 
 class DiT(nn.Module):
-    """The diffusion transformer: reads tokens and its own sequence in turns, and gives one vector for each action step.
+    """The diffusion transformer: turns a sequence of tokens into one vector for each action step.
 
     Args of the constructor:
-        width: of the sequence.
+        width: of the tokens in the sequence.
         token_width: of the vision-language tokens.
-        output_width: of what comes out.
-        interleave: odd blocks are self-attention; else all of them read tokens.
-        turns: None = each reading block reads all tokens (N1.5). A number n = the first of every n reads text, the
-            others images (N1.6 and N1.7, there `attend_text_every_n_blocks`).
+        output_width: of the vectors that are returned.
+        heads: attention heads of each block.
+        layers: how many blocks.
+        interleave: odd blocks are self-attention; otherwise all blocks are cross-attention.
+        attend_text_every_n_blocks: which tokens the cross-attention blocks read. None = all of them, as in N1.5. A
+            number n = one of these blocks in n reads the text tokens, beginning with the first, and the others read
+            the image tokens, as in N1.6 and N1.7.
+        adaptive, dropout, final_dropout: of the blocks.
 
     Source: huggingface/lerobot v0.4.4, `cross_attention_dit.py` 188-302 (`DiT`); 0.6.1, 322-392 (`AlternateVLDiT`).
     """
@@ -246,13 +261,13 @@ class DiT(nn.Module):
         heads: int,
         layers: int,
         interleave: bool,
-        turns: int | None,
+        attend_text_every_n_blocks: int | None,
         adaptive: bool,
         dropout: float,
         final_dropout: bool,
     ):
         super().__init__()
-        self.turns = turns
+        self.attend_text_every_n_blocks = attend_text_every_n_blocks
         self.adaptive = adaptive
         self.dropout = dropout
         self.time_encoder = TimeEncoder(width)
@@ -270,41 +285,44 @@ class DiT(nn.Module):
         self.last_norm = LastNorm(width)
         self.out = nn.Linear(width, output_width)
 
-    def remember(self, tokens: Tensor, real: Tensor | None, image: Tensor) -> list[Memory | None]:
-        """Keys and values of the tokens for each block; None for a block that does not read them.
+    def remember(self, tokens: Tensor, real: Tensor | None, image: Tensor) -> list[KeyValueCache | None]:
+        """Keys and values of the vision-language tokens for each block; None for a block of self-attention.
 
-        `real` and `image` are `batch, key_len`, bool: True = a real token, True = a token of a camera. `real` None =
-        padding may be read like the rest.
+        `real` and `image` are `batch, key_len`, bool. In `real`, True = a real token; without it, padding may be read
+        as well. In `image`, True = a token of a camera.
         """
-        if self.turns is None:
+        if self.attend_text_every_n_blocks is None:
             masks = {"all": real}
         else:
             masks = {"text": ~image, "images": image}
             masks = {kind: mask if real is None else mask & real for kind, mask in masks.items()}
         readable = {kind: None if mask is None else Readable.where(mask) for kind, mask in masks.items()}
         context = {kind: tokens if may is None else may.select(tokens) for kind, may in readable.items()}
-        kinds = [None if block.reads_itself else self._kind(index) for index, block in enumerate(self.blocks)]
-        return [
-            block.attention.remember(context[kind], readable[kind]) if kind else None
-            for kind, block in zip(kinds, self.blocks, strict=True)
-        ]
+        caches: list[KeyValueCache | None] = []
+        for index, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            kind = self._kind(index)
+            caches.append(None if block.reads_itself else block.attention.remember(context[kind], readable[kind]))
+        return caches
 
     def _kind(self, index: int) -> str:
-        if self.turns is None:
+        """Which tokens the block of this index reads, if it is cross-attention."""
+        if self.attend_text_every_n_blocks is None:
             return "all"
-        return "text" if index % (2 * self.turns) == 0 else "images"
+        return "text" if index % (2 * self.attend_text_every_n_blocks) == 0 else "images"
 
     def forward(
-        self, sequence: Tensor, memories: list[Memory | None], bucket: Tensor, readable: Readable | None, last: int
+        self, sequence: Tensor, caches: list[KeyValueCache | None], bucket: Tensor, readable: Readable | None, last: int
     ) -> Tensor:
-        """What the `last` tokens of the sequence become: `batch, last, output_width`.
+        """One vector for each of the `last` tokens of the sequence: `batch, last, output_width`.
 
-        `readable` says which tokens of the sequence itself may be read.
+        `readable` says which tokens of the sequence itself may be read, in the blocks of self-attention.
         """
         time = self.time_encoder(bucket)
-        for index, (block, memory) in enumerate(zip(self.blocks, memories, strict=True), start=1):
-            # Of the last block only the last tokens are wanted. With dropout it computes all of them, so that the same
-            # seed drops the same numbers as upstream.
+        for index, (block, cache) in enumerate(zip(self.blocks, caches, strict=True), start=1):
+            # The last block computes only the tokens that are returned. With dropout it computes all of them, so that
+            # the same seed drops the same numbers as upstream.
             wanted = last if index == len(self.blocks) and not (self.training and self.dropout) else None
-            sequence = block(sequence, time if self.adaptive else None, readable, memory, wanted)
+            time_of_norm = time if self.adaptive else None
+            sequence = block(sequence, time=time_of_norm, readable=readable, cache=cache, last=wanted)
         return self.out(self.last_norm(sequence[:, -last:], time))

@@ -1,13 +1,14 @@
-"""Seven probes, one for each leak: each looks at its own stage of the head, whatever the other stages do.
+"""Seven probes, one for each leak, which look at the stages of the head one by one.
 
     leaks_found(head, observation, batch, noise, t)   ->   ("input leak", "step leak", ...)
 
-A probe writes other numbers into padding where it enters the stage, and looks whether anything real moves where the
-stage ends; two of them ask for a value instead. So a door is found open or shut for what it is: nothing that a door
-before it lets through, or a door behind it holds back, can be mistaken for it.
+A leak is a way in which padding has an effect on real entries; `groot_teach.masks` lists them. Most probes write other
+numbers into the padding at the input of a stage, and check whether anything real changes at its output. Two of them
+check a value instead. So each stage is judged by itself: a leak before it cannot be mistaken for its own, and a mask
+after it cannot hide its leak.
 
-These know the head from inside, its methods and every point of its sampler's path. `audit` knows no head, and asks any
-policy from outside; for this one both have to say the same.
+The probes call the methods of this head, and read every point of its sampler's path. `groot_teach.audit` finds leaks in
+any policy, from outside. For this head both have to find the same leaks.
 """
 
 from collections.abc import Callable
@@ -35,10 +36,12 @@ def leaks_found(
 ) -> tuple[str, ...]:
     """The names of the leaks that the probes find in `head`, in the order of `LEAKS`.
 
-    The head is asked in eval mode, without dropout, and left as it was. All randomness is seeded.
+    The head is probed in eval mode, so without dropout, and is put back into its own mode afterwards. All random
+    numbers are seeded.
 
     Raises:
-        ValueError: a batch without padded dims, steps or tokens: there a probe cannot look, so it does not say `shut`.
+        ValueError: a batch without padded dims, steps or tokens. A probe that has nothing to change would report that
+            there is no leak.
     """
     for name, mask in (
         ("batch.dim_mask", batch.dim_mask),
@@ -46,7 +49,7 @@ def leaks_found(
         ("observation.vl.backbone_attention_mask", observation.vl.backbone_attention_mask),
     ):
         if mask.all():
-            raise ValueError(f"{name}: got no padding, expected some; without it no probe can see a leak")
+            raise ValueError(f"{name}: got no padding, expected some; a probe changes padding to see whether it leaks")
     was_training = head.training
     head.eval()
     try:
@@ -58,7 +61,7 @@ def leaks_found(
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """One training step, for the probes to change."""
+    """The arguments of one training step, and its first stages with other numbers in the padding."""
 
     head: ActionHead
     observation: Observation
@@ -75,31 +78,32 @@ class _Step:
         return time_bucket(self.t)
 
     def encoded(self, noise: Tensor) -> Tensor:
+        """The action tokens for this noise."""
         noisy_actions = interpolate(self.batch.actions, noise, self.t)
         return self.head.encode_actions(noisy_actions, self.bucket, self.observation.embodiment_id, self.action_mask)
 
     def denoised(self, action_tokens: Tensor, tokens: Tensor) -> Tensor:
-        """What the transformer makes of the recorded steps."""
-        memories = self.head.remember_tokens(tokens, self.observation.vl)
+        """The transformer's output for the recorded steps, from these action tokens and vision-language tokens."""
+        caches = self.head.remember_tokens(tokens, self.observation.vl)
         state = self.head.encode_state(self.observation.state, self.observation.embodiment_id)
-        answers = self.head.denoise(state, action_tokens, memories, self.bucket, self.batch.step_mask)
+        answers = self.head.denoise(state, action_tokens, caches, self.bucket, self.batch.step_mask)
         return answers[self.batch.step_mask]
 
 
 def _input(step: _Step) -> bool:
-    """Other noise in padded entries: do the action tokens move?"""
+    """With other noise in padded entries, do the action tokens change?"""
     return _differ(step.encoded(step.noise), step.encoded(_other(step.noise, ~step.action_mask)))
 
 
 def _steps(step: _Step) -> bool:
-    """Other tokens in the place of padded steps: do the answers for recorded ones move?"""
+    """With other action tokens for padded steps, does the output for recorded steps change?"""
     actions, tokens = step.encoded(step.noise), step.head.read_tokens(step.observation.vl)
     other = _other(actions, ~step.batch.step_mask[..., None])
     return _differ(step.denoised(actions, tokens), step.denoised(other, tokens))
 
 
 def _mixing(step: _Step) -> bool:
-    """Other padded tokens: do the real ones move by reading each other?"""
+    """With other padded tokens, do the real tokens change in the VL self-attention?"""
     vl = step.observation.vl
     real = vl.backbone_attention_mask
     other = replace(vl, tokens=_other(vl.tokens, ~real[..., None]))
@@ -107,14 +111,14 @@ def _mixing(step: _Step) -> bool:
 
 
 def _context(step: _Step) -> bool:
-    """Other padded tokens, after they have read each other: do the answers move?"""
+    """With other padded tokens after the VL self-attention, does the transformer's output change?"""
     actions, tokens = step.encoded(step.noise), step.head.read_tokens(step.observation.vl)
     other = _other(tokens, ~step.observation.vl.backbone_attention_mask[..., None])
     return _differ(step.denoised(actions, tokens), step.denoised(actions, other))
 
 
 def _target(step: _Step) -> bool:
-    """Other targets in padded entries: does the loss move?"""
+    """With other targets in padded entries, does the loss change?"""
     target = velocity_target(step.batch.actions, step.noise)[..., : step.head.config.decoded_dim]
     padded = ~step.action_mask[..., : step.head.config.decoded_dim]
     counted, pred = step.head.counted(step.batch), torch.zeros_like(target)
@@ -122,7 +126,7 @@ def _target(step: _Step) -> bool:
 
 
 def _denominator(step: _Step) -> bool:
-    """An error of 2 in every entry that counts: is the loss anything but 4? GR00T's 1e-6 is let pass."""
+    """With an error of 2 in every counted entry, is the loss anything but 4? The 1e-6 that GR00T adds is tolerated."""
     counted = step.head.counted(step.batch)
     error = torch.where(counted, 2.0, 0.0).to(step.noise.dtype)
     loss = step.head.compare(torch.zeros_like(error), error, counted)
@@ -130,7 +134,7 @@ def _denominator(step: _Step) -> bool:
 
 
 def _rollout(step: _Step) -> bool:
-    """Do padded entries of the sampler hold anything but 0, or what training showed there?"""
+    """On the sampler's path, do padded entries hold anything but 0 or the noise that training shows there?"""
     path = step.head.sample(step.observation, step.noise, step.batch.dim_mask, step.batch.step_mask)
     at = torch.linspace(0, 1, len(path), dtype=path.dtype, device=path.device)[:, None, None, None]
     held, shown = path[:, ~step.action_mask], ((1 - at) * step.noise)[:, ~step.action_mask]
@@ -149,7 +153,7 @@ _PROBES: dict[str, Callable[[_Step], bool]] = {
 
 
 def _other(values: Tensor, where: Tensor) -> Tensor:
-    """Other numbers of the same size where `where` is True."""
+    """The same values, but random numbers around 1 where `where` is True."""
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randn(values.shape, dtype=torch.float64, generator=generator)
     return torch.where(where, 1 + drawn.to(values), values)

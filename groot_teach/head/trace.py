@@ -1,16 +1,18 @@
-"""Where a mask goes: a witness takes its place, and writes down who is handed it and who reads it.
+"""Traces masks through running code: which functions receive a mask, and which of them read it.
 
-    uses = trace_masks(run, action_mask=action_mask, backbone_attention_mask=...)
+    uses = trace_masks(run, action_mask=action_mask, backbone_attention_mask=backbone_attention_mask)
 
-`run` is called with a witness for each mask: a tensor that holds the same values and behaves the same. Whatever torch
-computes from it is written down, with the function that asked for it. Two things are told apart:
+`run` is called once. In place of each mask it gets a tensor with the same values that behaves the same, but also
+records what torch computes from it and which function asked for that. Two things are distinguished:
 
-    handed   a function has the mask among its arguments
-    read     an operation mixes the mask with a tensor that is no mask: it has an effect, or might have one
+    handed   the mask is among the arguments of a Python function
+    read     a torch operation combines the mask with a tensor that is not a mask, so the mask may have an effect
 
-A mask that is made into another mask, as in `~mask` or `mask & image_mask`, is not read yet; the new one is watched in
-its place. A mask that is handed on and never read is a dead mask. It works on any code that runs in Python: nothing has
-to be told about the head, and released heads can be traced like ours.
+An operation on masks alone, such as `~mask` or `mask & image_mask`, makes another mask. That is not a read; the new
+mask is recorded too, by the names of the masks it was made of. A mask that is handed on and never read is a dead mask.
+
+This works on any code that runs in Python, on the released GR00T heads as on ours. It does not see what happens to the
+plain values of a mask: to the result of `mask.tolist()`, `mask.numpy()` or `if mask.any():`.
 """
 
 import sys
@@ -28,8 +30,9 @@ from torch import Tensor
 
 from groot_teach.shapes import checked
 
-BY_THE_WAY = (*(str(Path(package.__file__).parent) for package in (torch, jaxtyping, beartype)), __file__, "<")
-"""Files whose functions are not named: PyTorch, what checks our arguments, and this one."""
+UNNAMED_FILES = (*(package.__path__[0] for package in (torch, jaxtyping, beartype)), __file__, "<")
+"""Paths that begin like this are of PyTorch, of the packages that check arguments, of this module, or of no file:
+functions defined there are left out of the record."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,14 @@ class Use:
     """One thing that happened to a mask.
 
     Attributes:
-        mask: its name; of a mask that was made of two, both: `image_mask & backbone_attention_mask`.
+        mask: its name; for a mask that was made of two, both of them: `image_mask & backbone_attention_mask`.
         how: `handed` to a function, or `read` by it.
         function: the function's name, with its class.
-        by: the argument's name, or the torch operation.
-        shape: of the mask, as it was handed or read.
-        dtype: the same, such as `bool`.
-        file: the function's file and, if it reads, the line.
-        calls: who called whom, from `run` to the function.
+        by: the argument's name if the mask was handed, the torch operation if it was read.
+        shape: the mask's shape at that moment.
+        dtype: the mask's dtype at that moment, such as `bool`.
+        file: the file in which the function is defined, and for a read also the line.
+        calls: the names of the calling functions, from the one that `run` called down to `function` itself.
     """
 
     mask: str
@@ -59,78 +62,102 @@ class Use:
 
 @checked
 def trace_masks(run: Callable[..., Any], **masks: Tensor) -> tuple[Use, ...]:
-    """Calls `run(**masks)` with witnesses in the masks' places, and says what happened to them, in order.
+    """Calls `run(**masks)` with recording tensors in place of the masks, and returns what happened to them, in order.
 
-    What happens again, such as in every step of a sampler, is said once.
+    A use that is repeated exactly, such as in every step of a sampler, is returned once.
 
     Raises:
-        ValueError: no mask.
+        ValueError: no mask is given.
     """
     if not masks:
-        raise ValueError("masks: got none, expected at least one, by its name")
-    log = _Log(tuple(masks), {})
-    with _watching_calls(log, but_not=getattr(run, "__code__", None)):
-        run(**{name: _Witness.of(mask, {name}, log) for name, mask in masks.items()})
-    return tuple(log.uses)
+        raise ValueError("masks: got none, expected at least one, given by its name")
+    record = _Record(tuple(masks), {})
+    with _recording_calls(record, but_not=getattr(run, "__code__", None)):
+        run(**{name: _TracedMask.of(mask, _Trace(record, frozenset([name]))) for name, mask in masks.items()})
+    return tuple(record.uses)
 
 
 @checked
 def readers(uses: tuple[Use, ...], mask: str) -> tuple[str, ...]:
-    """The functions that read `mask`, alone or joined with another one; none = it is dead."""
+    """The functions that read `mask`, alone or combined with another mask. If there are none, the mask is dead."""
     return tuple(dict.fromkeys(use.function for use in uses if use.how == "read" and mask in use.mask.split(" & ")))
 
 
 @dataclass(frozen=True)
-class _Log:
-    order: tuple[str, ...]
-    uses: dict[Use, None]
+class _Record:
+    """The uses found so far. `order` is the order in which names are joined for a mask that was made of several."""
 
-    def write(self, witness: "_Witness", how: Literal["handed", "read"], frame: FrameType, by: str) -> None:
+    order: tuple[str, ...]
+    uses: dict[Use, None]  # a dict keeps the order, and each use once
+
+    def write(self, mask: "_TracedMask", how: Literal["handed", "read"], frame: FrameType, by: str) -> None:
         with torch._C.DisableTorchFunctionSubclass():
-            shape, dtype = tuple(witness.shape), str(witness.dtype).removeprefix("torch.")
-        name = " & ".join(name for name in self.order if name in witness.names)
+            shape, dtype = tuple(mask.shape), str(mask.dtype).removeprefix("torch.")
+        name = " & ".join(name for name in self.order if name in mask.groot_teach_trace.made_of)
         file = Path(frame.f_code.co_filename).name + (f" {frame.f_lineno}" if how == "read" else "")
         calls = tuple(reversed([*_calls(frame)]))
         self.uses[Use(name, how, frame.f_code.co_qualname, by, shape, dtype, file, calls)] = None
 
 
-class _Witness(Tensor):
-    """A mask that tells."""
+@dataclass(frozen=True, eq=False)
+class _Trace:
+    """What a traced mask knows beside its values: where its uses are recorded, and the masks that it is made of."""
 
-    names: set[str]
-    log: _Log
+    record: _Record
+    made_of: frozenset[str]
+
+
+class _TracedMask(Tensor):
+    """A mask that records what torch computes from it.
+
+    Its state is one attribute with a name that torch has no use for. Under a name such as `log` or `names` it would
+    hide the tensor method of that name, or on some versions of torch could not even be set.
+    """
+
+    groot_teach_trace: _Trace
 
     @classmethod
-    def of(cls, mask: Tensor, names: set[str], log: _Log) -> "_Witness":
-        witness = mask.as_subclass(cls)
-        witness.names, witness.log = names, log
-        return witness
+    def of(cls, mask: Tensor, trace: _Trace) -> "_TracedMask":
+        traced = mask.as_subclass(cls)
+        traced.groot_teach_trace = trace
+        return traced
 
     @classmethod
     def __torch_function__(cls, func, types, args=(), kwargs=None):
+        """Called by torch in place of `func`, an operation with a traced mask among its arguments."""
         with torch._C.DisableTorchFunctionSubclass():
             result = func(*args, **(kwargs or {}))
         given = [*_tensors((args, kwargs))]
-        witnesses = [tensor for tensor in given if isinstance(tensor, cls)]
-        if not witnesses or not isinstance(result, Tensor):
+        masks = [tensor for tensor in given if isinstance(tensor, cls)]
+        made = [*_tensors(result)]
+        if not masks or not (made or func is Tensor.__setitem__):
             return result
-        if len(witnesses) == len(given):
-            return cls.of(result, set().union(*(witness.names for witness in witnesses)), witnesses[0].log)
-        for witness in witnesses:
-            witness.log.write(witness, "read", _who_asked(sys._getframe(1)), func.__name__)
-        return result
+        if len(masks) < len(given):
+            for mask in masks:
+                mask.groot_teach_trace.record.write(mask, "read", _asking(sys._getframe(1)), func.__name__)
+            return result
+        traces = [mask.groot_teach_trace for mask in masks]
+        trace = _Trace(traces[0].record, frozenset().union(*(trace.made_of for trace in traces)))
+        return _traced(result, trace)
+
+
+def _traced(result: Any, trace: _Trace) -> Any:
+    """The result of an operation on masks alone, with each tensor in it traced; `mask.chunk(2)` gives a tuple."""
+    if isinstance(result, Tensor):
+        return _TracedMask.of(result, trace)
+    return type(result)(_traced(item, trace) for item in result) if isinstance(result, list | tuple) else result
 
 
 @contextmanager
-def _watching_calls(log: _Log, but_not: CodeType | None) -> Iterator[None]:
-    """Looks at the arguments of each Python function that is called, but for `run` itself."""
+def _recording_calls(record: _Record, but_not: CodeType | None) -> Iterator[None]:
+    """Looks at the arguments of each Python function that is called inside, except for `run` itself."""
 
     def watch(frame: FrameType, event: str, _: Any) -> None:
         code = frame.f_code
         if event == "call" and code is not but_not and _is_named(frame):
             for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
-                if isinstance(value := frame.f_locals.get(name), _Witness):
-                    log.write(value, "handed", frame, name)
+                if isinstance(value := frame.f_locals.get(name), _TracedMask):
+                    record.write(value, "handed", frame, name)
 
     before = sys.getprofile()
     sys.setprofile(watch)
@@ -141,25 +168,26 @@ def _watching_calls(log: _Log, but_not: CodeType | None) -> Iterator[None]:
 
 
 def _is_named(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith(BY_THE_WAY) and not frame.f_code.co_name.startswith("<")
+    return not frame.f_code.co_filename.startswith(UNNAMED_FILES) and not frame.f_code.co_name.startswith("<")
 
 
 def _calls(frame: FrameType | None) -> Iterator[str]:
-    """The function and who called it, and so on, up to `run`."""
+    """The name of the function, then that of its caller, and so on up to what `run` called."""
     while frame is not None and not (frame.f_code.co_filename == __file__ and frame.f_code.co_name == "trace_masks"):
         if _is_named(frame):
             yield frame.f_code.co_qualname
         frame = frame.f_back
 
 
-def _who_asked(frame: FrameType) -> FrameType:
-    """The innermost function that has a name here."""
+def _asking(frame: FrameType) -> FrameType:
+    """The innermost function that asked torch for the operation, leaving out torch itself and lambdas."""
     while frame.f_back is not None and not _is_named(frame):
         frame = frame.f_back
     return frame
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in nested lists, tuples and dicts."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):

@@ -1,4 +1,12 @@
-"""Where action chunks come from: recorded LeRobot episodes, and invented episodes of toy robots."""
+"""Where action chunks come from: recorded LeRobot episodes, and invented episodes of toy robots.
+
+    lerobot      the recorded actions of a LeRobot dataset folder
+    files        its JSON and parquet files, each value checked when it is read
+    toy_robots   invented episodes
+    chunks       cuts a chunk out of an episode of either kind
+
+Toy robots need nothing but torch. Parquet files are read with the package pyarrow.
+"""
 
 from groot_teach.recordings.chunks import chunk_at
 from groot_teach.recordings.lerobot import (

@@ -1,8 +1,9 @@
 """How a chunk is cut out of an episode.
 
-An episode is what a robot did from start to end: `step, action_dim`. A policy predicts a short piece of it, a **chunk**
-of `action_horizon` steps. Near the end of the episode a chunk reaches past the last step, and there padding is made:
-the last step is copied, and `action_is_pad` says so. Toy episodes and recorded ones go through the same `chunk_at`.
+An episode is a recording of one task from start to end: `step, action_dim`. A policy predicts a short piece of it, a
+**chunk** of `action_horizon` steps. A chunk that begins near the end of the episode is longer than what is left of it.
+The missing steps are padding: copies of the last step, marked True in `action_is_pad`. Toy episodes and recorded ones
+are cut by the same function.
 """
 
 import torch
@@ -19,14 +20,14 @@ def chunk_at(
 ) -> ActionChunk:
     """Cuts the chunk that begins at step `start`; past the end of the episode its last step is repeated.
 
-    The first step of a chunk is always real, so a chunk never consists of padding alone.
+    The first step of a chunk is always a real one, so no chunk consists of padding alone.
 
     Raises:
         ValueError: `start` is not a step of the episode, or `action_horizon` is less than 1.
 
     Source: huggingface/lerobot at 7427f318, `src/lerobot/datasets/dataset_reader.py` 247-256, which clamps indices to
-    the last frame of the episode and marks the clamped ones in `action_is_pad`. We differ: upstream also allows steps
-    before the first frame, and clamps those too; ours begin at `start`.
+    the last frame of the episode and marks the clamped ones in `action_is_pad`. We differ: upstream can also ask for
+    steps before the first frame, and clamps those too. Our chunks begin at `start`.
     """
     steps = episode_actions.shape[0]
     if not 0 <= start < steps:

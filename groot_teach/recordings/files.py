@@ -1,7 +1,7 @@
-"""Reads JSON and parquet files of a recording and checks each value it takes: what is there, of which kind, how many.
+"""Reads the JSON and parquet files of a recording, and checks each value when it is read.
 
-Every error names the file, the field, what came and what was expected. `lerobot` knows the format; this module knows
-only files.
+An error names the file, the field, what was found and what was expected. This module knows nothing about LeRobot's
+format; that is the job of `lerobot`.
 """
 
 import json
@@ -13,11 +13,11 @@ from groot_teach.extras import needed_for
 
 
 class DatasetError(ValueError):
-    """A folder that contradicts itself or its format: `<file>: <field>: got ..., expected ...`."""
+    """A folder that contradicts itself or its format. The message is `<file>: <field>: got ..., expected ...`."""
 
 
 def floats(file: str, field: str, column: Any) -> list[float]:
-    """The column as float64, if that changes no number in it."""
+    """The column as float64. If that would change a number in it, or if one is missing, it raises an error."""
     import pyarrow as pa
 
     if not (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)) or column.null_count:
@@ -29,6 +29,7 @@ def floats(file: str, field: str, column: Any) -> list[float]:
 
 
 def integers(file: str, table: Any, field: str) -> list[int]:
+    """A column of integers, none of them missing."""
     import pyarrow as pa
 
     column = table[field]
@@ -38,12 +39,12 @@ def integers(file: str, table: Any, field: str) -> list[int]:
 
 
 def read_table(folder: Path, file: str, wanted: Sequence[str], optional: Sequence[str] = ()) -> Any:
-    """The wanted columns, and those of the optional ones that are there."""
+    """The wanted columns of a parquet file, and those of the optional ones that it has."""
     with needed_for("reading parquet files"):
         import pyarrow as pa
         import pyarrow.parquet as pq
     if not (folder / file).is_file():
-        raise wrong(file, "file", f"no such file in {folder}", "a parquet file; that part is not on disk")
+        raise wrong(file, "file", f"no such file in {folder}", "a parquet file; this part of the data is not on disk")
     try:
         with pq.ParquetFile(folder / file) as parquet:
             names = parquet.schema_arrow.names
@@ -53,23 +54,26 @@ def read_table(folder: Path, file: str, wanted: Sequence[str], optional: Sequenc
                     raise wrong(file, field, f"{names.count(field)} columns of that name among {names}", "one")
             return parquet.read(columns=fields)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise wrong(file, "file", f"damage: {error}", "a whole parquet file") from error
+        raise wrong(file, "file", f"damage: {error}", "an undamaged parquet file") from error
 
 
 def table_rows(
     folder: Path, file: str, wanted: Sequence[str], optional: Sequence[str] = ()
 ) -> list[tuple[str, dict[str, Any]]]:
+    """The rows of a parquet file, each with its place for error messages: `<file>: row <number>`."""
     rows = read_table(folder, file, wanted, optional).to_pylist()
     return [(f"{file}: row {number}", row) for number, row in enumerate(rows)]
 
 
 def json_lines(folder: Path, file: str) -> list[tuple[str, dict[str, Any]]]:
-    # Not splitlines(): it also cuts at U+2028, which JSON allows inside a text.
+    """The objects in a file with one JSON object a line, each with its place: `<file>: line <number>`."""
+    # Not splitlines(), which also splits at U+2028. JSON allows that character inside a string.
     lines = enumerate(read_text(folder, file).split("\n"), start=1)
     return [(f"{file}: line {n}", parse_json(f"{file}: line {n}", line)) for n, line in lines if line.strip()]
 
 
 def read_text(folder: Path, file: str) -> str:
+    """The text of a UTF-8 file."""
     try:
         return (folder / file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -77,6 +81,7 @@ def read_text(folder: Path, file: str) -> str:
 
 
 def parse_json(where: str, text: str) -> dict[str, Any]:
+    """A JSON object. `where` is its place, for the error message."""
     try:
         value = json.loads(text)
     except ValueError as error:
@@ -87,7 +92,7 @@ def parse_json(where: str, text: str) -> dict[str, Any]:
 
 
 def field_of(where: str, record: dict[str, Any], field: str, *kinds: type) -> Any:
-    """`record[field]`, if it is there and of one of these kinds. JSON's true is not a number here."""
+    """`record[field]`, if it is there and of one of these types. A bool does not count as an int."""
     expected = " or ".join(kind.__name__ for kind in kinds)
     if field not in record:
         raise wrong(where, field, f"no such key among {list(record)}", expected)
@@ -97,6 +102,7 @@ def field_of(where: str, record: dict[str, Any], field: str, *kinds: type) -> An
 
 
 def count_of(where: str, record: dict[str, Any], field: str, *, least: int) -> int:
+    """`record[field]`, if it is an integer of at least `least`."""
     number = field_of(where, record, field, int)
     if number < least:
         raise wrong(where, field, number, f"{least} or more")
@@ -104,6 +110,7 @@ def count_of(where: str, record: dict[str, Any], field: str, *, least: int) -> i
 
 
 def new_index(where: str, row: dict[str, Any], field: str, seen: dict[int, Any]) -> int:
+    """`row[field]`, if it is an integer of at least 0 that is not among the keys of `seen`."""
     index = count_of(where, row, field, least=0)
     if index in seen:
         raise wrong(where, field, f"{index} for the second time", "each number once")
@@ -111,4 +118,5 @@ def new_index(where: str, row: dict[str, Any], field: str, seen: dict[int, Any])
 
 
 def wrong(file: str, field: str, got: object, expected: object) -> DatasetError:
+    """The error for a value, ready to be raised."""
     return DatasetError(f"{file}: {field}: got {got}, expected {expected}")

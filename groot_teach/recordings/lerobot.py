@@ -1,20 +1,20 @@
-"""Reads the recorded actions of a LeRobot folder, version 2.0, 2.1 or 3.0. Cameras and states are left alone.
+"""Reads the recorded actions of a LeRobot dataset folder, version 2.0, 2.1 or 3.0. Cameras and states are not read.
 
-    what                    v2.0 and v2.1                       v3.0
-    the contract            meta/info.json                      meta/info.json
-    which episodes          meta/episodes.jsonl                 meta/episodes/chunk-*/file-*.parquet
-    what the tasks say      meta/tasks.jsonl                    meta/tasks.parquet
-    the frames              a parquet file for each episode     many episodes in one parquet file
-    names of the dims       meta/modality.json, GR00T's own     the same
+    what                      v2.0 and v2.1                       v3.0
+    description of the data   meta/info.json                      meta/info.json
+    list of episodes          meta/episodes.jsonl                 meta/episodes/chunk-*/file-*.parquet
+    texts of the tasks        meta/tasks.jsonl                    meta/tasks.parquet
+    frames                    a parquet file for each episode     many episodes in one parquet file
+    groups of dims            meta/modality.json, GR00T's own     the same
 
-A recording that disagrees with its own description is an error that names the file and the field: nothing is cut,
-filled in or read by half. One thing may be absent: an episode's file, because people share parts of datasets. Then
-`episodes_missing` says so, and reading that episode raises.
+A recording that disagrees with its own description raises an error that names the file and the field. Nothing is cut,
+filled in, or read in part. Only the file of an episode may be absent, because people share parts of datasets. Such an
+episode is listed in `episodes_missing`, and reading it raises an error.
 
 Source: huggingface/lerobot. v3.0: `src/lerobot/datasets/utils.py` at 00448aa1 (paths, `load_episodes`) and
 `dataset_metadata.py` at 000c716d (`get_data_file_path`). v2.1: `lerobot/common/datasets/utils.py` at 000e447c. v2.0 and
 `modality.json`: NVIDIA/Isaac-GR00T at 16d0dae3, `getting_started/LeRobot_compatible_data_schema.md`. v2.0 and v2.1
-differ in their statistics only, which we do not read.
+differ only in their statistics, which we do not read.
 """
 
 from collections.abc import Sequence
@@ -60,12 +60,12 @@ VERSIONS = ("v2.0", "v2.1", "v3.0")
 
 @dataclass(frozen=True)
 class EpisodeEntry:
-    """What the folder's own list says of one episode.
+    """What the folder's list of episodes says about one of them.
 
     Attributes:
         length: the number of steps.
-        file: the parquet file that holds them, relative to the folder. In v3.0 it holds other episodes too.
-        first_index: v3.0's `dataset_from_index`, where the episode starts in the whole dataset; None in v2.
+        file: the parquet file that holds them, relative to the folder. In v3.0 it may hold other episodes too.
+        first_index: the number of its first frame in the whole dataset, v3.0's `dataset_from_index`; None in v2.
     """
 
     length: int
@@ -75,17 +75,18 @@ class EpisodeEntry:
 
 @dataclass(frozen=True)
 class LeRobotDataset:
-    """The description of a folder; no action has been read yet.
+    """The description of a dataset. Its actions have not been read yet.
 
     Attributes:
-        folder: where it lies.
+        folder: the dataset folder.
         version: `codebase_version`, such as "v2.1".
         fps: steps per second.
         robot_type: as the recorder wrote it, or None.
         action_dim: the width of the `action` column.
-        groups: name -> dims of each action group, in the order of `modality.json`; without that file, one: "action".
+        groups: name -> dims of each action group, in the order of `modality.json`. Without that file there is one
+            group, "action".
         tasks: task_index -> text.
-        entries: episode_index -> what the folder's list says of it.
+        entries: episode_index -> what the folder's list says about it.
         episodes_present: the listed episodes whose file is on disk.
         episodes_missing: the listed episodes whose file is not.
     """
@@ -103,17 +104,17 @@ class LeRobotDataset:
 
     @property
     def episode_lengths(self) -> dict[int, int]:
-        """episode_index -> number of steps, as listed, missing files included."""
+        """episode_index -> number of steps, for all listed episodes, also those whose file is missing."""
         return {index: entry.length for index, entry in self.entries.items()}
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One recorded episode, whole.
+    """One complete recorded episode.
 
     Attributes:
-        actions: `step, action_dim`, float64, in the recorder's own units: **not** normalised.
-        tasks: one text for each step, because a task may change inside an episode.
+        actions: `step, action_dim`, float64, in the units of the recording: **not** normalised.
+        tasks: one text for each step, because the task may change within an episode.
         episode_index: its number in the dataset.
         groups: `(group name, number of dims)` in the order of the last axis of `actions`, as `Embodiment` takes them.
     """
@@ -125,10 +126,10 @@ class Episode:
 
     @property
     def task(self) -> str:
-        """The one text of the episode.
+        """The text of the task, if it is the same in all steps.
 
         Raises:
-            ValueError: the episode has several; take `tasks[start]` then, as LeRobot does.
+            ValueError: the episode has several texts. Then use `tasks[start]`, as LeRobot does.
         """
         texts = sorted(set(self.tasks))
         if len(texts) > 1:
@@ -138,11 +139,11 @@ class Episode:
 
 @checked
 def open_dataset(folder: Path | str) -> LeRobotDataset:
-    """Reads and checks what lies under `meta`, and looks which episodes are on disk.
+    """Reads and checks the files in `meta`, and finds out which episodes are on disk.
 
     Raises:
-        DatasetError: a file or a key is missing, a value is of the wrong kind, or two of them contradict each other.
-        ImportError: a v3.0 folder, and pyarrow is not installed.
+        DatasetError: a file or a key is missing, a value is of the wrong type, or two values contradict each other.
+        ImportError: the folder is v3.0, and pyarrow is not installed.
     """
     folder, file = Path(folder), "meta/info.json"
     info = parse_json(file, read_text(folder, file))
@@ -179,19 +180,20 @@ def open_dataset(folder: Path | str) -> LeRobotDataset:
 
 @checked
 def read_episode(dataset: LeRobotDataset, episode_index: int, groups: Sequence[str] | None = None) -> Episode:
-    """Reads the actions of one episode, whole, and checks them against the description.
+    """Reads all actions of one episode, and checks them against the description of the dataset.
 
     Args:
         dataset: what `open_dataset` returned.
         episode_index: a listed episode whose file is on disk.
-        groups: the action groups to take, in this order; None takes all, and raises if they leave out a dim.
+        groups: the action groups to read, in this order. None reads all groups, and raises an error if a dim is in none
+            of them.
 
-    The file's numbers become float64 where that changes none of them: any float, and integers up to 2^53.
-    Parquet as pyarrow writes it carries no checksums: a flipped bit inside a number is a different number, and passes.
+    The numbers are converted to float64 if that changes none of them: floats of any kind, and integers up to 2^53.
+    Parquet files as pyarrow writes them have no checksums, so a bit that was flipped inside a number goes unnoticed.
 
     Raises:
-        DatasetError: the episode is not listed or not on disk, its file is damaged, or what it holds is not what the
-            description promised: rows, width, order of the frames, task, a number that is missing or not finite.
+        DatasetError: the episode is not listed or not on disk, its file is damaged, or its content is not as described:
+            the number of rows, the width, the order of the frames, the tasks, or a number that is missing or infinite.
         ImportError: pyarrow is not installed.
     """
     chosen = _chosen(dataset, groups)
@@ -225,7 +227,7 @@ def read_episode(dataset: LeRobotDataset, episode_index: int, groups: Sequence[s
 def dataset_embodiment(
     dataset: LeRobotDataset, groups: Sequence[str] | None = None, *, embodiment_id: int
 ) -> Embodiment:
-    """The robot of a dataset, with the groups that `read_episode` gives for the same `groups`.
+    """The robot of a dataset, with the same action groups as `read_episode` returns for the same `groups`.
 
     Raises:
         DatasetError: as `read_episode` does for its `groups`.
@@ -236,6 +238,7 @@ def dataset_embodiment(
 
 
 def _chosen(dataset: LeRobotDataset, groups: Sequence[str] | None) -> dict[str, slice]:
+    """The dims of the groups to read, in the order asked for."""
     file = "meta/modality.json"
     names = list(dataset.groups if groups is None else groups)
     if isinstance(groups, str) or not names or not set(names) <= set(dataset.groups):
@@ -245,7 +248,7 @@ def _chosen(dataset: LeRobotDataset, groups: Sequence[str] | None) -> dict[str, 
         raise wrong(file, "action", f"groups {names}, which share dims", "each dim in one group at most")
     if groups is None and len(dims) < dataset.action_dim:
         left_out = sorted(set(range(dataset.action_dim)) - set(dims))
-        raise wrong(file, "action", f"no group for dims {left_out}", "a group for each; or name the groups you want")
+        raise wrong(file, "action", f"no group for dims {left_out}", "a group for each dim; or name the groups to read")
     return {name: dataset.groups[name] for name in names}
 
 
@@ -254,7 +257,7 @@ def _sizes(groups: dict[str, slice]) -> tuple[tuple[str, int], ...]:
 
 
 def _groups(folder: Path, action_dim: int) -> dict[str, slice]:
-    """GR00T's named groups. A plain LeRobot folder has no `modality.json`, and then all dims are one group."""
+    """The groups that GR00T's `modality.json` names. Without that file, all dims are one group."""
     file = "meta/modality.json"
     if not (folder / file).exists():
         return {"action": slice(0, action_dim)}
@@ -266,7 +269,7 @@ def _groups(folder: Path, action_dim: int) -> dict[str, slice]:
         if not start < end <= action_dim:
             raise wrong(where, "end", end, f"above start {start}, at most action_dim {action_dim}")
         if group.get("original_key", "action") != "action":
-            raise wrong(where, "original_key", repr(group["original_key"]), "'action', the one column we read")
+            raise wrong(where, "original_key", repr(group["original_key"]), "'action', the only column that is read")
         groups[name] = slice(start, end)
     if not groups:
         raise wrong(file, "action", "no group", "at least one")
@@ -328,7 +331,7 @@ def _tasks(folder: Path, version: str) -> dict[int, str]:
 
 
 def _check_order(entry: EpisodeEntry, table: Any, fps: float) -> None:
-    """No frame lost, doubled or out of order, by each column that can tell; not every recorder writes them all."""
+    """Checks that no frame is lost, doubled or out of order, by those columns that the recording has."""
     file, firsts = entry.file, {"frame_index": 0, "index": entry.first_index}
     for field in [name for name in firsts if name in table.column_names]:
         frames = integers(file, table, field)
@@ -338,13 +341,13 @@ def _check_order(entry: EpisodeEntry, table: Any, fps: float) -> None:
                 raise wrong(file, field, f"{frame} at step {step}", first + step)
     if "timestamp" in table.column_names:
         for step, (before, after) in enumerate(pairwise(floats(file, "timestamp", table["timestamp"])), start=1):
-            # Half a step tells a lost or doubled frame from the jitter of a clock.
+            # A lost or doubled frame is off by a whole step. Less than half a step is the jitter of a clock.
             if not abs((after - before) * fps - 1) < 0.5:
                 raise wrong(file, "timestamp", f"{before} s, then {after} s at step {step}", f"{1 / fps} s between")
 
 
 def _actions(file: str, table: Any, action_dim: int) -> Float[Tensor, "step action_dim"]:
-    """The `action` column, every number of it checked.
+    """The numbers in the `action` column, each of them checked.
 
     Source: `get_hf_features_from_features` in `src/lerobot/datasets/utils.py` at 00448aa1: a feature of shape (1,) is a
     column of plain numbers, any other a column of lists.

@@ -1,4 +1,4 @@
-"""Invented episodes of robots with the right joints, seeded. `lerobot` reads recorded ones."""
+"""Invented episodes: random motion of a robot that has the right number of joints. `lerobot` reads recorded ones."""
 
 import torch
 from jaxtyping import Float
@@ -18,9 +18,9 @@ RAMP_STEPS = 4
 def toy_episode(embodiment: Embodiment, steps: int, generator: torch.Generator) -> Float[Tensor, "step action_dim"]:
     """An invented episode that looks like robot motion: float64, every entry in [-1, 1].
 
-    Arms glide from waypoint to waypoint along minimum-jerk curves, all joints of a group together. Grippers stay fully
-    open (1) or fully closed (-1), with ramps of four steps between; the fingers of a hand close together, claws and
-    grippers each on their own. The same generator state gives the same episode.
+    Arms move smoothly from one random waypoint to the next, all joints of a group together. Grippers stay fully open
+    (1) or fully closed (-1), with ramps of four steps in between. The fingers of a hand close together, while each claw
+    or gripper of a group closes by itself. The same state of the generator gives the same episode.
 
     Raises:
         ValueError: `steps` is less than 1.
@@ -39,7 +39,7 @@ def _toy_group(name: str, size: int, steps: int, generator: torch.Generator) -> 
 
 
 def _arm_path(size: int, steps: int, generator: torch.Generator) -> Float[Tensor, "step size"]:
-    """Waypoints anywhere in [-1, 1], 10 to 24 steps apart."""
+    """Moves between random waypoints in [-1, 1], each 10 to 24 steps long."""
     here = _random_waypoint(size, generator)
     pieces = [here[None]]
     while sum(map(len, pieces)) < steps:
@@ -50,7 +50,7 @@ def _arm_path(size: int, steps: int, generator: torch.Generator) -> Float[Tensor
 
 
 def _gripper_path(steps: int, generator: torch.Generator) -> Float[Tensor, "step 1"]:
-    """Open and closed in turn, each held for 12 to 30 steps; which comes first is drawn."""
+    """Open and closed alternately, each for 12 to 30 steps. Which of them comes first is random."""
     here = torch.tensor([2.0 * _random_int(0, 1, generator) - 1.0], dtype=torch.float64)
     pieces = []
     while sum(map(len, pieces)) < steps:
@@ -61,7 +61,7 @@ def _gripper_path(steps: int, generator: torch.Generator) -> Float[Tensor, "step
 
 
 def _move(here: Float[Tensor, " size"], there: Float[Tensor, " size"], steps: int) -> Float[Tensor, "steps size"]:
-    """A minimum-jerk move: it starts and ends at rest. `here` itself is left out, `there` is the last step.
+    """A minimum-jerk move, which starts and ends at rest. It does not include `here`; its last step is `there`.
 
     Source: Flash and Hogan 1985, "The coordination of arm movements", equation 10 t^3 - 15 t^4 + 6 t^5.
     """

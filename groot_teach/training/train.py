@@ -28,7 +28,7 @@ from torch import Tensor, distributed
 
 from groot_teach.flow import flow_time_n1_7, sample_beta
 from groot_teach.head.action_head import ActionHead, Observation
-from groot_teach.loss import velocity_error_sum
+from groot_teach.loss import loss_divisor, velocity_error_sum
 from groot_teach.padding import ActionBatch
 
 WARM_UP = 20
@@ -170,7 +170,7 @@ def backward_once(head: ActionHead, pieces: Iterable[tuple[Observation, ActionBa
         count += answer.counted.sum()
         entries += answer.counted.numel()
     error, count, entries = sum_over_processes(torch.stack([error, count, entries]))
-    divisor = head.divisor(count, entries)
+    divisor = loss_divisor(head.masking.loss_denominator, count, entries)
     for weight in head.parameters():
         # A weight that this process did not need has no gradient here, and may have one elsewhere.
         gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad

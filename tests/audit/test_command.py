@@ -111,7 +111,7 @@ def saved(tmp_path, vl_layers=1):
         layers=4,
         vl_heads=2,
         vl_layers=vl_layers,
-        turns=2,
+        attend_text_every_n_blocks=2,
     )
     head = ActionHead(config, GROOT_N1_7, torch.Generator().manual_seed(0)).bfloat16()
     file = tmp_path / "model.safetensors"

@@ -30,7 +30,8 @@ def batch(step_mask=STEP_MASK, token_mask=TOKEN_MASK):
 
 def head_of(masking, **changes):
     vl_layers = 0 if masking.vl_self_attention == "absent" else 1
-    config = HeadConfig(**SIZES, **{"layers": 4, "vl_heads": 2, "vl_layers": vl_layers, "turns": 2} | changes)
+    sizes = SIZES | {"layers": 4, "vl_heads": 2, "vl_layers": vl_layers, "attend_text_every_n_blocks": 2}
+    config = HeadConfig(**sizes | changes)
     return ActionHead(config, masking, torch.Generator().manual_seed(0)).double()
 
 
@@ -47,7 +48,7 @@ def test_one_switch_opens_one_leak_and_shutting_it_shuts_that_one(leak):
     opened = with_switches(STRICT, **{leak.switch: next(iter(leak.leaks))})
     assert audit_action_head(head_of(opened), *batch()).leaks == (leak.name,)
     shut = with_switches(ALL_OPEN, **{leak.switch: next(iter(leak.holds))})
-    found = audit_action_head(head_of(shut, turns=None, future_tokens=2), *batch()).leaks
+    found = audit_action_head(head_of(shut, attend_text_every_n_blocks=None, future_tokens=2), *batch()).leaks
     assert found == tuple(other.name for other in LEAKS if other != leak)
 
 

@@ -41,7 +41,7 @@ SIZES = HeadConfig(
 )
 HEADS = {
     "reads all": replace(SIZES, future_tokens=2),
-    "turns": replace(SIZES, turns=2),
+    "turns": replace(SIZES, attend_text_every_n_blocks=2),
     "groups": replace(SIZES, decoders=(("arm", 7), ("claw", 4))),
     "no interleave, plain norms": replace(SIZES, interleave=False, adaptive=False, vl_norm=False, max_steps=None),
 }
@@ -393,11 +393,11 @@ def test_dropout_acts_in_training_only():
         ({"vl_layers": -1}, "vl_layers: got -1, expected a whole number, 0 or more"),
         ({"layers": 2.0}, "layers: got 2.0, expected a whole number"),
         ({"embodiments": True}, "embodiments: got True"),
-        ({"turns": 0}, "turns: got 0"),
+        ({"attend_text_every_n_blocks": 0}, "attend_text_every_n_blocks: got 0"),
         ({"max_steps": 0}, "max_steps: got 0"),
         ({"heads": 5}, "width: got 12, expected an even multiple of heads=5"),
         ({"vl_heads": 3}, "token_width: got 10, expected a multiple of vl_heads=3"),
-        ({"turns": 2, "interleave": False}, "turns: got blocks that take turns without interleave"),
+        ({"attend_text_every_n_blocks": 2, "interleave": False}, "interleave: got False, expected True"),
         ({"dropout": 1.0}, "dropout: got 1.0, expected at least 0 and less than 1"),
         ({"decoders": ()}, r"decoders: got names \[\], expected at least one"),
         ({"decoders": (("arm", 2), ("arm", 3))}, "expected at least one, each of them once"),

@@ -1,6 +1,6 @@
-"""`upstream` without upstream: names, sizes and checkpoints, and what is said when they do not fit.
+"""`released` without a released head: names, sizes and checkpoints, and the errors when they do not fit.
 
-That the numbers are the released heads' is tested in `tests/upstream/test_action_head.py`.
+That the numbers are those of the released heads is tested in `tests/upstream/test_action_head.py`.
 """
 
 import json
@@ -97,15 +97,15 @@ def test_weights_go_out_and_come_back_and_say_their_sizes(kind):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda w: w.pop("vlln.bias"), r"weights: missing: vlln\.bias; expected by nobody: none"),
-        (lambda w: w.update(other=torch.zeros(1)), "weights: missing: none; expected by nobody: other"),
+        (lambda w: w.pop("vlln.bias"), r"weights: missing: vlln\.bias; not in this head: none"),
+        (lambda w: w.update(other=torch.zeros(1)), "weights: missing: none; not in this head: other"),
         (
             lambda w: w.update({"vlln.bias": torch.zeros(3)}),
             r"another shape than this head has: vlln\.bias \(3,\) and not \(10,\)",
         ),
         (lambda w: w.update({"vlln.bias": torch.zeros(10).double()}), r"another dtype .*: vlln\.bias torch\.float64"),
         (lambda w: w.pop("future_tokens.weight"), r"these are weights of N1\.6 or N1\.7, without future tokens"),
-        (lambda w: [w.pop(name) for name in [*w][:7]], "and 2 more; expected by nobody"),
+        (lambda w: [w.pop(name) for name in [*w][:7]], "and 2 more; not in this head"),
     ],
 )
 def test_weights_that_do_not_fit_are_named_and_none_is_taken(change, message):
@@ -173,12 +173,12 @@ def test_a_checkpoint_without_a_head_or_with_two_is_named(tmp_path):
         read_action_head(tmp_path / "none.safetensors")
     two = {f"{name}.action_head.vlln.bias": torch.zeros(1) for name in ("student", "teacher")}
     save_file(two, tmp_path / "two.safetensors")
-    with pytest.raises(ValueError, match=r"several action heads .* below student\., teacher\."):
+    with pytest.raises(ValueError, match=r"several action heads .* begin with student\., teacher\., expected one"):
         read_action_head(tmp_path / "two.safetensors")
 
 
 def test_a_file_that_is_not_there_or_broken_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no file or folder"):
+    with pytest.raises(FileNotFoundError, match="expected a file or a folder"):
         read_action_head(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="got no safetensors file"):
         read_action_head(tmp_path)
@@ -217,9 +217,9 @@ DROPPED = {"dropout": 0.2, "vl_dropout": 0.2, "final_dropout": True, "vl_final_d
 
 def test_a_configuration_becomes_sizes():
     assert config_n1_5(N1_5) == replace(SIZES, **DROPPED)
-    n1_7 = replace(SIZES, **DROPPED, future_tokens=0, turns=2, state_history=2, state_dropout=0.3)
+    n1_7 = replace(SIZES, **DROPPED, future_tokens=0, attend_text_every_n_blocks=2, state_history=2, state_dropout=0.3)
     assert config_n1_7(N1_7) == n1_7
-    assert config_n1_7(N1_7 | {"use_alternate_vl_dit": False}).turns is None
+    assert config_n1_7(N1_7 | {"use_alternate_vl_dit": False}).attend_text_every_n_blocks is None
     assert config_n1_7(N1_7 | {"vl_self_attention_cfg": None}).vl_layers == 0
     assert config_n1_7(N1_7 | {"use_vlln": False}) == replace(n1_7, vl_norm=False)  # the layers stay
     assert config_n1_5(N1_5 | {"use_vlln": False}).vl_layers == 0  # they go with the norm
@@ -260,7 +260,7 @@ def test_an_entry_that_is_missing_is_named_and_silence_about_positions_is_no_nul
     with pytest.raises(ValueError, match="config: got no 'action_dim', expected it beside"):
         config_n1_5(COMMON)
     blocks = {key: value for key, value in COMMON["diffusion_model_cfg"].items() if key != "positional_embeddings"}
-    with pytest.raises(ValueError, match="positional_embeddings: got none said, expected null"):
+    with pytest.raises(ValueError, match="positional_embeddings: got no such entry, expected null"):
         config_n1_5(N1_5 | {"diffusion_model_cfg": blocks})
 
 

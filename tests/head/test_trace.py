@@ -1,4 +1,4 @@
-"""`trace`: who is handed a mask and who reads it, in toy functions whose answers are known from reading them."""
+"""`trace`: which functions receive a mask and which read it, in toy functions where both can be seen in the code."""
 
 import pytest
 import torch
@@ -158,3 +158,46 @@ def test_it_is_the_code_that_asked_torch_that_reads_and_not_torch_itself_nor_a_l
         ("read", "asks", "mse_loss"),
     ]
     assert {use.file.split()[0] for use in uses} == {"test_trace.py"}
+
+
+def test_a_traced_mask_keeps_every_attribute_and_method_of_a_tensor():
+    """`log` and `names` once held the state of the trace, so `mask.float().log()` raised an error."""
+
+    def look(mask):
+        assert vars(mask)
+        assert set(vars(mask)).isdisjoint(dir(torch.Tensor))
+        assert getattr(mask, "names", None) == getattr(REAL, "names", None)  # torch 2.13 has no `names` any more
+        assert torch.equal(mask.float().log(), REAL.float().log())
+
+    assert trace_masks(look, mask=REAL) == ()
+
+
+def test_the_logarithm_of_a_mask_is_watched_like_the_mask():
+    def adds_a_logarithm(mask):
+        return DATA + mask.float().log()
+
+    results = []
+    uses = trace_masks(lambda mask: results.append(adds_a_logarithm(mask)), mask=REAL)
+    assert [(use.how, use.by, use.dtype) for use in uses] == [("handed", "mask", "bool"), ("read", "add", "float32")]
+    assert torch.equal(results[0], DATA + REAL.float().log())
+
+
+def test_a_mask_by_which_numbers_are_overwritten_in_place_is_read():
+    def overwrites(scores, mask):
+        scores[~mask] = -1.0
+        scores.mul_(mask[:1])
+
+    scores = DATA.clone()
+    uses = trace_masks(lambda mask: overwrites(scores, mask), mask=REAL)
+    assert [(use.how, use.by) for use in uses] == [("handed", "mask"), ("read", "__setitem__"), ("read", "mul_")]
+    assert scores.tolist() == [[0, 1, 0], [3, -1, 0]]
+
+
+def test_parts_of_a_mask_are_watched_like_the_whole():
+    def in_parts(mask):
+        first, second = mask.chunk(2)
+        values, _ = mask.int().max(dim=1)
+        return [DATA[:1] * first, DATA[1:] + second, DATA.T - values, *(DATA[0] / row for row in mask)]
+
+    uses = trace_masks(in_parts, mask=REAL)
+    assert [use.by for use in uses if use.how == "read"] == ["mul", "add", "sub", "div"]

@@ -75,7 +75,7 @@ def test_what_an_earlier_step_left_in_the_gradients_is_gone():
 
 def test_nothing_that_counts_is_an_error_unless_the_divisor_is_something_else():
     nothing = [(o, replace(b, step_mask=torch.zeros_like(b.step_mask)), n, t) for o, b, n, t in pieces_of(TASK, ())]
-    with pytest.raises(ValueError, match="count: got no real entry, expected at least one"):
+    with pytest.raises(ValueError, match="action_mask: got no real entry, expected at least one"):
         backward_once(small_head(), nothing)
     for denominator in ("all", "valid_plus_eps"):
         assert backward_once(small_head(with_switches(STRICT, loss_denominator=denominator)), nothing) == 0

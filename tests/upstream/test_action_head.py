@@ -143,8 +143,8 @@ def test_our_weights_go_back_by_the_same_names(version):
 @EACH
 def test_sizes_can_be_read_off_the_weights(version):
     pair = Pair.of(Case(version, {"vl_layers": 2}), 2, torch.float64)
-    turns = None if version == "N1.5" else 2
-    assert config_from_weights(pair.theirs.state_dict(), 8, 10, turns) == pair.ours.config
+    every = None if version == "N1.5" else 2
+    assert config_from_weights(pair.theirs.state_dict(), 8, 10, every) == pair.ours.config
 
 
 @EACH

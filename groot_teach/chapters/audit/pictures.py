@@ -54,7 +54,7 @@ def audit_of(version: str, batch: str) -> MaskReport:
         vl_heads=2,
         embodiments=3,
         future_tokens=2 if version == "N1.5" else 0,
-        turns=None if version == "N1.5" else 2,
+        attend_text_every_n_blocks=None if version == "N1.5" else 2,
     )
     head = ActionHead(config, masking, _seeded(0)).double()
     dim_mask, step_mask, token_mask = (

@@ -43,10 +43,10 @@ SIZES = HeadConfig(
 )
 VERSIONS: dict[str, tuple[HeadConfig, Masking]] = {
     "N1.5": (replace(SIZES, future_tokens=3), GROOT_N1_5),
-    "N1.6": (replace(SIZES, turns=2, vl_layers=0), GROOT_N1_6),
-    "N1.7": (replace(SIZES, turns=2), GROOT_N1_7),
-    "PR 741": (replace(SIZES, turns=2), PR_741),
-    "strict": (replace(SIZES, turns=2), STRICT),
+    "N1.6": (replace(SIZES, attend_text_every_n_blocks=2, vl_layers=0), GROOT_N1_6),
+    "N1.7": (replace(SIZES, attend_text_every_n_blocks=2), GROOT_N1_7),
+    "PR 741": (replace(SIZES, attend_text_every_n_blocks=2), PR_741),
+    "strict": (replace(SIZES, attend_text_every_n_blocks=2), STRICT),
 }
 """For each version its parts, which are small here, and its masking. PR 741 and strict have the parts of N1.7."""
 
