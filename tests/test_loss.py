@@ -23,6 +23,7 @@ from groot_teach.embodiments import DUAL_ARM
 from groot_teach.loss import (
     group_velocity_losses,
     learned_weight_loss,
+    loss_divisor,
     masked_velocity_loss,
     sample_weighted_velocity_loss,
     velocity_error_sum,
@@ -741,3 +742,20 @@ def test_where_padding_holds_nan_the_published_ones_are_nan_and_ours_is_not():
     assert published_n1_5(PRED, target, MASK).isnan()
     assert published_n1_7(PRED, target, MASK).isnan()
     assert masked_velocity_loss(PRED, target, MASK).item() == pytest.approx(14 / 3)
+
+
+# -------------------------------------------------------------------------------------------------------- the divisor
+
+
+def test_each_denominator_divides_by_its_own_number():
+    count, entries = f64(3), f64(7)
+    assert loss_divisor("valid", count, entries) == 3
+    assert loss_divisor("valid_plus_eps", count, entries) == 3.000001
+    assert loss_divisor("all", count, entries) == 7
+
+
+def test_only_a_mean_over_the_summed_entries_needs_one():
+    with pytest.raises(ValueError, match=r"^action_mask: got no real entry, expected at least one; a mean over"):
+        loss_divisor("valid", f64(0), f64(7))
+    assert loss_divisor("valid_plus_eps", f64(0), f64(7)) == 1e-6
+    assert loss_divisor("all", f64(0), f64(7)) == 7
