@@ -94,9 +94,10 @@ lab: $(VENV)/.stamp-full  ## open the notebooks in JupyterLab
 	$(BIN)/python -m jupyter lab --notebook-dir=notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 CODE := setup.py groot_teach evidence notebooks tests tools benchmarks book/_ext
-lint: $(VENV)/.stamp-full  ## style of the code and the notebooks, schemas of the configuration
+lint: $(VENV)/.stamp-full  ## style of the code and the notebooks, types, schemas of the configuration
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions .github/actions/*/action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
