@@ -47,7 +47,8 @@ help:  ## this list
 
 setup: $(VENV)/.stamp-full  ## install everything: torch, groot_teach, Jupyter, the tests
 
-# The default book needs no torch; an edition runs chapter 1 and does.
+# The default book needs no torch; an edition runs chapter 1 and does. BOOK_SITE_URL=https://... says where it will be
+# published, for the sitemap and for links between pages and search engines.
 book: $(VENV)/$(if $(DATA),.stamp-full,.stamp-book)  ## build the site to _build/html
 	@$(BIN)/python tools/build_book.py $(if $(DATA),--data "$(DATA)")
 
@@ -81,10 +82,10 @@ mutants: $(VENV)/.stamp-upstream  ## break loss, padding, masks, attention and t
 	  groot_teach/attention.py groot_teach/audit/*.py
 
 bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head and of an audit
-	@$(BIN)/python benchmarks/pages.py
-	@$(BIN)/python benchmarks/stored_outputs.py
+	@$(BIN)/python -m benchmarks.pages
+	@$(BIN)/python -m benchmarks.stored_outputs
 	@$(BIN)/python -m benchmarks.action_head
-	@$(BIN)/python benchmarks/audit.py
+	@$(BIN)/python -m benchmarks.audit
 
 serve: book  ## build, then serve the site on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000

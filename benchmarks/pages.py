@@ -30,9 +30,10 @@ WATCH = """() => {
   }, {capture: true});
 }"""
 
-# How often an arrow key moves a control from its first value to its last.
+# How often a key moves a control from its first value to its last.
 STEPS = """(control) => {
   if (control.type === "range") return Number(control.max);
+  if (control.type === "checkbox") return 1;
   return (control.options ?? control.closest("fieldset").querySelectorAll("input")).length - 1;
 }"""
 
@@ -57,14 +58,20 @@ def launch(playwright: Playwright, *flags: str) -> Browser:
 
 
 def moved_to_painted(tab: Page, widget: Locator, changes: int) -> list[float]:
-    """Milliseconds for each of `changes` key presses on the widget's first slider, list or row of buttons."""
-    control = widget.locator("input[type=range], select, input[type=radio]:checked").first
+    """Milliseconds for each of `changes` key presses on the widget's first slider, list or row of buttons.
+
+    A widget that has none of these has boxes to tick: there, on the first of them.
+    """
+    control, keys = widget.locator("input[type=range], select, input[type=radio]:checked"), ("ArrowRight", "ArrowLeft")
+    if not control.count():
+        control, keys = widget.locator("input[type=checkbox]"), ("Space", "Space")
+    control = control.first
+    steps = control.evaluate(STEPS)
     control.focus()
     control.press("Home")
     tab.evaluate(WATCH)
-    steps = control.evaluate(STEPS)
     for change in tqdm(range(changes), desc="changes", leave=False):
-        tab.keyboard.press("ArrowRight" if change // steps % 2 == 0 else "ArrowLeft")
+        tab.keyboard.press(keys[change // steps % 2])
         tab.wait_for_timeout(20 + change % 17)  # at any moment of a frame, as readers do
     return sorted(tab.evaluate("waits"))
 
@@ -91,15 +98,16 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("no site in _build/html: run `make book` first")
     with sync_playwright() as playwright:
         browser = launch(playwright)
-        print(f"{'page':28} {'bytes, gzip':>12} {'other hosts':>12}")
-        pages = sorted([*SITE.glob("book/*.html"), *SITE.glob("notebooks/*.html")])
+        print(f"{'page':34} {'bytes, gzip':>12} {'other hosts':>12}")
+        own = {"404.html", "search.html"}  # pages of the machine; the first is made to be served, not opened
+        pages = sorted(path for path in SITE.rglob("*.html") if path.name not in own and "_static" not in path.parts)
         for page in pages:
             tab, urls = browser.new_page(), set()
             tab.on("request", lambda request, urls=urls: urls.add(request.url))
             tab.goto(page.as_uri())
             tab.wait_for_load_state("networkidle")
             others = sum(urlparse(url).scheme in ("http", "https", "ws", "wss") for url in urls)
-            print(f"{page.stem:28} {weight(urls):12,} {others:12}")
+            print(f"{page.relative_to(SITE).with_suffix('')!s:34} {weight(urls):12,} {others:12}")
             tab.close()
         print("\non the clock of a 60 Hz screen")
         print_waits(browser, pages, options.changes)

@@ -15,7 +15,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # All that a build reads, relative to the root.
-SOURCES = ("_config.yml", "book/**/*", "notebooks/*.ipynb", "groot_teach/widgets/explore.*")
+SOURCES = (
+    "_config.yml",
+    "index.md",
+    "book/**/*",
+    "notebooks/*.ipynb",
+    "groot_teach/**/*.py",
+    "groot_teach/show/explore.*",
+)
 
 
 def build(source: Path) -> Path:
@@ -23,7 +30,7 @@ def build(source: Path) -> Path:
     command = [str(Path(sys.executable).with_name("jupyter-book")), "build", str(source)]
     command += ["--toc", str(source / "book" / "_toc.yml"), "-W", "--keep-going", "-n", "-q"]
     built = source / "_build"
-    print("Building the book (about 10 seconds) ...", flush=True)
+    print("Building the book (about 20 seconds) ...", flush=True)
     forget_old_machine(source, built)
     # Warnings and errors come on stderr; stdout only repeats where the pages are.
     if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
@@ -36,7 +43,8 @@ def build(source: Path) -> Path:
 def forget_old_machine(source: Path, built: Path) -> None:
     """Sphinx rewrites a page when its text changes, not when an extension or a style sheet does: then we start anew."""
     parts = [source / "_config.yml", source / "book" / "_toc.yml", ROOT / "constraints.txt"]
-    parts += sorted([*(source / "book" / "_ext").glob("*.py"), *(source / "book" / "_static").rglob("*.*")])
+    folders = [source / "book" / name for name in ("_ext", "_api", "_static")]
+    parts += sorted(path for folder in folders for path in folder.rglob("*.*") if path.suffix != ".pyc")
     machine, stamp = hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest(), built / ".machine"
     if not stamp.is_file() or stamp.read_text() != machine:
         for folder in (built / "html", built / ".doctrees"):

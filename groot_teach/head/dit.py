@@ -141,7 +141,7 @@ class LastNorm(AdaptiveNorm):
 class Block(nn.Module):
     """Attention, then a feed-forward network, each added to its input.
 
-    Args of the constructor:
+    Args:
         width: of the tokens that read (the queries).
         heads: how many attention heads share that width.
         context_width: of the tokens that are read (keys and values); None = the tokens read each other.
@@ -238,7 +238,7 @@ class TimeEncoder(nn.Module):
 class DiT(nn.Module):
     """The diffusion transformer: turns a sequence of tokens into one vector for each action step.
 
-    Args of the constructor:
+    Args:
         width: of the tokens in the sequence.
         token_width: of the vision-language tokens.
         output_width: of the vectors that are returned.

@@ -1,10 +1,12 @@
 """What breaks when a mask is dropped: the same tiny head is trained many times, with one switch changed at a time.
 
-trial      one training: a masking, an amount of padding, a seed. Trials of one seed begin with the same weights and
-           see the same batches, noise and flow times; only the masking differs.
-record     the result of a trial as plain numbers: curves of the losses, and what `evaluate` measured.
-plan       which trials there are, and how each is run. `PLAN` is the book's; `groot_teach.training.run` runs it.
-verdict    the ratio to the strict head of the same seed, and the range of that ratio over the seeds.
+This module speaks of four things:
+
+    trial      one training: a masking, an amount of padding, a seed. Trials of one seed begin with the same weights and
+               see the same batches, noise and flow times; only the masking differs.
+    record     the result of a trial as plain numbers: curves of the losses, and what `evaluate` measured.
+    plan       which trials there are, and how each is run. `PLAN` is the book's; `groot_teach.training.run` runs it.
+    verdict    the ratio to the strict head of the same seed, and the range of that ratio over the seeds.
 """
 
 import dataclasses

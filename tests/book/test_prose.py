@@ -19,7 +19,7 @@ from groot_teach.embodiments import SO101
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "book"
 TEMPLATE = BOOK / "_template" / "chapter_template.ipynb"
-PROSE = {path.name: path.read_text() for path in sorted(BOOK.glob("*.md"))}
+PROSE = {path.name: path.read_text() for path in sorted([ROOT / "index.md", *BOOK.glob("*.md")])}
 NOTEBOOKS = [*sorted((ROOT / "notebooks").glob("*.ipynb")), TEMPLATE]
 LISTS = ("paper", "code", "thread", "note")
 

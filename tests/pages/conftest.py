@@ -4,8 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from pages import launch
 from playwright.sync_api import Error, sync_playwright
+
+from benchmarks.pages import launch
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 

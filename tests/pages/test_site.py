@@ -6,17 +6,15 @@ from urllib.parse import urlparse
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from pages import weight
+from contents import NOTEBOOKS, PAGES, ROOT
 from reading import assert_shows_what_torch_computed
 
 import groot_teach.show
+from benchmarks.pages import weight
 
 pytestmark = pytest.mark.pages
 
-ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
-PAGES = sorted(path.stem for folder in ("book", "notebooks") for path in (ROOT / folder).glob("*.[mi][dp]*"))
-NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
 PAGE_BUDGET = 300_000
 """Bytes on the wire for one page, gzip, everything it loads."""
 
@@ -24,7 +22,7 @@ PAGE_BUDGET = 300_000
 def address(site: Path, page: str) -> str:
     if page == "search":
         return f"{(site / 'search.html').as_uri()}?q=polarity"
-    return (site / ("notebooks" if page in NOTEBOOKS else "book") / f"{page}.html").as_uri()
+    return (site / f"{page if page in PAGES else f'notebooks/{page}'}.html").as_uri()
 
 
 @pytest.fixture
@@ -168,7 +166,7 @@ def test_going_back_to_a_page_finds_controls_and_picture_in_the_same_state(visit
     widget = tab.locator(".explore").nth(1)
     widget.locator("input[type=range]").press("End")
     widget.locator("input[type=checkbox]").uncheck()
-    tab.goto(address(site, "intro"))
+    tab.goto(address(site, "index"))
     tab.go_back()
     said = widget.locator(".explore-said").inner_text()
     at = widget.locator("input[type=range]").get_attribute("aria-valuetext")

@@ -2,7 +2,7 @@
 
 import re
 
-import action_head as benchmark
+from benchmarks import action_head as benchmark
 
 
 def test_the_benchmark_prints_a_ratio_for_each_version_size_and_work(capsys):

@@ -1,0 +1,211 @@
+"""Make the pages of the library's API from its docstrings, by sphinx-autoapi, which reads the code and imports nothing.
+
+Each package has a page, and the templates in `book/_api` say what is on it. Our docstrings are written like Markdown
+and in Google style, where autoapi expects reStructuredText: `to_rest` translates them. Signatures are shown as they
+are written, since autoapi spells out each name in them and drops the quotes around shapes. On every page, a name that a
+code block imports from the library is a link to its docstring.
+"""
+
+import ast
+import hashlib
+import re
+from functools import cache
+from pathlib import Path
+
+from astroid.manager import AstroidManager
+from sphinx.addnodes import pending_xref
+from sphinx.ext.napoleon import Config, GoogleDocstring
+
+IDEAS = ("embodiments", "padding", "masks", "flow", "loss", "attention")
+"""The modules of the package itself in the order in which to read them. Any others follow by their names."""
+
+GOOGLE = Config(napoleon_custom_sections=[("Attributes", "params_style")])
+
+CODE = re.compile(r"`([^`]+)`")
+SECTIONS = ("Args:", "Attributes:", "Example:", "Examples:", "Note:", "Raises:", "Returns:", "Yields:")
+SPACE = r'(?:\s|<span class="w">\s*</span>)*'
+IMPORT = re.compile(
+    rf'<span class="kn">from</span>{SPACE}<span class="nn">(?P<module>groot_teach[\w.]*)</span>{SPACE}'
+    rf'<span class="kn">import</span>(?P<names>{SPACE}<span class="p">\(</span>.*?<span class="p">\)</span>|[^\n]*)',
+    re.DOTALL,
+)
+LONG_SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
+NAME = re.compile(r'<span class="n">(\w+)</span>')
+
+
+# ------------------------------------------------------------------------------------------------ docstrings
+
+
+def to_rest(docstring: list[str]) -> list[str]:
+    """A docstring in reStructuredText: code in double backticks, and an indented block outside a section as it is."""
+    rest, in_section, in_block = [], False, False
+    for line in docstring:
+        if line.strip() and not line.startswith("    "):
+            in_section, in_block = line.strip() in SECTIONS, False
+        elif line.strip() and not in_section and not in_block:
+            rest += ["::", ""]
+            in_block = True
+        rest.append(line if in_block else CODE.sub(r"``\1``", line))
+    return GoogleDocstring(rest, GOOGLE).lines()
+
+
+def first_sentence(docstring: str) -> str:
+    paragraph = " ".join(docstring.strip().partition("\n\n")[0].split())
+    return re.split(r"(?<=[.?!])\s", paragraph)[0].rstrip(":")
+
+
+# ------------------------------------------------------------------------------------------------ signatures
+
+
+@cache
+def definitions(path: str) -> dict[str, ast.AST]:
+    """The functions and classes of a file and, as `Class.method`, what is in its classes."""
+    found, todo = {}, [("", ast.parse(Path(path).read_text(encoding="utf-8")))]
+    for prefix, parent in todo:
+        for node in parent.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                found.setdefault(prefix + node.name, node)
+            if isinstance(node, ast.ClassDef):
+                todo.append((f"{prefix}{node.name}.", node))
+    return found
+
+
+def signature(node: ast.AST) -> str:
+    """What stands behind the name of a function or a class: for a record, its fields."""
+    if not isinstance(node, ast.ClassDef):
+        return f"({ast.unparse(node.args)})" + (f" -> {ast.unparse(node.returns)}" if node.returns else "")
+    for one in node.body:
+        if isinstance(one, ast.FunctionDef) and one.name == "__init__":
+            return re.sub(r"^\(self(, )?", "(", f"({ast.unparse(one.args)})")
+    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+        return f"({', '.join(ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign))})"
+    return ""
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+def reading_order(modules) -> list:
+    known = {name: place for place, name in enumerate(IDEAS)}
+    return sorted(modules, key=lambda module: (known.get(module.short_name, len(known)), module.name))
+
+
+def homes(env) -> dict[str, list[str]]:
+    """Where docstrings stand: a name's last part -> the full names of what is called so in any module."""
+    if not hasattr(env.app, "api_homes"):
+        env.app.api_homes = {}
+        for full, one in env.autoapi_all_objects.items():
+            if one.display and one.type not in ("method", "property", "attribute"):
+                env.app.api_homes.setdefault(full.rpartition(".")[2], []).append(full)
+    return env.app.api_homes
+
+
+def home_of(name: str, env) -> str:
+    """Where the docstring of an imported name stands, as a full name; "" if it has none.
+
+    What a package hands on is followed to its module. What it loads only when asked for is found by its last part, if
+    that is called so once.
+    """
+    objects = env.autoapi_all_objects
+    while name in objects and "original_path" in objects[name].obj:
+        name = objects[name].obj["original_path"]
+    package, _, last = name.rpartition(".")
+    below = [full for full in homes(env).get(last, ()) if full.startswith(f"{package}.")]
+    return name if name in below else below[0] if len(below) == 1 else ""
+
+
+def handed_on(package, env) -> list:
+    """What a package's `__all__` offers, as the objects that have the docstrings."""
+    found = (home_of(f"{package.id}.{name}", env) for name in package.all or ())
+    return [env.autoapi_all_objects[name] for name in found if name]
+
+
+# ------------------------------------------------------------------------------------------------ in Sphinx
+
+
+class Elsewhere:
+    """All modules but the library's own. astroid opens none of them, or the pages would depend on what is installed:
+    a method without a docstring takes that of a base class, which is found where torch or matplotlib is."""
+
+    def __contains__(self, module: str) -> bool:
+        return module.partition(".")[0] not in ("groot_teach", "builtins")
+
+
+def configure(app, config):
+    def written(obj):
+        """The signature of an autoapi object, out of its file."""
+        modules, module = app.env.autoapi_all_objects, obj.id
+        while "file_path" not in modules[module].obj:
+            module = module.rpartition(".")[0]
+        node = definitions(modules[module].obj["file_path"]).get(obj.qual_name)
+        return signature(node) if node else ""  # a record made by a call, such as namedtuple("A", "x y"), has no class
+
+    def prepare(templates):
+        templates.filters |= {"first_sentence": first_sentence, "reading_order": reading_order, "signature": written}
+        templates.filters["handed_on"] = lambda package: handed_on(package, app.env)
+
+    definitions.cache_clear()
+    config.autoapi_prepare_jinja_env = prepare
+    # Pages link into the library: when its code has changed, all of them are written again.
+    sources = sorted((app.srcdir / "groot_teach").rglob("*.py"))
+    config.api_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def show_packages(app, what, name, obj, skip, options):
+    """A package is shown even if only its modules say what it is for."""
+    return False if what == "package" else None
+
+
+def translate(app, what, name, obj, options, lines):
+    lines[:] = to_rest(lines)
+
+
+def resolve_types(app, doctree):
+    """A type in a signature leads to the class that its module imports, if that is ours; else it is only text."""
+    for node in list(doctree.findall(pending_xref)):
+        if node["refdomain"] == "py":
+            name = node["reftarget"]
+            full = name if name in app.env.autoapi_all_objects else f"{node.get('py:module')}.{name}"
+            node["reftype"], node["reftarget"] = "obj", home_of(full, app.env)  # not "class": an alias is none
+            if not node["reftarget"]:
+                node.replace_self(node.children)
+
+
+def link_imports(app, pagename, templatename, context, doctree):
+    """A name without a docstring leads to its module."""
+    objects = app.env.get_domain("py").objects
+
+    def statement(found):
+        def link(name):
+            place = objects.get(home_of(f"{found['module']}.{name[1]}", app.env)) or objects.get(found["module"])
+            if place is None:
+                return name[0]
+            return f'<a class="api-link" href="{context["pathto"](place.docname)}#{place.node_id}">{name[0]}</a>'
+
+        return found[0].replace(found["names"], NAME.sub(link, found["names"]))
+
+    if "body" in context:
+        context["body"] = IMPORT.sub(statement, context["body"])
+
+
+def plain_lines(app, pagename, templatename, context, doctree):
+    """Sphinx writes a long signature as a list of definitions without a term, which confuses screen readers."""
+
+    def spans(found):
+        return '<span class="sig-lines">\n' + found[1].replace("<dd>", "<span>").replace("</dd>", "</span>") + "</span>"
+
+    if "body" in context:
+        context["body"] = LONG_SIGNATURE.sub(spans, context["body"])
+
+
+def setup(app):
+    AstroidManager.brain["module_denylist"] = Elsewhere()
+    app.setup_extension("autoapi.extension")
+    app.add_config_value("api_digest", "", "html")
+    app.connect("config-inited", configure)
+    app.connect("autoapi-skip-member", show_packages)
+    app.connect("autodoc-process-docstring", translate)
+    app.connect("doctree-read", resolve_types)
+    app.connect("html-page-context", link_imports)
+    app.connect("html-page-context", plain_lines)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
