@@ -140,7 +140,7 @@ class ActionEncoder(nn.Module):
 class ActionHead(nn.Module):
     """Predicts velocities, computes the training loss, and samples actions.
 
-    Args of the constructor:
+    Args:
         config: the sizes.
         masking: which stages obey the masks. It holds no weights, so it may be changed at any time.
         generator: the weights are drawn from it.
