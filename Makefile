@@ -31,10 +31,13 @@ DOTS := awk '/^(Collecting|Processing) / { printf "."; fflush() } /^Installing/ 
 FRESH := unset GROOT_TEACH_DATA && fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
   export GROOT_TEACH_PROGRESS="$$fresh/progress.json" &&
 
+# One test process for each core, and one thread in each: more threads would only wait for each other.
+PARALLEL := OMP_NUM_THREADS=1
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup book test unit nbval upstream notebooks experiments mutants bench serve lab lint format lock clean
+.PHONY: help setup book check test unit nbval upstream notebooks experiments mutants retrain bench serve lab lint format lock clean
 
 help:  ## this list
 	@echo "Where the Padding Goes"
@@ -56,11 +59,15 @@ test: book unit nbval  ## everything: site, unit and page tests, every stored ou
 
 # `make test` builds the book first, since the page tests open it; alone, `make unit` tests the book that is there.
 unit: $(VENV)/.stamp-full  ## only the tests in tests/
-	@$(FRESH) $(BIN)/python -m pytest tests
+	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -n auto --dist loadgroup
 
 # Strict: every stored output is compared with what the code gives now.
 nbval: $(VENV)/.stamp-full  ## only the stored outputs of the notebooks
-	@$(FRESH) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 notebooks
+	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n auto --dist loadfile notebooks
+
+# What changes most often is asked first: the style, and the tests that take less than a second each.
+check: lint  ## the quick loop while you work, under a minute: style, types, and the quick tests
+	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest $(QUICK) -n auto
 
 # Without it the tests in tests/upstream skip and say so; with CI=true a skip fails.
 upstream: $(VENV)/.stamp-upstream  ## install LeRobot's policies, so that `make test` holds our head against theirs, and audits them
@@ -76,10 +83,13 @@ experiments: $(VENV)/.stamp-full  ## train the heads of chapter 6 again (half an
 	@$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.training.recorded "$(DATA)" --groups right_arm \
 	  --out $(RESULTS)/gr1_right_arm.json)
 
-# Not a part of `make test`: it takes an hour.
-mutants: $(VENV)/.stamp-upstream  ## break loss, padding, masks, attention and the auditor on purpose, and see that a test notices
-	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate groot_teach/loss.py groot_teach/padding.py groot_teach/masks.py \
-	  groot_teach/attention.py groot_teach/audit/*.py
+# Neither is a part of `make test`, they take too long: the weekly workflow runs both. MODULES="..." breaks some modules only.
+MODULES ?= $(addprefix groot_teach/,loss.py padding.py masks.py attention.py checks.py shapes.py) $(wildcard groot_teach/audit/*.py)
+mutants: $(VENV)/.stamp-upstream  ## break the masks' ideas and the auditor on purpose, and see that a test notices (hours)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate $(MODULES)
+
+retrain: $(VENV)/.stamp-full  ## train some of the stored heads of chapter 6 again to their end, and compare (minutes)
+	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -m weekly -n auto
 
 bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head and of an audit
 	@$(BIN)/python -m benchmarks.pages

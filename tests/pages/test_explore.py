@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from explorer_static import classic_script
-from reading import assert_shows_what_torch_computed, read_all_states
+from reading import assert_shows_what_torch_computed, read_all_states, widget_of
 
 from groot_teach.show import Bars, HeatMap, KindMap, Lines, Number, Table, explore
 
 pytestmark = pytest.mark.pages
-WIDGETS = Path(__file__).parents[2] / "groot_teach" / "widgets"
+WIDGETS = Path(__file__).parents[2] / "groot_teach" / "show"
 
 
 def everything(robot, real, masked, softness):
@@ -64,7 +64,7 @@ def show(page, *explorers, script=True):
 def test_every_state_of_every_panel_shows_what_was_computed(page):
     explorer = made()
     show(page, explorer)
-    assert assert_shows_what_torch_computed(page.locator(".explore"), explorer) == 5 * 4 * 2 * 2
+    assert assert_shows_what_torch_computed(page.locator(".explore"), widget_of(explorer)) == 5 * 4 * 2 * 2
 
 
 def test_the_comparison_notices_a_front_end_that_shows_another_state(page):
@@ -72,7 +72,7 @@ def test_the_comparison_notices_a_front_end_that_shows_another_state(page):
     show(page, explorer)
     explorer._results[0], explorer._results[9] = explorer._results[9], explorer._results[0]
     with pytest.raises(AssertionError):
-        assert_shows_what_torch_computed(page.locator(".explore"), explorer)
+        assert_shows_what_torch_computed(page.locator(".explore"), widget_of(explorer))
 
 
 def test_what_python_drew_is_what_the_script_draws_for_the_same_state(page):
@@ -174,7 +174,7 @@ def test_options_that_happen_to_be_booleans_keep_their_order_and_their_names(pag
     show(page, explorer)
     assert page.locator("input[type=radio]").count() == 2
     assert page.locator("input[type=radio]").first.is_checked()
-    assert_shows_what_torch_computed(page.locator(".explore"), explorer)
+    assert_shows_what_torch_computed(page.locator(".explore"), widget_of(explorer))
 
 
 def test_inputs_are_dead_without_the_script_and_alive_with_it(page):
@@ -187,5 +187,5 @@ def test_inputs_are_dead_without_the_script_and_alive_with_it(page):
 def test_the_reader_of_states_reads_a_state_for_each_combination(page):
     explorer = made()
     show(page, explorer)
-    said = [state["said"] for state in read_all_states(page.locator(".explore"), explorer)]
+    said = [state["said"] for state in read_all_states(page.locator(".explore"), widget_of(explorer))]
     assert len(set(said)) == 80

@@ -7,9 +7,8 @@ from urllib.parse import urlparse
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from contents import NOTEBOOKS, PAGES, ROOT
-from reading import assert_shows_what_torch_computed
+from reading import assert_shows_what_torch_computed, stored
 
-import groot_teach.show
 from benchmarks.pages import weight
 
 pytestmark = pytest.mark.pages
@@ -57,38 +56,25 @@ def visit(browser, site):
     assert complaints == []
 
 
-def torch_runs(notebook: str, monkeypatch) -> list:
-    """Runs the notebook's cells here and now, and returns its explorers, in the order of the page."""
-    made = []
-
-    def explore(*arguments, **controls):
-        made.append(original(*arguments, **controls))
-        return made[-1]
-
-    original = groot_teach.show.explore
-    monkeypatch.setattr(groot_teach.show, "explore", explore)
-    monkeypatch.delenv("GROOT_TEACH_DATA", raising=False)
-    cells = json.loads((ROOT / "notebooks" / f"{notebook}.ipynb").read_text(encoding="utf-8"))["cells"]
-    names = {}
-    for cell in cells:
-        if cell["cell_type"] == "code":
-            exec(compile("".join(cell["source"]), notebook, "exec"), names)
-    return made
-
-
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_opens_offline_and_asks_nobody_for_anything(visit, page):
+def test_a_page_opens_offline_weighs_less_than_its_budget_and_never_scrolls_sideways(visit, page):
     tab = visit(page)
     assert tab.locator("article h1").count() == 1
+    assert 0 < weight(tab.requests) <= PAGE_BUDGET
+    tab.set_viewport_size({"width": 360, "height": 740})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    for widget in tab.locator(".explore").all():
+        assert widget.evaluate("(el) => el.scrollWidth <= el.clientWidth")
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_every_state_of_every_widget_shows_what_torch_computes_now(visit, notebook, monkeypatch, capsys):
-    explorers = torch_runs(notebook, monkeypatch)
-    widgets = visit(notebook).locator(".explore")
-    assert widgets.count() == len(explorers) > 0
-    for place, explorer in enumerate(explorers):
-        assert assert_shows_what_torch_computed(widgets.nth(place), explorer) == len(explorer._results) > 1
+def test_every_state_of_every_widget_shows_what_torch_computed(visit, notebook):
+    """As the notebook stores it, and nbval proves that torch computes the same now."""
+    widgets = stored(ROOT / "notebooks" / f"{notebook}.ipynb")
+    shown = visit(notebook).locator(".explore")
+    assert shown.count() == len(widgets) > 0
+    for place, widget in enumerate(widgets):
+        assert assert_shows_what_torch_computed(shown.nth(place), widget) > 1
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
@@ -133,19 +119,6 @@ def test_axe_finds_no_fault_in_the_article(visit, page, scheme):
     # preload fetches stylesheets by XHR, which file:// forbids.
     faults = Axe().run(tab, context="article", options={"preload": False}).response["violations"]
     assert [(fault["id"], fault["nodes"][0]["html"], fault["nodes"][0]["failureSummary"]) for fault in faults] == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_narrow_screen_scrolls_down_and_never_sideways(visit, page):
-    tab = visit(page, viewport={"width": 360, "height": 740})
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
-    for widget in tab.locator(".explore").all():
-        assert widget.evaluate("(el) => el.scrollWidth <= el.clientWidth")
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_weighs_less_than_its_budget(visit, page):
-    assert 0 < weight(visit(page).requests) <= PAGE_BUDGET
 
 
 def test_search_finds_a_word_of_chapter_1_from_a_file(visit):

@@ -1,9 +1,16 @@
 """Moves a widget on a page to each of its states and reads what stands there, as a reader would see it.
 
-`expected` says what should stand there from the panels that torch computed; it shares no code with `explore.js`.
+What should stand there is taken from the panels that torch computed, in Python, and shares no code with `explore.js`.
+The panels come from an `Explorer` that was made in the test, or from the output that a notebook stores: nbval, which
+runs every notebook, proves that the stored numbers are those that torch computes now.
 """
 
+import json
+import re
 from itertools import product
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -37,17 +44,70 @@ READ_ALL = """(root, {sizes, positions}) => {
 }"""
 
 
-def read_all_states(element, explorer: Explorer) -> list[dict]:
-    sizes = [len(control.values) for control in explorer._controls]
-    positions = [list(at) for at in product(*map(range, sizes))]
-    return element.evaluate(READ_ALL, {"sizes": sizes, "positions": positions})
+class Widget(NamedTuple):
+    """How many values each control of a widget has, and the panels of each state, in the order of the controls."""
+
+    sizes: list[int]
+    results: list[dict]
 
 
-def assert_shows_what_torch_computed(element, explorer: Explorer) -> int:
+def widget_of(explorer: Explorer) -> Widget:
+    return Widget([len(control.values) for control in explorer._controls], explorer._results)
+
+
+def stored(notebook: Path) -> list[Widget]:
+    """The widgets whose states are stored in the outputs of a notebook."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+    pages = ["".join(data.get("text/html", "")) for data in outputs]
+    return [
+        _widget(json.loads(data)) for page in pages for data in re.findall(f"{DATA}(.*?)</script>", page, re.DOTALL)
+    ]
+
+
+DATA = '<script type="application/json">'
+
+
+def _widget(data: dict) -> Widget:
+    results = [
+        {fixed["title"]: _panel(fixed, moving) for fixed, moving in zip(data["panels"], state, strict=True)}
+        for state in data["states"]
+    ]
+    sizes = [len(control["shown"]) for control in data["controls"]]
+    assert len(results) == prod(sizes)
+    return Widget(sizes, results)
+
+
+def _panel(fixed: dict, moving):
+    """The panel whose `fixed()` and `moving()` were stored."""
+    same = {name: value for name, value in fixed.items() if name not in ("title", "panel", "shape", "length", "names")}
+    match fixed["panel"]:
+        case "number":
+            return Number(moving, **same)
+        case "bars":
+            return Bars(values=moving, **same)
+        case "kinds":
+            cells = ["".join(letter * int(count) for letter, count in re.findall(r"(\D)(\d+)", row)) for row in moving]
+            return KindMap(cells, **same)
+        case "heat":
+            return HeatMap(moving, **same)
+        case "lines":
+            return Lines(curves=dict(zip(fixed["names"], moving, strict=True)), **same)
+        case "table":
+            return Table(rows=moving, **same)
+    raise AssertionError(f"no panel of the kind {fixed['panel']!r}")
+
+
+def read_all_states(element, widget: Widget) -> list[dict]:
+    positions = [list(at) for at in product(*map(range, widget.sizes))]
+    return element.evaluate(READ_ALL, {"sizes": widget.sizes, "positions": positions})
+
+
+def assert_shows_what_torch_computed(element, widget: Widget) -> int:
     """Every panel of every state; returns how many states were seen."""
-    shown = read_all_states(element, explorer)
-    assert len(shown) == len(explorer._results)
-    for state, panels in zip(shown, explorer._results, strict=True):
+    shown = read_all_states(element, widget)
+    assert len(shown) == len(widget.results)
+    for state, panels in zip(shown, widget.results, strict=True):
         for seen, (title, panel) in zip(state["panels"], panels.items(), strict=True):
             assert seen["title"] == title
             _assert_panel(seen, panel)

@@ -5,9 +5,10 @@ import json
 
 import pytest
 import torch
-from ablation_cases import ENDS_ALIKE, assert_the_same_training
+from ablation_cases import ENDS_ALIKE, assert_it_begins_the_same, assert_the_same_training
 from real_data import gr1_folder
 
+from groot_teach.training.ablation import CONDITIONS, head_for
 from groot_teach.training.recorded import (
     PADDED_DIM,
     RECORDED_PLAN,
@@ -142,7 +143,7 @@ def test_a_strict_head_on_a_recording_does_not_see_its_padding_and_an_open_one_d
     assert ACTION_HORIZON == 8
 
 
-def test_a_slice_of_the_stored_records_made_again_is_the_same(gr1):
+def test_the_stored_records_are_those_of_the_plan_and_a_training_begins_the_same_when_it_is_made_again(gr1):
     records = stored("gr1_right_arm")
     assert records["about"]["plan"] == json.loads(json.dumps(dataclasses.asdict(RECORDED_PLAN)))
     assert [(run["seed"], run["condition"]) for run in records["runs"]] == [
@@ -150,8 +151,20 @@ def test_a_slice_of_the_stored_records_made_again_is_the_same(gr1):
     ]
     train, test = read_recording(gr1, records["about"]["groups"])
     assert records["about"]["holds still"] == pytest.approx(RecordedEvaluation(test).error_of_holding_still(), rel=1e-3)
-    plan = dataclasses.replace(RECORDED_PLAN, conditions=("N1.7",), seeds=1)
-    (mine,) = ablate_recording(train, test, plan)
-    (theirs,) = [run for run in records["runs"] if (run["condition"], run["seed"]) == ("N1.7", 0)]
+    head = head_for(CONDITIONS["N1.7"], train.padded_dim, RECORDED_PLAN.width, seed=0)
+    evaluation, theirs = RecordedEvaluation(test), first_of(records, "N1.7")
+    assert_it_begins_the_same(head, train, RECORDED_PLAN.recipe(0), evaluation, RECORDED_PLAN, theirs)
+
+
+def first_of(records, condition):
+    """The stored run of the first seed."""
+    return next(run for run in records["runs"] if run["condition"] == condition and run["seed"] == 0)
+
+
+@pytest.mark.weekly
+def test_a_stored_training_made_again_is_the_same_to_its_end(gr1):
+    theirs = first_of(records := stored("gr1_right_arm"), "N1.7")
+    train, test = read_recording(gr1, records["about"]["groups"])
+    (mine,) = ablate_recording(train, test, dataclasses.replace(RECORDED_PLAN, conditions=("N1.7",), seeds=1))
     assert_the_same_training(mine, theirs)
     assert mine["errors"] == pytest.approx(theirs["errors"], rel=ENDS_ALIKE)

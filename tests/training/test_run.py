@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from ablation_cases import ENDS_ALIKE, TINY, assert_the_same_training
+from ablation_cases import ENDS_ALIKE, TINY, assert_it_begins_the_same, assert_the_same_training
 
 from groot_teach.training import run as experiments
-from groot_teach.training.ablation import PLAN, Trial, ablate, run_trial
-from groot_teach.training.evaluate import DEPLOYMENTS
+from groot_teach.training.ablation import AMOUNTS, PLAN, Trial, ablate, run_trial
+from groot_teach.training.evaluate import DEPLOYMENTS, Evaluation
 from groot_teach.training.run import about, run_plan, stored
 from groot_teach.training.task import ROBOTS
 
@@ -149,11 +149,29 @@ def test_the_stored_records_are_those_of_the_books_plan():
         assert {len(path) for path in run["path"]} == {1 + 2 * PLAN.chunks}
 
 
-@pytest.mark.parametrize("trial", [Trial("strict", "little", 0), Trial("N1.7", "much", 5)], ids=lambda trial: trial.key)
-def test_a_slice_of_the_stored_records_made_again_is_the_same(trial):
-    (theirs,) = [
+TRIED_AGAIN = [Trial("strict", "little", 0), Trial("N1.7", "much", 5)]
+
+
+def stored_record(trial):
+    (record,) = [
         run for run in stored()["runs"] if (run["condition"], run["amount"], run["seed"]) == dataclasses.astuple(trial)
     ]
+    return record
+
+
+@pytest.mark.parametrize("trial", TRIED_AGAIN, ids=lambda trial: trial.key)
+def test_a_stored_training_begins_the_same_when_it_is_made_again(trial):
+    """The weekly test trains the same ones to the end."""
+    evaluation = Evaluation(AMOUNTS[trial.amount], PLAN.tried, PLAN.chunks)
+    assert_it_begins_the_same(
+        PLAN.head(trial), evaluation.task, PLAN.recipe(trial.seed), evaluation, PLAN, stored_record(trial)
+    )
+
+
+@pytest.mark.weekly
+@pytest.mark.parametrize("trial", TRIED_AGAIN, ids=lambda trial: trial.key)
+def test_a_stored_training_made_again_is_the_same_to_its_end(trial):
+    theirs = stored_record(trial)
     mine = json.loads(json.dumps(run_trial(trial, PLAN)))
     assert mine.keys() == theirs.keys()
     assert_the_same_training(mine, theirs)
