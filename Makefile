@@ -33,6 +33,8 @@ FRESH := unset GROOT_TEACH_DATA && fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"
 
 # One test process for each core, and one thread in each: more threads would only wait for each other.
 PARALLEL := OMP_NUM_THREADS=1
+# The tests of the ideas, of the widgets and of the arrows between the parts.
+QUICK := $(wildcard tests/test_*.py) tests/show
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
