@@ -14,7 +14,8 @@ from time import perf_counter
 import torch
 from tqdm.auto import tqdm
 
-from evidence.released import heads, missing
+from evidence.released import heads as released
+from evidence.released import missing
 from groot_teach.flow import flow_time_n1_5, flow_time_n1_7, sample_beta
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.released import config_n1_5, config_n1_7, draw_like_upstream, load_upstream
@@ -32,8 +33,8 @@ SIZES = {  # width, batch, tokens, heads, robots, future tokens
     "mid": (256, 8, 64, 8, 8, 32),
 }
 VERSIONS = {
-    "N1.5": (heads.head_n1_5, config_n1_5, GROOT_N1_5, flow_time_n1_5),
-    "N1.7": (heads.head_n1_7, config_n1_7, GROOT_N1_7, flow_time_n1_7),
+    "N1.5": (released.head_n1_5, config_n1_5, GROOT_N1_5, flow_time_n1_5),
+    "N1.7": (released.head_n1_7, config_n1_7, GROOT_N1_7, flow_time_n1_7),
 }
 
 
@@ -74,14 +75,14 @@ def pair(version: str, size: str) -> dict[str, tuple[Callable[[], object], Calla
         action_mask_dims_only(dim_mask, STEPS) if version == "N1.5" else action_mask_dims_and_steps(dim_mask, step_mask)
     )
 
-    def backbone() -> heads.Bag:
+    def backbone() -> released.Bag:
         vl = seen.vl
-        return heads.Bag(
+        return released.Bag(
             backbone_features=vl.tokens, backbone_attention_mask=vl.backbone_attention_mask, image_mask=vl.image_mask
         )
 
-    asked = heads.Bag(state=seen.state, embodiment_id=seen.embodiment_id)
-    trained_on = heads.Bag(asked, action=data.actions, action_mask=counts.float())
+    asked = released.Bag(state=seen.state, embodiment_id=seen.embodiment_id)
+    trained_on = released.Bag(asked, action=data.actions, action_mask=counts.float())
 
     def train_theirs():
         theirs.zero_grad()

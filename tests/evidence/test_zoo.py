@@ -9,6 +9,7 @@ import auditor_trial
 import pytest
 from auditor_trial import CHECKS, RESULTS, load, totals
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 from evidence.__main__ import main
 from evidence.zoo import BATCHES, MUTANTS, RIGHT_HEADS, Policy, audit, rivals, trial
@@ -170,8 +171,9 @@ def small_book(tmp_path):
     def build(part):
         (tmp_path / "index.md").write_text(f"# Trial\n\n```{{auditor-trial}} {part}\n```\n")
         said = StringIO()
-        app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "doctrees", "html", status=None, warning=said)
-        app.build()
+        with docutils_namespace():  # or a second Sphinx in this process would warn of nodes that are registered already
+            app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "doctrees", "html", status=None, warning=said)
+            app.build()
         app.said, app.doctree = said, app.env.get_doctree("index")
         return app
 
