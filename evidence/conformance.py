@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import torch
 
-from evidence.progress import progress
 from evidence.released.heads import Bag, head_n1_5, head_n1_7
+from groot_teach.extras import progress_bar
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.released import config_n1_5, config_n1_7, draw_like_upstream, load_upstream, upstream_name
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, Masking, with_switches
@@ -190,7 +190,7 @@ def store(file: Path) -> None:
     stored: dict[str, Any] = {"worst": {}}
     for dtype in (torch.float64, torch.float32):
         name = str(dtype).removeprefix("torch.")
-        stored["cases"], worst = run_grid(dtype, lambda cases, name=name: progress(cases, name, "case"))
+        stored["cases"], worst = run_grid(dtype, lambda cases, name=name: progress_bar(cases, desc=name, unit="case"))
         stored["worst"][name] = {quantity: 10.0 ** ceil(log10(3 * apart)) for quantity, apart in worst.items()}
     text = json.dumps(stored, indent=2, sort_keys=True) + "\n"
     file.write_text(text, encoding="utf-8")

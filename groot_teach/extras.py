@@ -1,10 +1,14 @@
-"""The packages that only a part of the library needs, and the extra of `groot_teach` that installs each of them.
+"""The packages that only a part of the library needs: which extra of `groot_teach` installs them, and what happens
+without them.
 
 The extras themselves are in pyproject.toml, under `[project.optional-dependencies]`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
 
 EXTRA_OF = {
     "anywidget": "notebooks",
@@ -35,3 +39,17 @@ def needed_for(what: str) -> Iterator[None]:
         command = f'pip install "groot_teach[{EXTRA_OF[package]}]"'
         message = f"{what} needs the package {package}, which is not installed: {command}"
         raise ImportError(message, name=package) from error
+
+
+def progress_bar(items: Iterable[Item], **how: Any) -> Iterable[Item]:
+    """The same items, with tqdm's progress bar around them where tqdm is installed.
+
+    Args:
+        items: what is worked on, one after the other.
+        how: what tqdm takes beside them, such as `desc`, `unit` and `total`.
+    """
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        return items
+    return tqdm(items, **how)

@@ -151,13 +151,8 @@ def configure(app, config):
     config.api_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def choose_members(app, what, name, obj, skip, options):
-    """A package is shown even if only its modules say what it is for; what a class inherits is not shown.
-
-    Otherwise a page would depend on whether the package of a base class, such as matplotlib, is installed.
-    """
-    if getattr(obj, "inherited", False):
-        return True
+def show_packages(app, what, name, obj, skip, options):
+    """A package is shown even if only its modules say what it is for."""
     return False if what == "package" else None
 
 
@@ -208,7 +203,7 @@ def setup(app):
     app.setup_extension("autoapi.extension")
     app.add_config_value("api_digest", "", "html")
     app.connect("config-inited", configure)
-    app.connect("autoapi-skip-member", choose_members)
+    app.connect("autoapi-skip-member", show_packages)
     app.connect("autodoc-process-docstring", translate)
     app.connect("doctree-read", resolve_types)
     app.connect("html-page-context", link_imports)

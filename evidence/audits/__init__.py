@@ -12,10 +12,10 @@ from math import isfinite
 from pathlib import Path
 
 from evidence.audits.descriptions import Subject, attend_densely, folded, groot_n1_5, lay_out, subjects, unfolded
-from evidence.progress import progress
 from evidence.released import NEWER, OLDER, release_of
 from groot_teach.audit import MaskReport
 from groot_teach.audit.report import COLUMNS, Look
+from groot_teach.extras import progress_bar
 
 HEAD = "the action head alone: given tokens stand for the vision-language model"
 
@@ -37,7 +37,7 @@ def store(file: Path, only: Sequence[str] = ()) -> None:
     known = subjects()
     if unknown := sorted({*only} - {*known}):
         raise UnknownPolicyError(f"only: got {', '.join(unknown)}, expected some of {', '.join(known)}")
-    found = {name: record(known[name]) for name in progress([*(only or known)], "audits", "policy")}
+    found = {name: record(known[name]) for name in progress_bar([*(only or known)], desc="audits", unit="policy")}
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     if only:
         print(text, end="")

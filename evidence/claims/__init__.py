@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evidence.claims import our_head, released_code
 from evidence.claims.check import CHECKS
-from evidence.progress import progress
+from groot_teach.extras import progress_bar
 
 __all__ = ["CHECKS", "our_head", "released_code", "store"]
 
@@ -19,7 +19,7 @@ __all__ = ["CHECKS", "our_head", "released_code", "store"]
 def store(file: Path) -> None:
     """Runs every check in both of its worlds, and writes what they found to `file`, a dict by number of the claim."""
     found = {}
-    for number in progress(sorted(CHECKS), "claims", "check"):
+    for number in progress_bar(sorted(CHECKS), desc="claims", unit="check"):
         with contextlib.redirect_stdout(io.StringIO()):  # the head of N1.5 prints its number of parameters
             found[str(number)] = CHECKS[number].record()
     file.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

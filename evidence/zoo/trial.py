@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from evidence.progress import progress
 from evidence.zoo.mutants import MUTANTS, Mutant
 from evidence.zoo.policy import BATCHES
 from evidence.zoo.right_heads import RIGHT_HEADS, RightHead
 from evidence.zoo.rivals import OURS, PYTEST_TORCH, pytest_torch
+from groot_teach.extras import progress_bar
 
 Checks = Mapping[str, Callable]
 
@@ -63,7 +63,7 @@ def store(file: Path, pytest_torch_folder: Path | None = None) -> None:
     }
     for kind, records in kinds.items():
         found[kind] = {}
-        for name, record in progress(records.items(), kind, "audit"):
+        for name, record in progress_bar(records.items(), desc=kind, unit="audit"):
             row = found[kind][name] = record(OURS | (foreign or {}))
             if foreign is None:
                 kept = before.get(kind, {}).get(name, {}).get("rivals", {})

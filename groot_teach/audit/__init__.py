@@ -61,14 +61,19 @@ def audit_masks(
             of the old kind again.
         taps: places inside `module` between two stages. With them the audit tells at which stage a leak is.
         sample: takes the batch and returns sampled actions; None = the sampler is not audited, and the report says so.
-        axes: which axis of a prediction and of actions holds `dims`, `steps` or `tokens`: `{"steps": 1, "dims": 2}`.
+        axes: which axis of a prediction and of actions holds `dims`, `steps` or `tokens`. None = the usual layout,
+            `{"steps": 1, "dims": 2}`.
         sample_along: the axes along which sampled actions are padded. Leave `steps` out if your sampler always gives
             all of its steps.
         unit_loss: the loss of an error of 1 in every entry: 1 for a squared and an absolute error, 0.5 for half of it,
             2 for a sum of two means.
         intended: findings that you want, by their name, such as `"loss sum, steps"` -> the reason.
-        excused: looks that need not be taken, by probe, by stage or by name -> the reason.
+        excused: looks that need not be taken -> the reason. A key is a probe such as `"unit error"`, a stage such as
+            `"sampler"`, or a stage and an axis such as `"loss sum, steps"`.
         progress: wraps the list of steps, for a progress bar such as `tqdm.auto.tqdm`.
+
+    Returns:
+        What each probe found, at which stage and along which axis, and where none could look.
 
     Raises:
         ValueError: padding that the batch does not have or that pads nothing, a module without the paths, a policy that

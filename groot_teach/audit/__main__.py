@@ -11,6 +11,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from groot_teach.audit import MaskReport, audit_masks
 from groot_teach.audit.heads import audit_action_head
+from groot_teach.extras import progress_bar
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.config import HeadConfig
 from groot_teach.head.released import config_from_weights, load_upstream, read_action_head
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     options = parser.parse_args(arguments)
     try:
-        progress = iter if options.quiet else _progress_bar
+        progress = iter if options.quiet else partial(progress_bar, unit="step", desc="audit")
         if options.subject == "checkpoint":
             if options.path is None or options.version is None:
                 parser.error("checkpoint: expected a FILE and --version")
@@ -145,15 +147,6 @@ def drawn_batch(config: HeadConfig) -> tuple[Observation, ActionBatch, Tensor, T
     embodiment_id = torch.arange(robots) % config.embodiments
     t = torch.tensor([0.2, 0.5, 0.8])
     return Observation(vl, state, embodiment_id), ActionBatch(actions, dim_mask, step_mask), draw(*actions.shape), t
-
-
-def _progress_bar(steps: Iterable) -> Iterable:
-    """tqdm's bar where tqdm is installed; elsewhere the steps alone."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return steps
-    return tqdm(steps, unit="step", desc="audit")
 
 
 if __name__ == "__main__":

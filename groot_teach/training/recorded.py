@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from groot_teach.extras import progress_bar
 from groot_teach.flow import flow_time_n1_7, sample_beta
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.loss import masked_velocity_loss
@@ -28,7 +29,7 @@ from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps
 from groot_teach.recordings import chunk_at, open_dataset, read_episode
 from groot_teach.training.ablation import CONDITIONS, Plan, head_for, rounded
 from groot_teach.training.evaluate import DEPLOYMENTS, deployed
-from groot_teach.training.run import about, progress_bar, write_records
+from groot_teach.training.run import about, write_records
 from groot_teach.training.task import ACTION_HORIZON, TOKEN_WIDTH
 from groot_teach.training.train import fit
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 
+from groot_teach.extras import progress_bar
 from groot_teach.training.ablation import AMOUNTS, CONDITIONS, PLAN, Plan, Trial, run_trial
 
 
@@ -133,15 +134,6 @@ def _write(file: Path, text: str) -> None:
     beside = file.with_name(f"{file.name}.{os.getpid()}")
     beside.write_text(text, encoding="utf-8")
     beside.replace(file)
-
-
-def progress_bar(items: Iterable, **how: Any) -> Iterable:
-    """The items with tqdm's progress bar; without a bar if tqdm is not installed."""
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        return items
-    return tqdm(items, **how)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 import copy
 import re
-from io import StringIO
 from pathlib import Path
 
 import audits
@@ -10,7 +9,7 @@ import field_survey
 import pytest
 from docutils import nodes
 from field_survey import NOT_TRACED, WORDS, check, links, load, numbers
-from sphinx.application import Sphinx
+from small_book import build_small_book
 from sphinx.errors import ExtensionError
 
 from evidence.released import NEWER, OLDER, release_of
@@ -210,10 +209,7 @@ def small_book(tmp_path):
         (tmp_path / "index.md").write_text(
             f"# Survey\n\n{page}\n\n```{{bibliography}}\n```\n\n```{{toctree}}\nother\n```\n"
         )
-        said = StringIO()
-        app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "doctrees", "html", status=None, warning=said)
-        app.build()
-        app.warning_text = said
+        app, app.said = build_small_book(tmp_path)
         html = {name: (tmp_path / "out" / f"{name}.html").read_text() for name in ("index", "other")}
         return html, app.env.get_doctree("index"), app
 
@@ -280,7 +276,7 @@ def test_the_page_is_made_anew_when_the_data_change(small_book):
 
 def test_a_part_that_is_not_there_is_refused(small_book):
     _, _, app = small_book(directive("tables"))
-    assert "expected one of numbers, designs, table, got 'tables'" in app.warning_text.getvalue()
+    assert "expected one of numbers, designs, table, got 'tables'" in app.said
 
 
 def test_every_word_of_the_data_has_words_for_a_reader():

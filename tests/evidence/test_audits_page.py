@@ -2,16 +2,14 @@
 
 import copy
 import json
-from io import StringIO
 from pathlib import Path
 
 import audits
 import pytest
 from audits import AUDITS, COLUMNS, check, load, numbers
 from docutils import nodes
-from sphinx.application import Sphinx
+from small_book import build_small_book
 from sphinx.errors import ExtensionError
-from sphinx.util.docutils import docutils_namespace
 
 ROOT = Path(__file__).parents[2]
 STORED = load(ROOT)
@@ -92,11 +90,8 @@ def small_book(tmp_path):
     def build(part, found):
         (tmp_path / AUDITS).write_text(json.dumps(found))
         (tmp_path / "index.md").write_text(f"# Audits\n\n```{{audits}} {part}\n```\n")
-        said = StringIO()
-        with docutils_namespace():  # or a second Sphinx in this process would warn of nodes that are registered already
-            app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "doctrees", "html", status=None, warning=said)
-            app.build()
-        app.said, app.html = said.getvalue(), (tmp_path / "out" / "index.html").read_text()
+        app, app.said = build_small_book(tmp_path)
+        app.html = (tmp_path / "out" / "index.html").read_text()
         return app
 
     return build

@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-from io import StringIO
 from pathlib import Path
 
 import claims
@@ -12,7 +11,7 @@ import pytest
 import yaml
 from claims import CLAIMS, RESULTS, VERDICTS, check, load, verdict_of
 from docutils import nodes
-from sphinx.application import Sphinx
+from small_book import build_small_book
 from sphinx.errors import ExtensionError
 
 from evidence.claims import CHECKS, our_head
@@ -126,10 +125,8 @@ def small_book(tmp_path):
         pages = "\n".join(["other", *(f"notebooks/{chapter}" for chapter in titles)])
         page = f"# Claims\n\n```{{claims}} {part}\n```\n\n```{{toctree}}\n{pages}\n```\n"
         (tmp_path / "index.md").write_text(page)
-        said = StringIO()
-        app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "doctrees", "html", status=None, warning=said)
-        app.build()
-        app.said, app.html = said, {n: (tmp_path / "out" / f"{n}.html").read_text() for n in ("index", "other")}
+        app, app.said = build_small_book(tmp_path)
+        app.html = {n: (tmp_path / "out" / f"{n}.html").read_text() for n in ("index", "other")}
         return app
 
     build.root = tmp_path
@@ -184,7 +181,7 @@ def test_a_section_that_is_not_in_its_chapter_stops_the_build_and_is_named(small
 
 
 def test_a_part_that_is_not_there_is_refused(small_book):
-    assert "expected one of numbers, verdicts, table, got 'tables'" in small_book("tables").said.getvalue()
+    assert "expected one of numbers, verdicts, table, got 'tables'" in small_book("tables").said
 
 
 def test_only_the_page_with_the_table_loads_its_styles_and_it_is_made_anew_when_something_changes(small_book):

@@ -2,14 +2,12 @@
 
 import json
 from inspect import getclosurevars
-from io import StringIO
 from pathlib import Path
 
 import auditor_trial
 import pytest
 from auditor_trial import CHECKS, RESULTS, load, totals
-from sphinx.application import Sphinx
-from sphinx.util.docutils import docutils_namespace
+from small_book import build_small_book
 
 from evidence.__main__ import main
 from evidence.zoo import BATCHES, MUTANTS, RIGHT_HEADS, Policy, audit, rivals, trial
@@ -170,11 +168,8 @@ def small_book(tmp_path):
 
     def build(part):
         (tmp_path / "index.md").write_text(f"# Trial\n\n```{{auditor-trial}} {part}\n```\n")
-        said = StringIO()
-        with docutils_namespace():  # or a second Sphinx in this process would warn of nodes that are registered already
-            app = Sphinx(tmp_path, tmp_path, tmp_path / "out", tmp_path / "doctrees", "html", status=None, warning=said)
-            app.build()
-        app.said, app.doctree = said, app.env.get_doctree("index")
+        app, app.said = build_small_book(tmp_path)
+        app.doctree = app.env.get_doctree("index")
         return app
 
     return build
@@ -213,4 +208,4 @@ def test_the_totals_count_what_is_stored(small_book):
 
 
 def test_a_part_that_is_not_there_is_refused(small_book):
-    assert "expected one of totals, mutants, heads, got 'all'" in small_book("all").said.getvalue()
+    assert "expected one of totals, mutants, heads, got 'all'" in small_book("all").said

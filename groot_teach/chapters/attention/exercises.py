@@ -4,17 +4,14 @@ import torch
 
 from groot_teach import bugs
 from groot_teach.show.exercises import exercise
+from groot_teach.show.exercises.draws import generator, normal
 
 TITLE = "Which tokens may be read?"
 
 
-def _draw(shape, seed):
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def _real(shape, seed):
     """A mask with holes anywhere, and at least one True and one False in every row."""
-    mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.6
+    mask = torch.rand(shape, generator=generator(seed)) < 0.6
     mask[..., 1], mask[..., -2] = True, False
     return mask
 
@@ -27,10 +24,10 @@ def _attention_weights_cases():
     by_hand = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64).log().repeat(1, 3, 1)
     return (
         (by_hand, torch.tensor([[False, True, True]])),
-        (_draw((2, 4, 4), 1), torch.tensor([[True, True, True, True], [False, True, False, True]])),
-        (_draw((3, 7, 7), 2), _real((3, 7), 3)),
-        (5 * _draw((2, 5, 5), 4), _left_padded([2, 4], 5)),
-        (_draw((5, 11, 11), 5), _real((5, 11), 6)),
+        (normal((2, 4, 4), 1), torch.tensor([[True, True, True, True], [False, True, False, True]])),
+        (normal((3, 7, 7), 2), _real((3, 7), 3)),
+        (5 * normal((2, 5, 5), 4), _left_padded([2, 4], 5)),
+        (normal((5, 11, 11), 5), _real((5, 11), 6)),
     )
 
 
@@ -150,9 +147,9 @@ def _padding_share_cases():
     keys = torch.tensor([[[2.0, 0, 0, 0], [0.0, 1, 0, 0]]], dtype=torch.float64)
     return (
         (two, keys, torch.tensor([-1.0, 0, 0, 0], dtype=torch.float64), 3),
-        (_draw((3, 5), 21), _draw((3, 7, 5), 22), _draw((5,), 23), 2),
-        (_draw((2, 11), 24), _draw((2, 3, 11), 25), _draw((11,), 26), 13),
-        (_draw((5, 3), 27), _draw((5, 8, 3), 28), _draw((3,), 29), 32),
+        (normal((3, 5), 21), normal((3, 7, 5), 22), normal((5,), 23), 2),
+        (normal((2, 11), 24), normal((2, 3, 11), 25), normal((11,), 26), 13),
+        (normal((5, 3), 27), normal((5, 8, 3), 28), normal((3,), 29), 32),
     )
 
 
@@ -400,7 +397,7 @@ def _(action_is_pad):
 
 def _some_rows_empty(shape, seed):
     """In every sample another query may read nothing; the one before it may read the first key and not the last."""
-    mask = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.6
+    mask = torch.rand(shape, generator=generator(seed)) < 0.6
     for sample, rows in enumerate(mask):
         empty = sample % len(rows)
         rows[empty], rows[empty - 1, 0], rows[empty - 1, -1] = False, True, False
@@ -412,9 +409,9 @@ def _read_or_zero_cases():
     value = torch.tensor([[[10.0], [30.0]]], dtype=torch.float64)
     return (
         (scores, value, torch.tensor([[[False, False], [True, False]]])),
-        (_draw((2, 3, 5), 61), _draw((2, 5, 7), 62), _some_rows_empty((2, 3, 5), 63)),
-        (_draw((3, 2, 7), 64), _draw((3, 7, 2), 65), _some_rows_empty((3, 2, 7), 66)),
-        (3 * _draw((1, 11, 5), 67), _draw((1, 5, 3), 68), _some_rows_empty((1, 11, 5), 69)),
+        (normal((2, 3, 5), 61), normal((2, 5, 7), 62), _some_rows_empty((2, 3, 5), 63)),
+        (normal((3, 2, 7), 64), normal((3, 7, 2), 65), _some_rows_empty((3, 2, 7), 66)),
+        (3 * normal((1, 11, 5), 67), normal((1, 5, 3), 68), _some_rows_empty((1, 11, 5), 69)),
     )
 
 

@@ -8,37 +8,30 @@ from torch import Tensor
 
 from groot_teach import bugs
 from groot_teach.show.exercises import exercise
+from groot_teach.show.exercises.draws import generator, normal, numbers
 
 TITLE = "Which errors should count?"
 
 
-def _random(seed: int, *shape: int) -> Tensor:
-    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
 def _errors(seed: int, *shape: int) -> Tensor:
     """Squared errors: positive, and no two alike."""
-    return _random(seed, *shape).square() + 0.1
-
-
-def _whole(values: list) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)
+    return normal(shape, seed).square() + 0.1
 
 
 def _masks(seed: int, *shape: int) -> Tensor:
     """Random masks with padding in front, at the end and between; every sample has a real entry."""
-    real = torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.6
+    real = torch.rand(shape, generator=generator(seed)) < 0.6
     real[:, :, 0], real[0, 0], real[-1, -1] = False, False, False
     real[:, 1, -1] = True
     return real
 
 
 def _loss_of_each_sample_cases():
-    error = _whole([[[1, 1, 9], [3, 9, 9]], [[2, 2, 2], [2, 9, 9]]])
+    error = numbers([[[1, 1, 9], [3, 9, 9]], [[2, 2, 2], [2, 9, 9]]])
     target = torch.arange(12, dtype=torch.float64).reshape(2, 2, 3)
     mask = torch.tensor([[[1, 1, 0], [1, 0, 0]], [[1, 1, 1], [1, 0, 0]]]).bool()
     shapes = (301, 2, 5, 7), (304, 5, 3, 11), (307, 3, 7, 5), (310, 3, 3, 3)
-    random = ((_random(seed, *shape), _random(seed + 1, *shape), _masks(seed + 2, *shape)) for seed, *shape in shapes)
+    random = ((normal(shape, seed), normal(shape, seed + 1), _masks(seed + 2, *shape)) for seed, *shape in shapes)
     return ((target + error, target, mask), *random)
 
 
@@ -152,7 +145,7 @@ def _(action_mask, head_dim):
 def _share_of_each_dim_cases():
     return (
         (torch.ones(16, dtype=torch.float64), torch.tensor([14, 2])),
-        (_whole([2, 4, 1]), torch.tensor([2, 1])),  # means 3 and 1
+        (numbers([2, 4, 1]), torch.tensor([2, 1])),  # means 3 and 1
         (_errors(331, 26), torch.tensor([7, 7, 6, 6])),
         (_errors(332, 6), torch.tensor([5, 1])),
         (_errors(333, 17), torch.tensor([3, 11, 1, 2])),
@@ -204,7 +197,7 @@ def _(squared_error, group_dims):
 
 
 def _shares_of_samples_cases():
-    squared_error = _whole([[[2, 2, 2], [2, 2, 2]], [[6, 9, 9], [9, 9, 9]]])
+    squared_error = numbers([[[2, 2, 2], [2, 2, 2]], [[6, 9, 9], [9, 9, 9]]])
     mask = torch.tensor([[[1, 1, 1], [1, 1, 1]], [[1, 0, 0], [0, 0, 0]]]).bool()
     shapes = (341, 3, 5, 7), (343, 5, 2, 11), (345, 2, 7, 5), (347, 3, 3, 3)
     random = ((_errors(seed, *shape), _masks(seed + 1, *shape)) for seed, *shape in shapes)
@@ -273,7 +266,7 @@ def _part_of_last_action_cases():
 
     return (
         (torch.ones(1, 16, dtype=torch.float64), padded_behind([8], 16)),
-        (_whole([[1, 2, 3, 4], [1, 2, 3, 4]]), padded_behind([2, 4], 4)),
+        (numbers([[1, 2, 3, 4], [1, 2, 3, 4]]), padded_behind([2, 4], 4)),
         (_errors(351, 5, 7), padded_behind([1, 7, 3, 6, 2], 7)),
         (_errors(352, 3, 13), padded_behind([5, 11, 2], 13)),
         (_errors(353, 3, 3), padded_behind([2, 1, 3], 3)),
@@ -333,15 +326,15 @@ def _(squared_error, action_is_pad):
 
 
 def _gradient_cases():
-    pred = _whole([[[5, 1, 0], [3, 0, 0]], [[15, 4, 6], [0, 0, 0]]])
-    target = _whole([[[10, 3, torch.inf], [13, 6, 6]], [[5, 24, 1], [torch.inf, -torch.inf, 2]]])
+    pred = numbers([[[5, 1, 0], [3, 0, 0]], [[15, 4, 6], [0, 0, 0]]])
+    target = numbers([[[10, 3, torch.inf], [13, 6, 6]], [[5, 24, 1], [torch.inf, -torch.inf, 2]]])
     mask = torch.tensor([[[1, 0, 0], [1, 0, 0]], [[1, 1, 1], [0, 0, 0]]]).bool()
 
     def random(seed, *shape):
         mask = _masks(seed, *shape)
-        target, coins = _random(seed + 1, *shape), _random(seed + 2, *shape)
+        target, coins = normal(shape, seed + 1), normal(shape, seed + 2)
         target = torch.where(~mask & (coins < -0.3), -torch.inf, target)
-        return _random(seed + 3, *shape), torch.where(~mask & (coins > 0.5), torch.inf, target), mask
+        return normal(shape, seed + 3), torch.where(~mask & (coins > 0.5), torch.inf, target), mask
 
     shapes = (361, 2, 5, 7), (365, 5, 3, 11), (369, 3, 7, 5), (373, 3, 3, 3)
     return ((pred, target, mask), *(random(seed, *shape) for seed, *shape in shapes))
@@ -405,9 +398,9 @@ def _loss_of_each_dim_cases():
     error = torch.arange(1.0, 10, dtype=torch.float64).reshape(1, 3, 3)
 
     def random(seed, samples, steps):
-        mask = torch.rand((samples, steps), generator=torch.Generator().manual_seed(seed)) < 0.6
+        mask = torch.rand((samples, steps), generator=generator(seed)) < 0.6
         mask[:, 0], mask[:, -1] = False, True
-        return _random(seed + 1, samples, steps, steps), _random(seed + 2, samples, steps, steps), mask
+        return normal((samples, steps, steps), seed + 1), normal((samples, steps, steps), seed + 2), mask
 
     shapes = (381, 1, 5), (385, 3, 3), (389, 7, 7), (392, 1, 11)
     first = (error, torch.zeros_like(error), torch.tensor([[True, True, False]]))
