@@ -21,7 +21,8 @@ SOURCES = (
     "book/**/*",
     "notebooks/*.ipynb",
     "groot_teach/**/*.py",
-    "groot_teach/show/explore.*",
+    "groot_teach/**/*.js",
+    "groot_teach/**/*.css",
 )
 
 

@@ -9,6 +9,7 @@ import re
 
 from sphinx.errors import ExtensionError
 
+STYLES = ("look.css", "controls.css", "sheet.css", "explore.css")  # of groot_teach/show; the book builds without it
 EXPORT = re.compile(r"^export default \{ render \};[^\S\n]*$", re.MULTILINE)
 HYDRATE = 'for (const el of document.querySelectorAll(".explore")) hydrate(el);'
 
@@ -29,10 +30,8 @@ def classic_script(module: str) -> str:
 
 def read_front_end(app, config):
     source = app.srcdir / "groot_teach" / "show"
-    app.front_end = {
-        "explore.js": classic_script((source / "explore.js").read_text(encoding="utf-8")),
-        "explore.css": (source / "explore.css").read_text(encoding="utf-8"),
-    }
+    app.front_end = {"explore.js": classic_script((source / "explore.js").read_text(encoding="utf-8"))}
+    app.front_end |= {name: (source / name).read_text(encoding="utf-8") for name in STYLES}
     # Pages name these files with a checksum: a changed front end must rewrite every page.
     config.explore_digest = hashlib.sha256("".join(app.front_end.values()).encode()).hexdigest()
 
@@ -47,7 +46,8 @@ def write_front_end(app):
 def setup(app):
     app.add_config_value("explore_digest", "", "html")
     app.add_js_file("explore.js", defer="defer")
-    app.add_css_file("explore.css")
+    for name in STYLES:
+        app.add_css_file(name)
     app.connect("config-inited", read_front_end)
     app.connect("builder-inited", write_front_end)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -22,6 +22,9 @@ import traitlets
 from groot_teach.show.controls import MAX_STATES, Control, make_control
 from groot_teach.show.panels import Number, Panel
 
+STYLES = ("look.css", "controls.css", "sheet.css", "explore.css")
+"""The style sheets of a widget, all in this folder: the book's look, and then what only `explore` needs."""
+
 MAX_BYTES = 200_000
 """The largest number of bytes that one widget may add to a page, with its numbers and its drawing."""
 
@@ -84,7 +87,7 @@ class Explorer(anywidget.AnyWidget):
     """
 
     _esm = Path(__file__).with_name("explore.js")
-    _css = Path(__file__).with_name("explore.css")
+    _css = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in STYLES)
     _html = traitlets.Unicode().tag(sync=True)
     _positions = traitlets.List(traitlets.Int()).tag(sync=True)
     state = _State()
