@@ -55,7 +55,7 @@ def status_of(word: str) -> nodes.inline:
 def visit_table(self, node):
     heads = "".join(f'<th role="columnheader" scope="col">{self.encode(column)}</th>' for column in node["columns"])
     name, label, caption = node["name"], self.attval(node["label"]), self.attval(node["caption"])
-    self.body.append(f'<div class="{name}">\n{node.get("before", "")}')
+    self.body.append(f'<div class="{name} full-width">\n{node.get("before", "")}')
     self.body.append(f'<div class="row-scroll {name}-scroll" role="region" aria-label="{label}" tabindex="0">\n')
     self.body.append(f'<table class="row-table {name}-table" role="table" aria-label="{caption}">\n')
     self.body.append(f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>\n<tbody role="rowgroup">\n')
