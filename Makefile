@@ -90,7 +90,7 @@ MODULES ?= $(addprefix groot_teach/,loss.py padding.py masks.py attention.py che
 mutants: $(VENV)/.stamp-upstream  ## break the masks' ideas and the auditor on purpose, and see that a test notices (hours)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate $(MODULES)
 
-retrain: $(VENV)/.stamp-full  ## train some of the stored heads of chapter 6 again to their end, and compare (minutes)
+retrain: $(VENV)/.stamp-upstream  ## train some of the stored heads of chapter 6 again to their end, and compare; the whole float32 grid (minutes)
 	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -m weekly -n auto
 
 bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head and of an audit

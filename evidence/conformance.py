@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import product
 from math import ceil, log10
 from pathlib import Path
@@ -190,21 +191,29 @@ def store(file: Path) -> None:
     stored: dict[str, Any] = {"worst": {}}
     for dtype in (torch.float64, torch.float32):
         name = str(dtype).removeprefix("torch.")
-        stored["cases"], worst = run_grid(dtype, lambda cases, name=name: progress_bar(cases, desc=name, unit="case"))
+        stored["cases"], worst = run_grid(dtype, progress=partial(progress_bar, desc=name, unit="case"))
         stored["worst"][name] = {quantity: 10.0 ** ceil(log10(3 * apart)) for quantity, apart in worst.items()}
     text = json.dumps(stored, indent=2, sort_keys=True) + "\n"
     file.write_text(text, encoding="utf-8")
     print(text, end="")
 
 
-Progress = Callable[[Sequence[Case]], Iterable[Case]]
+Progress = Callable[[Sequence[tuple[int, Case]]], Iterable[tuple[int, Case]]]
 
 
-def run_grid(dtype: torch.dtype, progress: Progress = lambda cases: cases) -> tuple[int, dict[str, float]]:
-    """The number of cases, and the largest difference in each quantity. `progress` wraps the cases, for a bar."""
+def run_grid(
+    dtype: torch.dtype, part: slice = slice(None), progress: Progress = lambda cases: cases
+) -> tuple[int, dict[str, float]]:
+    """The number of cases, and the largest difference in each quantity.
+
+    Args:
+        dtype: float32 or float64.
+        part: which cases of the grid are run. The default is all of them.
+        progress: wraps the cases, for a progress bar.
+    """
     worst: dict[str, float] = {}
-    cases = [*grid()]
-    for seed, case in enumerate(progress(cases)):
+    cases = [*enumerate(grid())][part]
+    for seed, case in progress(cases):
         with contextlib.redirect_stdout(io.StringIO()):  # the head of N1.5 prints its number of parameters
             differences = Pair.of(case, seed, dtype).differences(seed)
         for name, apart in differences.items():
