@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+from live_cases import PICTURES
+from live_page import IMPORT, STANDING
 from playwright.sync_api import Error, sync_playwright
 
 from benchmarks.pages import launch
@@ -34,3 +36,29 @@ def site() -> Path:
     if not (SITE / "index.html").is_file():
         missing("no site in _build/html: run `make book`")
     return SITE
+
+
+@pytest.fixture
+def shown(browser):
+    """Shows a picture as a page does, and says what stood there before its script ran."""
+    contexts = []
+
+    def show(name: str, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        tab, picture = context.new_page(), PICTURES[name]()
+        complaints: list[str] = []
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        style = f"<style>{picture._css}</style>"
+        tab.set_content(f"<!doctype html><html lang=en><title>x</title>{style}<main>{picture._html}</main></html>")
+        before = tab.evaluate(STANDING)
+        render = f"""async (source) => {{
+          const {{ start }} = await {IMPORT}; start(document.querySelector("[data-picture]"));
+        }}"""
+        tab.evaluate(render, picture._esm)
+        tab.complaints = complaints
+        return tab, before
+
+    yield show
+    for context in contexts:
+        context.close()

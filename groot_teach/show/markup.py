@@ -1,0 +1,99 @@
+"""HTML of what live pictures share: chips, buttons, a sheet of cells. `controls.css` and `sheet.css` dress it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from html import escape
+from typing import NamedTuple
+
+
+class Cell(NamedTuple):
+    """One entry of a sheet: its kind (`real`, `pad`, `leak` or `hidden`), its text, and the strength of its blue."""
+
+    kind: str
+    text: str
+    strength: str = "0.85"
+
+
+def fixed(value: float, digits: int) -> str:
+    """The number with so many digits behind the point, halves away from zero, as `live.js` writes it."""
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
+    return f"{rounded:f}".replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share: float) -> str:
+    return f"{fixed(100 * share, 0)} %"
+
+
+def chips(control: str, label: str, choices: Sequence[str], chosen: str) -> str:
+    """One of several choices. The page connects it by `control`."""
+    made = "".join(
+        f'<label><input type="radio" value="{escape(choice)}"{" checked" if choice == chosen else ""}>'
+        f"<span>{escape(choice)}</span></label>"
+        for choice in choices
+    )
+    return (
+        f'<fieldset class="chips" data-control="{control}" disabled><legend>{escape(label)}</legend>'
+        f"<div>{made}</div></fieldset>"
+    )
+
+
+def tries(settings: Mapping[str, Mapping]) -> str:
+    """Buttons with settings worth trying: a text for each, and the part of the state that it sets."""
+    buttons = " ".join(
+        f'<button type="button" class="try" data-state="{escape(json.dumps(state))}" disabled>{escape(text)}</button>'
+        for text, state in settings.items()
+    )
+    return f'<p class="tries">Try: {buttons}</p>'
+
+
+def sheet(
+    name: str,
+    title: str,
+    blocks: Mapping[str, Sequence[Sequence[Cell]]],
+    labels: Sequence[str] | None = None,
+    chosen: Sequence[bool] = (),
+) -> str:
+    """A sheet of cells: a block for each robot, in it a row for each step, in that a cell for each dim.
+
+    Args:
+        name: the page finds the sheet by it.
+        title: stands above the sheet.
+        blocks: for each robot its rows of cells.
+        labels: what a screen reader says of each cell. With labels the sheet is a grid that is painted.
+        chosen: with labels, which cells are painted.
+    """
+    columns = len(next(iter(blocks.values()))[0])
+    place, drawn = 0, []
+    for robot, rows in blocks.items():
+        lines = []
+        for row in rows:
+            cells = []
+            for cell in row:
+                grid = ""
+                if labels is not None:
+                    grid = (
+                        f' role="gridcell" tabindex="{0 if place == 0 else -1}"'
+                        f' aria-selected="{str(bool(chosen[place])).lower()}" aria-label="{escape(labels[place])}"'
+                    )
+                cells.append(
+                    f'<span class="cell {cell.kind}" style="--strength: {cell.strength};"{grid}>'
+                    f"<span>{escape(cell.text)}</span></span>"
+                )
+                place += 1
+            lines.append(f'<div class="row"{" role=row" if labels is not None else ""}>{"".join(cells)}</div>')
+        named = "" if labels is None else f' role="rowgroup" aria-label="{escape(robot)}"'
+        hidden = "" if labels is None else ' aria-hidden="true"'
+        drawn.append(
+            f'<div class="block"{named}><span class="name"{hidden}>{escape(robot)}</span>'
+            f'<div class="cells"{" role=presentation" if labels is not None else ""}>{"".join(lines)}</div></div>'
+        )
+    role = (
+        f'role="grid" aria-label="{escape(title)}"'
+        if labels is not None
+        else f'role="img" aria-label="{escape(title)}"'
+    )
+    return (
+        f'<div class="sheet-frame"><p class="sheet-title" aria-hidden="true">{escape(title)}</p>'
+        f'<div class="sheet" data-sheet="{name}" style="--columns: {columns}" {role}>{"".join(drawn)}</div></div>'
+    )

@@ -1,0 +1,85 @@
+"""The live pictures in a real Chromium: they compute what torch computes, and they open as Python drew them."""
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from live_cases import CHAPTERS, PICTURES, TWINS, source_of
+from live_page import IMPORT, STANDING, result_of
+
+pytestmark = pytest.mark.pages
+
+STATES = 2000
+
+
+def numbers(value: Any) -> Iterator[tuple[str, Any]]:
+    """Every number in a result, with the way to it."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from ((f"{key}.{way}", number) for way, number in numbers(part))
+    elif isinstance(value, list | tuple):
+        for place, part in enumerate(value):
+            yield from ((f"{place}.{way}", number) for way, number in numbers(part))
+    else:
+        yield "", value
+
+
+def test_every_function_of_every_picture_has_a_twin_that_is_tested(browser):
+    named = set()
+    for module in sorted(CHAPTERS.glob("*/*.js")):
+        tab = browser.new_page()
+        tab.set_content("<p>")
+        named |= set(
+            tab.evaluate(f"async (source) => {IMPORT}.then((module) => Object.keys(module.twins))", source_of(module))
+        )
+        tab.close()
+    assert named == {*TWINS}
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_the_page_computes_what_torch_computes_to_1e_12(browser, name):
+    twin, chance = TWINS[name], random.Random(name)
+    states = [twin.draw(chance) for _ in range(STATES)]
+    tab = browser.new_page()
+    tab.set_content("<p>")
+    compute = (
+        f"async ([source, name, states]) => {{ const twins = (await {IMPORT}).twins; return states.map(twins[name]); }}"
+    )
+    shown = tab.evaluate(compute, [source_of(twin.module), name, states])
+    tab.close()
+    assert len(shown) == STATES
+    for state, there in zip(states, shown, strict=True):
+        here = dict(numbers(json.loads(json.dumps(twin.torch(state)))))
+        there = dict(numbers(there))
+        assert here.keys() == there.keys()
+        for way, number in here.items():
+            if number is None or isinstance(number, str | bool):
+                assert there[way] == number, (state, way)
+            else:
+                assert abs(there[way] - number) <= 1e-12 * max(1, abs(number)), (state, way)
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_opens_exactly_as_python_drew_it(shown, name):
+    tab, before = shown(name)
+    assert tab.evaluate(STANDING) == before
+    assert tab.complaints == []
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_each_control_changes_what_is_said_and_every_try_is_a_setting_of_its_own(shown, name):
+    tab, _ = shown(name)
+    opening, said = result_of(tab), []
+    buttons = tab.locator(".try")
+    for place in range(buttons.count()):
+        buttons.nth(place).click()
+        said.append(result_of(tab))
+    assert len({opening, *said}) == 1 + len(said) >= 3
+    for chip in tab.locator(".chips label").all():
+        before = tab.evaluate(STANDING)
+        if not chip.locator("input").is_checked() and chip.inner_text() != "your own":
+            chip.click()
+            assert tab.evaluate(STANDING) != before
+    assert tab.complaints == []
