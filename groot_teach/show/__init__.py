@@ -1,6 +1,7 @@
 """Widgets that also work on a page without a kernel: `explore`, and the panels that it can show.
 
-`controls`, `panels` and `explorer` make the widgets; `pictures` holds the figures that more than one chapter shows.
+`controls`, `panels` and `explorer` make the widgets. `drawing` is what figures are drawn with; `sheets`, `plot` and
+`pictures` are the forms that they are made of, and `pictures` holds the figures that more than one chapter shows.
 """
 
 from groot_teach.show.explorer import ExploreError, Explorer, explore

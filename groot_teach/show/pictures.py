@@ -1,53 +1,68 @@
-"""The figures that more than one chapter shows, and `Picture`, the class of all figures of the book.
+"""The visual language of the book's figures, and the figures that more than one chapter shows.
 
-Each figure is a function that takes tensors and records and returns a `Picture`. A notebook shows a `Picture` as SVG,
-which is byte for byte the same on every run, so that stored outputs can be compared. The figures of a single chapter
-are in `chapters/<topic>/pictures.py`.
+What is *real* is blue, and the stronger the blue, the larger its value. *Padding* is hatched in a warm grey. Padding
+that gets through a mask is hatched in orange (*leak*), and so is written every number that it made wrong; nothing else
+is orange. What a mask *hides* although it is real is a hollow box. Four forms speak this language:
+
+    sheets.beside(...)    batches as sheets of square cells: rows are steps, columns are dims, each robot is a block
+    plot.Plot(...)        curves and dots over axes, each curve with its name at its end
+    tokens(...)           a row of boxes with words in them
+    bar(...)              a bar made of parts, with a tick where it should end
+
+Each figure is a function that takes tensors and records and returns a `Picture`. The figures of a single chapter are in
+`chapters/<topic>/pictures.py`.
 """
 
 from collections.abc import Sequence
-from io import StringIO
-from textwrap import fill
-from typing import Any
-
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
+from textwrap import wrap
 
 from groot_teach.masks import LEAKS, Leak, Masking, open_leaks
 from groot_teach.shapes import checked
-
-FILLS = {"real": "#0072B2", "real-too": "#56B4E9", "padding": "#D9D9D9", "leak": "#D55E00", "hidden": "#EEEEEE"}
-HATCHES = {"real": None, "real-too": "---", "padding": None, "leak": "xx", "hidden": "////"}
-STYLE: dict[Any, Any] = {  # matplotlib's type for a key is a list of all its names
-    "svg.hashsalt": "groot_teach",
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # short, since it is repeated for every piece of text
-    "hatch.linewidth": 0.5,
-}
+from groot_teach.show.drawing import HALOS, LINE, ON, Picture, width_of
+from groot_teach.show.plot import Plot
 
 
-class Picture(Figure):
-    """A matplotlib figure that notebooks show as SVG, without a date and with fixed ids."""
-
-    def _repr_svg_(self) -> str:
-        text = StringIO()
-        with matplotlib.rc_context(STYLE):
-            self.savefig(text, format="svg", metadata={"Date": None}, bbox_inches="tight")
-        return text.getvalue()
+def token_width(words: Sequence[str]) -> float:
+    """The width of a token box that is wide enough for each of these words."""
+    return max(width_of(word) for word in words) + 14
 
 
-def picture(width: float, height: float) -> Picture:
-    """An empty `Picture` of `width` by `height` inches in the book's style."""
-    with matplotlib.rc_context(STYLE):
-        return Picture(figsize=(width, height))
+def tokens(picture: Picture, x: float, y: float, words: Sequence[str], kinds: Sequence[str], width: float) -> list:
+    """A row of token boxes, 30 pixels high and `width` wide, and the middle of each: where a line can start."""
+    middles = []
+    for place, (word, kind) in enumerate(zip(words, kinds, strict=True)):
+        left = x + place * (width + 6)
+        picture.box(left, y, width, 30, kind, 0.12 if kind == "real" else 1.0)
+        ink = "ink" if kind == "real" else ON[kind]
+        picture.words(left + width / 2, y + 15, word, ink=ink, anchor="middle", halo=HALOS.get(kind, ""))
+        middles.append(left + width / 2)
+    return middles
+
+
+def bar(
+    picture: Picture,
+    x: float,
+    y: float,
+    width: float,
+    parts: Sequence[tuple[str, float]],
+    should_be: float | None = None,
+) -> None:
+    """A bar 14 pixels high: parts of kinds, each a share of `width`, and a tick where the bar should end."""
+    picture.line((x + 7, y + 7), (x + width - 7, y + 7), ink="track", width=14)
+    for kind, part in parts:
+        if part > 0:
+            picture.box(x, y, part * width, 14, kind)
+            x += part * width
+    if should_be is not None:
+        start = x - sum(part for _, part in parts) * width
+        picture.line((start + should_be * width, y - 5), (start + should_be * width, y + 19), width=2)
 
 
 @checked
 def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> Picture:
-    """How widely something spreads at each flow time: a curve for each name, the first one blue, the others orange.
+    """How widely something spreads at each flow time: a curve for each name, the first of which is how it should be.
+
+    The first curve is blue. Others that lie on it are blue as well, and those that do not are orange and dashed.
 
     Args:
         t: flow times, 0 = noise.
@@ -56,22 +71,30 @@ def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> P
     Raises:
         ValueError: no name, more than five, or a curve that is not as long as `t`.
     """
-    markers = ["o", "s", "^", "D", "v"]
-    if not 1 <= len(spreads) <= len(markers):
-        raise ValueError(f"spreads: got {len(spreads)} names, expected 1 to {len(markers)}")
-    drawn = picture(6.2, 2.8)
-    axes = drawn.add_subplot()
-    for place, ((name, values), marker) in enumerate(zip(spreads.items(), markers, strict=False)):
+    shapes = ["circle", "square", "diamond", "square", "diamond"]
+    if not 1 <= len(spreads) <= len(shapes):
+        raise ValueError(f"spreads: got {len(spreads)} names, expected 1 to {len(shapes)}")
+    for name, values in spreads.items():
         if len(values) != len(t):
             raise ValueError(f"spreads: got {len(values)} values for {name!r}, expected {len(t)}, one for each t")
-        colour, line, size = (FILLS["real"], "-", 9) if place == 0 else (FILLS["leak"], "--", 5)
-        axes.plot(
-            t, values, color=colour, linestyle=line, linewidth=size / 3, marker=marker, markersize=size, label=name
-        )
-    axes.set(xlabel="flow time t (0 = noise, 1 = data)", ylabel="standard deviation", xticks=t, ylim=(-0.05, None))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False)
-    return drawn
+    right, most = next(iter(spreads.values())), max(map(max, spreads.values()))
+    beyond = max(map(width_of, spreads)) + 16
+    picture = Picture(54 + 400 + beyond, 296)
+    plot = Plot(picture, (50, 40, 400, 200), (min(t), max(t)), (0, max(1.0, most)))
+    plot.axes(
+        {at: f"{at:g}" for at in t}, {0: "0", 0.5: "0.5", 1: "1"}, "flow time t (0 = noise)", "standard deviation"
+    )
+    ends = []
+    for (name, values), shape in zip(spreads.items(), shapes, strict=False):
+        is_right = all(abs(value - wanted) < 0.05 for value, wanted in zip(values, right, strict=True))
+        kind = "real" if is_right else "leak"
+        points = [*zip(t, values, strict=True)]
+        plot.curve(points, kind, width=5 if values is right else 2)
+        for point in points:
+            picture.dot(*plot.at(*point), ink=kind, shape=shape, hollow=values is not right)
+        ends.append((values[-1], name, kind))
+    plot.names(ends)
+    return picture
 
 
 @checked
@@ -80,47 +103,46 @@ def six_stages(masking: Masking) -> Picture:
 
     A dashed orange box and a hollow mark show a leak. A solid blue box and a filled mark show that padding stops there.
     """
-    drawn = picture(8.2, 4.3)
-    axes = drawn.add_subplot()
-    axes.set(xlim=(0, 101), ylim=(0, 60))
-    axes.axis("off")
-    axes.add_patch(FancyBboxPatch((41.5, 3), 25, 53, boxstyle="round,pad=0.5", fill=False, edgecolor="#999999"))
-    axes.text(54, 57.8, "diffusion transformer (DiT)", ha="center")
+    picture = Picture(680, 366)
+    picture.words(2, 12, masking.name, bold=True, size=17)
+    picture.line((280, 34), (488, 34), (488, 358), (280, 358), (280, 34), ink="rule")
+    picture.words(384, 50, "diffusion transformer (DiT)", anchor="middle", ink="quiet")
     places = {
-        "action encoder": (13, 33),
-        "DiT self-attention": (42, 33),
-        "VL self-attention": (13, 5),
-        "DiT cross-attention": (42, 5),
-        "loss": (76, 33),
-        "sampler": (76, 5),
+        "action encoder": (76, 66),
+        "DiT self-attention": (292, 66),
+        "VL self-attention": (76, 232),
+        "DiT cross-attention": (292, 232),
+        "loss": (506, 66),
+        "sampler": (506, 246),
     }
-    for number, (stage, (x, y)) in enumerate(places.items(), start=1):
-        _stage_box(axes, x, y, f"{number}  {stage}", [leak for leak in LEAKS if leak.stage == stage], masking)
-    for y, text in ((44, "actions\nand noise"), (16, "vision-\nlanguage\ntokens")):
-        axes.text(5, y, text, ha="center", va="center")
-    arrows = ["10 44 13 44", "37 44 42 44", "10 16 13 16", "37 16 42 16", "54 27 54 33", "66 44 76 44", "66 36 76 24"]
-    for x0, y0, x1, y1 in (map(float, arrow.split()) for arrow in arrows):
-        axes.add_patch(FancyArrowPatch((x0, y0), (x1, y1), arrowstyle="-|>", mutation_scale=9, color="#555555"))
-    axes.text(71.5, 45.5, "training", ha="center", fontsize=7.5)
-    axes.text(73, 29.3, "inference", fontsize=7.5)
-    axes.set_title(masking.name, loc="left")
-    return drawn
+    for number, (stage, place) in enumerate(places.items(), start=1):
+        _stage_box(picture, *place, f"{number}  {stage}", [leak for leak in LEAKS if leak.stage == stage], masking)
+    for middle, lines in ((122, ("actions", "and noise")), (288, ("vision-", "language", "tokens"))):
+        for line, text in enumerate(lines):
+            picture.words(2, middle + LINE * (line - (len(lines) - 1) / 2), text)
+        for start, end in ((60, 75), (260, 291)):
+            picture.arrow((start + 4, middle), (end, middle))
+    picture.arrow((384, 230), (384, 180))
+    picture.arrow((477, 112), (505, 112))
+    picture.arrow((477, 164), (505, 254))
+    return picture
 
 
-def _stage_box(axes: Axes, x: float, y: float, title: str, leaks: Sequence[Leak], masking: Masking) -> None:
+def _stage_box(picture: Picture, x: float, y: float, title: str, leaks: Sequence[Leak], masking: Masking) -> None:
     """One stage: its leaks, whether each is open under `masking`, and what happens to the padding."""
     leaking = [leak.name in open_leaks(masking) for leak in leaks]
-    edge, line = (FILLS["leak"], "--") if any(leaking) else (FILLS["real"], "-")
-    axes.add_patch(Rectangle((x, y), 24, 22, facecolor="white", edgecolor=edge, linestyle=line, linewidth=1.8))
-    axes.text(x + 1, y + 19, title, va="center", fontweight="bold", fontsize=8.5)
-    for leak, is_open, top in zip(leaks, leaking, (y + 14, y + 5.5), strict=False):
-        mark = "\N{WHITE CIRCLE}" if is_open else "\N{BLACK CIRCLE}"
+    ink, dash = ("leak", "7 4") if any(leaking) else ("real", "")
+    right, bottom = x + (170 if x > 500 else 184), y + 32 + 80 * len(leaks) - (34 if len(leaks) > 1 else 0)
+    picture.line((x, y), (right, y), (right, bottom), (x, bottom), (x, y), ink=ink, dash=dash, width=2)
+    picture.words(x + 12, y + 18, title, bold=True)
+    if when := {"loss": "in training", "sampler": "when acting"}.get(leaks[0].stage):
+        picture.words(right - 12, y + 18, when, ink="quiet", anchor="end")
+    top = y + 44
+    for leak, is_open in zip(leaks, leaking, strict=True):
+        picture.dot(x + 17, top, "leak" if is_open else "real", hollow=is_open)
+        picture.words(x + 30, top, leak.name, ink="leak-ink" if is_open else "real-ink", bold=True)
         happens = (leak.leaks | leak.holds)[getattr(masking, leak.switch)]
-        axes.text(x + 1, top, f"{mark} {leak.name}", va="center", fontsize=8)
-        axes.text(x + 1, top - 1.8, fill(happens, 27), va="top", fontsize=7.2, color="#333333", linespacing=1.05)
-
-
-def _runs(items: Sequence[str] | Sequence[bool]) -> list[tuple[int, int]]:
-    """Start and end of each run of equal items: `rrp` -> `[(0, 2), (2, 3)]`. Fewer shapes make a smaller page."""
-    edges = [i for i in range(1, len(items)) if items[i] != items[i - 1]]
-    return list(zip([0, *edges], [*edges, len(items)], strict=True))
+        for text in wrap(happens, 24):
+            top += 18
+            picture.words(x + 12, top, text, ink="quiet", size=14)
+        top += 24

@@ -1,12 +1,10 @@
-"""The figure of chapter 3: the same bytes each time, every number, and a mark for what leaks and for what is lost."""
-
-from xml.etree import ElementTree
+"""The figures of chapter 3: the same bytes each time, every number, and a mark for what leaks and for what is lost."""
 
 import pytest
 import torch
+from drawn import boxes, ink_of, lines, rows, texts
 
-from groot_teach.chapters.loss.pictures import ERROR_LEGEND, mask_and_error
-from groot_teach.show.pictures import FILLS, HATCHES
+from groot_teach.chapters.loss.pictures import denominators, entry_weights, mask_and_error, slice_against_mask
 
 
 def a_case():
@@ -18,57 +16,56 @@ def a_case():
     return action_mask, error
 
 
-def svg(action_mask, error, counted, names=("one", "two")):
-    return mask_and_error(action_mask, error, counted, names)._repr_svg_()
+def draw(action_mask, error, counted, names=("one", "two")):
+    return mask_and_error(action_mask, error, counted, names)
 
 
-def test_it_is_the_same_bytes_each_time_and_valid_xml():
+def test_it_is_the_same_bytes_each_time():
     action_mask, error = a_case()
-    first = svg(action_mask, error, error * action_mask)
-    assert first == svg(action_mask, error, error * action_mask)
-    ElementTree.fromstring(first)
-    assert "<dc:date>" not in first
+    first = draw(action_mask, error, error * action_mask)._repr_svg_()
+    assert first == draw(action_mask, error, error * action_mask)._repr_svg_()
+
+
+def test_every_entry_has_its_kind_before_the_mask_in_it_and_after_it():
+    action_mask, error = a_case()
+    picture = draw(action_mask, error, error * action_mask)
+    assert rows(picture) == [" ".join([row] * 3) for row in ("rpppp", "rpppp", "ppppp", "rrppp", "rrppp", "rrppp")]
+    assert [text for text in texts(picture) if not text.isdigit()] == [
+        *("error", "one", "two", "\N{MULTIPLICATION SIGN}", "mask", "=", "what counts")
+    ]
 
 
 def test_it_writes_every_error_once_and_again_where_it_counts():
     action_mask, error = a_case()
-    drawn = svg(action_mask, error, error * action_mask)
+    drawn = texts(draw(action_mask, error, error * action_mask))
     for place in torch.ones_like(action_mask).nonzero().tolist():
-        number = f">{error[tuple(place)]:g}<"
-        expected = 1 + bool(action_mask[tuple(place)]) + (number == ">1<") * int(action_mask.sum())
+        number = f"{error[tuple(place)]:g}"
+        expected = 1 + bool(action_mask[tuple(place)]) + (number == "1") * int(action_mask.sum())
         assert drawn.count(number) == expected, number
-    assert drawn.count(">one<") == drawn.count(">two<") == 1
+    assert drawn.count("one") == drawn.count("two") == 1
 
 
 @pytest.mark.parametrize("spoiled", [7.0, torch.nan, -torch.inf])
 def test_padding_that_still_counts_after_the_mask_is_marked_and_written(spoiled):
     action_mask, error = a_case()
-    error = torch.where(action_mask, error, 0.0)  # so that no other padding is orange
-    counted = error.clone()
-    assert FILLS["leak"].lower() not in svg(action_mask, error, counted)
+    counted = error * action_mask
+    assert "l" not in "".join(rows(draw(action_mask, error, counted)))
     counted[0, 2, 4] = spoiled
-    drawn = svg(action_mask, error, counted)
-    assert FILLS["leak"].lower() in drawn
-    assert drawn.count(f">{spoiled:g}<") == 1 + bool((error == spoiled).any())
-    assert ">padding that counts<" in drawn
+    error[0, 2, 4] = 77
+    picture = draw(action_mask, error, counted)
+    assert rows(picture)[2] == "ppppp ppppp ppppl"
+    assert "".join(rows(picture)).count("l") == 1
+    if spoiled != 7:
+        assert ink_of(picture, f"{spoiled:g}") == "leak-ink"
 
 
 def test_a_real_entry_that_the_mask_has_lost_is_marked_and_an_error_of_0_is_not():
     action_mask, error = a_case()
-    error = torch.where(action_mask, error, 0.0)  # so that nothing else is hatched
     error[0, 0, 0] = 0.0
-    assert "url(#h" not in svg(action_mask, error, error)
-    counted = error.clone()
+    counted = error * action_mask
+    assert "h" not in "".join(rows(draw(action_mask, error, counted)))
     counted[1, 2, 1] = 0.0
-    drawn = svg(action_mask, error, counted)
-    assert ">real, but lost<" in drawn
-    assert drawn.count("url(#h") == 2  # one cell of the third map, and the legend
-
-
-def test_what_leaks_and_what_is_lost_differ_from_what_is_real_by_more_than_colour():
-    hatches = {letter: HATCHES[kind] for letter, (kind, _) in ERROR_LEGEND.items()}
-    assert hatches["r"] is None
-    assert len({hatches["r"], hatches["l"], hatches["h"]}) == 3
+    assert rows(draw(action_mask, error, counted))[5] == "rrppp rrppp rhppp"
 
 
 @pytest.mark.parametrize("names", [(), ("one",), ("one", "two", "three")])
@@ -76,3 +73,58 @@ def test_it_needs_a_name_for_each_sample(names):
     action_mask, error = a_case()
     with pytest.raises(ValueError, match=f"names: got {len(names)}, expected 2, one for each sample"):
         mask_and_error(action_mask, error, error, names)
+
+
+def test_a_slice_lets_padding_in_and_cuts_real_dims_off_and_a_mask_does_neither():
+    dim_mask = torch.tensor([[True, True, False, False, False], [True, True, True, True, False]])
+    picture = slice_against_mask(dim_mask, 3, ["small", "large"])
+    assert rows(picture) == ["rrlpp", "rrrhp", "rrppp", "rrrrp"]
+    assert ink_of(picture, "1 padded dims count, 1 real dims are lost") == "leak-ink"
+    assert ink_of(picture, "0 padded dims count, 0 real dims are lost") == "ink"
+    assert texts(picture).count("small") == texts(picture).count("large") == 2
+
+
+@pytest.mark.parametrize("slice_dim", [0, 6])
+def test_a_slice_that_does_not_fit_is_refused(slice_dim):
+    with pytest.raises(ValueError, match=f"slice_dim: got {slice_dim}, expected 1 to 5"):
+        slice_against_mask(torch.ones(1, 5, dtype=torch.bool), slice_dim, ["one"])
+
+
+def test_what_an_entry_weighs_is_its_part_of_all_weights_and_weight_on_padding_is_a_leak():
+    action_mask = torch.tensor([[[True, True, False]], [[True, False, False]]])
+    fair = action_mask / torch.tensor([2.0, 1.0])[:, None, None]
+    picture = entry_weights({"fair": fair, "none": torch.ones(2, 1, 3)}, action_mask, ["two", "one"])
+    assert rows(picture) == ["rrp rrl", "rpp rll"]
+    said = [text for text in texts(picture) if text not in ("two", "one")]
+    assert said[:8] == ["fair", "25.0", "25.0", "50.0", "two: 50 %", "one: 50 %", "padding: 0 %", "none"]
+    assert said[8:14] == ["16.7"] * 6
+    assert ink_of(picture, "padding: 50 %") == "leak-ink"
+    assert boxes(picture)[0].strength == pytest.approx(0.35)  # half of the largest
+    action_mask[1] = True
+    assert rows(entry_weights({"fair": fair}, action_mask, ["two", "one"])) == ["rrp", "rhh"]
+
+
+@pytest.mark.parametrize("wrong", [-1.0, torch.nan, 0.0])
+def test_weights_that_are_none_are_refused(wrong):
+    weights = {"one": torch.full((1, 1, 2), wrong)}
+    with pytest.raises(ValueError, match=r"weights\['one'\]: got .*, expected 0 or more, and not all 0"):
+        entry_weights(weights, torch.ones(1, 1, 2, dtype=torch.bool), ["one"])
+
+
+def test_each_divisor_has_its_loss_and_those_that_differ_are_wrong_by_so_many_per_cent():
+    picture = denominators(6.0, {"real": 4.0, "all": 8.0, "one": 2.0}, "real")
+    assert [box.kind for box in boxes(picture)] == ["real", "leak", "leak"]
+    right, less, most = (box.width for box in boxes(picture))
+    assert (right, less) == pytest.approx((most / 2, most / 4))
+    ticks = [points[0][0] for points in lines(picture, "ink")]
+    assert ticks == pytest.approx([boxes(picture)[0].x + right] * 3)
+    assert ink_of(picture, "1.5") == "ink"
+    assert ink_of(picture, "0.75, -50 %") == ink_of(picture, "3, +100 %") == "leak-ink"
+    assert {"6 / 4 = ", "6 / 8 = ", "6 / 2 = ", "should be 1.5"} <= {*texts(picture)}
+
+
+def test_a_divisor_of_0_and_an_unknown_right_one_are_refused():
+    with pytest.raises(ValueError, match="right: got 'x', expected one of 'a'"):
+        denominators(1.0, {"a": 1.0}, "x")
+    with pytest.raises(ValueError, match="expected numbers above 0"):
+        denominators(1.0, {"a": 0.0}, "a")

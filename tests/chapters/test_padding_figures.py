@@ -6,13 +6,20 @@ from xml.etree import ElementTree
 import pytest
 import torch
 from draw_figures import FOLDER, PICTURES
+from drawn import boxes, ink_of, rows, texts
 
-from groot_teach.chapters.padding.pictures import action_batch, episode_end
-from groot_teach.embodiments import DUAL_ARM, SO101
+from groot_teach.chapters.padding.pictures import (
+    action_batch,
+    both_masks,
+    episode_end,
+    robot_to_columns,
+    same_mask_in_many_types,
+)
+from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, LEAKS, PR_741, PRESETS, STRICT, open_leaks
 from groot_teach.padding import collate_chunks, pad_steps_with_copies
-from groot_teach.show.panels import KINDS
-from groot_teach.show.pictures import FILLS, six_stages
+from groot_teach.show.drawing import Line
+from groot_teach.show.pictures import six_stages
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,10 +38,6 @@ def every_picture():
     }
 
 
-def colours(picture):
-    return [colour for colour in FILLS.values() if colour.lower() in picture._repr_svg_()]
-
-
 @pytest.mark.parametrize("name", every_picture())
 def test_a_picture_is_the_same_bytes_each_time_and_valid_xml(name):
     draw = every_picture()[name]
@@ -42,14 +45,15 @@ def test_a_picture_is_the_same_bytes_each_time_and_valid_xml(name):
     first = picture._repr_svg_()
     assert first == picture._repr_svg_() == draw()._repr_svg_()
     ElementTree.fromstring(first)
-    assert "<dc:date>" not in first
 
 
-def test_the_batch_map_colours_what_is_recorded_filled_in_and_padded():
-    assert colours(action_batch(a_batch(), ["a", "b"])) == [FILLS["real"], FILLS["padding"], FILLS["leak"]]
-    full = collate_chunks([pad_steps_with_copies(torch.zeros(7, 19), 7)], padded_dim=19)
-    path = action_batch(full, ["a"])._repr_svg_().split('id="legend_1"')[0]
-    assert FILLS["padding"].lower() not in path
+def test_the_batch_map_shows_what_is_recorded_filled_in_and_padded():
+    picture = action_batch(a_batch(), ["dual-arm", "SO-101"])
+    cells = [row for row in rows(picture) if len(row) >= 19]
+    dual_arm, so101 = ["r" * 16 + "p" * 3] * 7, ["r" * 6 + "p" * 13] * 3 + ["l" * 6 + "p" * 13] * 4
+    assert [row.split()[0] for row in cells] == [*dual_arm, *so101]
+    said = [*("recorded: 7 steps of 16 dims", "padding: 3 dims"), "recorded: 3 steps of 6 dims", "filled in: 4 steps"]
+    assert [text for text in texts(picture) if ":" in text] == [*said, "padding: 13 dims"]
 
 
 def test_a_picture_needs_a_name_for_each_robot():
@@ -58,7 +62,7 @@ def test_a_picture_needs_a_name_for_each_robot():
 
 
 def test_two_robots_of_the_same_name_are_both_drawn():
-    assert action_batch(a_batch(), ["twin", "twin"])._repr_svg_().count(">twin<") == 2
+    assert texts(action_batch(a_batch(), ["twin", "twin"])).count("twin") == 2
 
 
 def test_an_episode_end_draws_all_the_dims_it_is_asked_for_or_none():
@@ -67,19 +71,36 @@ def test_an_episode_end_draws_all_the_dims_it_is_asked_for_or_none():
         episode_end(actions, nothing_padded, {f"joint {dim}": dim for dim in range(5)})
 
 
+def test_an_episode_end_draws_recorded_steps_filled_and_copied_ones_hollow():
+    chunk = pad_steps_with_copies(torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64), 5)
+    picture = episode_end(chunk.actions, chunk.action_is_pad, {"joint": 0})
+    dots = [mark for mark in picture.marks if isinstance(mark, Line) and mark.fill in ("paper", "real")]
+    assert [mark.fill for mark in dots] == ["real"] * 3 + ["paper"] * 2
+    heights = [sum(y for _, y in mark.points) / len(mark.points) for mark in dots]
+    assert heights[0] - heights[2] == pytest.approx(3 * (heights[0] - heights[1]))
+    assert heights[2] == pytest.approx(heights[3]) == pytest.approx(heights[4])
+    assert rows(picture) == ["rrrpp"]
+    assert {"joint", "recorded", "copies of the last recorded step", "the episode has ended"} <= {*texts(picture)}
+
+
+def test_an_episode_that_does_not_end_has_no_end():
+    nothing_padded = torch.zeros(5, dtype=torch.bool)
+    picture = episode_end(torch.arange(5.0)[:, None], nothing_padded, {"joint": 0})
+    assert rows(picture) == ["rrrrr"]
+    assert not {"the episode has ended", "copies of the last recorded step"} & {*texts(picture)}
+
+
 def test_the_six_stages_mark_what_leaks_and_only_that():
     for masking in PRESETS:
-        svg = six_stages(masking)._repr_svg_()
-        assert svg.count("\N{WHITE CIRCLE}") == len(open_leaks(masking))
-        assert svg.count("\N{BLACK CIRCLE}") == len(LEAKS) - len(open_leaks(masking))
-    assert FILLS["leak"].lower() not in six_stages(STRICT)._repr_svg_()
-
-
-def test_figures_and_widgets_know_the_same_kinds():
-    assert set(FILLS) == set(KINDS)
-    css = (ROOT / "groot_teach" / "show" / "explore.css").read_text(encoding="utf-8")
-    for kind in KINDS:
-        assert f"--{kind}: {FILLS[kind].lower()};" in css
+        picture = six_stages(masking)
+        inks = [ink_of(picture, leak.name) for leak in LEAKS]
+        assert inks == ["leak-ink" if leak.name in open_leaks(masking) else "real-ink" for leak in LEAKS]
+        hollow = [
+            mark.fill == "paper" for mark in picture.marks if isinstance(mark, Line) and mark.fill in ("paper", "real")
+        ]
+        assert sum(hollow) == len(open_leaks(masking))
+        assert len(hollow) == len(LEAKS)
+    assert "leak" not in six_stages(STRICT)._repr_svg_().replace(" leak<", "")
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -97,3 +118,53 @@ def test_the_table_of_the_intro_is_what_the_presets_say():
             cells.append(doors.get(position, "**open**" if leak.name in open_leaks(masking) else "closed"))
         row = f"| {leak.stage} | {leak.name} | {' | '.join(cells)} |"
         assert row in (ROOT / "index.md").read_text(encoding="utf-8")
+
+
+def test_each_joint_is_in_its_column_and_the_groups_are_named():
+    picture = robot_to_columns([SO101, DUAL_ARM], 19)
+    assert rows(picture) == ["r" * 6 + "p" * 13, "r" * 16 + "p" * 3]
+    so101 = boxes(picture)[:19]
+    assert len({box.strength for box in so101[:5]}) == 1
+    assert so101[5].strength != so101[4].strength  # the gripper is not the arm
+    said = texts(picture)
+    assert said[: said.index("dual-arm")] == ["SO-101", "arm", "1", "2", "3", "4", "5", "gripper", "1", "padding"]
+    claw = said[said.index("claw") : said.index("claw") + 3]
+    assert claw == ["claw", "1", "2"]
+    assert said[-4:] == ["8", "16", "19", "column"]
+
+
+def test_a_robot_that_fills_the_tensor_has_no_padding_and_a_wider_one_is_refused():
+    assert "padding" not in texts(robot_to_columns([DUAL_ARM], 16))
+    with pytest.raises(ValueError, match="robots: got 'GR1' of 26 dims, expected 16 at most"):
+        robot_to_columns([DUAL_ARM, GR1], 16)
+    with pytest.raises(ValueError, match="robots: got none"):
+        robot_to_columns([], 16)
+
+
+def test_one_mask_in_many_types_has_the_same_cells_and_the_values_of_each():
+    real = torch.tensor([[True, False, True], [False, False, True]])
+    additive = torch.zeros(2, 3).masked_fill(~real, -torch.inf)
+    masks = {"ours": real, "added": additive, "counted": real.long(), "large": additive.clamp(min=-1e9)}
+    picture = same_mask_in_many_types(masks, real)
+    assert rows(picture) == ["rpr rpr rpr rpr", "ppr ppr ppr ppr"]
+    assert texts(picture)[:8] == ["ours", "True", "False", "True", "False", "False", "True", "bool"]
+    assert texts(picture)[8:16] == ["added", "0.0", "-inf", "0.0", "-inf", "-inf", "0.0", "float32"]
+    assert texts(picture)[16:24] == ["counted", "1", "0", "1", "0", "0", "1", "int64"]
+    assert texts(picture)[24:27] == ["large", "0.0", "-1e9"]
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"masks\['one'\]: got the shape \(2,\), expected \(1, 2\)"):
+        same_mask_in_many_types({"one": torch.ones(2)}, torch.ones(1, 2, dtype=torch.bool))
+
+
+def test_both_masks_show_each_token_and_each_entry():
+    action_mask = torch.zeros(3, 5, dtype=torch.bool)
+    action_mask[:2, :4] = True
+    picture = both_masks(action_mask, torch.tensor([False, True, True]), future_tokens=2, width=7, token_width=11)
+    assert rows(picture) == ["prr", "rrrrrp", "rrrrp", "rrrrp", "ppppp"]
+    assert [text for text in texts(picture) if "(B" in text] == [
+        "tokens (B, 3, 11): 2 are real, 1 are padding",
+        "DiT (B, 6, 7): 1 state, 2 future tokens, 3 steps",
+        "chunk (B, 3, 5)",
+    ]

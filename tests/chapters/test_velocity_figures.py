@@ -2,24 +2,28 @@
 
 import pytest
 import torch
+from drawn import boxes, ink_of, lines, rows, texts
 
-from groot_teach.chapters.velocity.pictures import how_often
+from groot_teach.chapters.velocity.pictures import how_often, noise_over_time, noise_to_action
+from groot_teach.show.drawing import Line
 from groot_teach.show.pictures import over_flow_time
 
 
-def bars(drawn):
-    return [round(patch.get_height(), 6) for patch in drawn.axes[0].patches]
+def bars(picture):
+    heights = [box.height for box in sorted(boxes(picture), key=lambda box: box.x)]
+    return [height / sum(heights) for height in heights]
 
 
 def test_a_histogram_shows_parts_of_the_whole_and_counts_the_last_edge_in():
     values = torch.tensor([0.0, 0.1, 0.5, 1.0], dtype=torch.float64)
-    drawn = how_often(values, [0.0, 0.5, 1.0], "x")
-    assert bars(drawn) == [0.5, 0.5]
-    assert [text.get_text() for text in drawn.axes[0].texts] == ["50%", "50%"]
+    picture = how_often(values, [0.0, 0.5, 1.0], "x")
+    assert bars(picture) == pytest.approx([0.5, 0.5])
+    assert [text for text in texts(picture) if "%" in text] == ["50 %", "50 %"]
 
 
 def test_a_histogram_shows_where_the_values_are():
-    assert bars(how_often(torch.tensor([0.7, 0.8, 0.2]), [0.0, 0.5, 1.0], "x")) == [0.333333, 0.666667]
+    picture = how_often(torch.tensor([0.7, 0.8, 0.2]), [0.0, 0.5, 1.0], "x")
+    assert bars(picture) == pytest.approx([1 / 3, 2 / 3])
 
 
 @pytest.mark.parametrize("outside", [-0.1, 1.1, torch.nan])
@@ -34,14 +38,19 @@ def test_edges_have_to_grow(edges):
         how_often(torch.tensor([0.5]), edges, "x")
 
 
-def test_each_spread_is_a_curve_of_its_own_and_the_first_is_unlike_the_others_in_more_than_colour():
-    drawn = over_flow_time([0.0, 0.5], {"training": [1.0, 0.5], "kept": [1.0, 1.0], "zero": [0.0, 0.0]})
-    lines = drawn.axes[0].lines
-    assert [list(line.get_ydata()) for line in lines] == [[1.0, 0.5], [1.0, 1.0], [0.0, 0.0]]
-    assert [line.get_label() for line in lines] == ["training", "kept", "zero"]
-    assert [line.get_linestyle() for line in lines] == ["-", "--", "--"]
-    assert len({line.get_marker() for line in lines}) == 3
-    assert lines[0].get_color() != lines[1].get_color() == lines[2].get_color()
+def test_curves_on_the_first_are_blue_and_the_others_orange_and_dashed_each_with_its_name():
+    spreads = {"training": [1.0, 0.5], "kept": [1.0, 1.0], "zero": [0.0, 0.0], "on it": [1.0, 0.51]}
+    picture = over_flow_time([0.0, 0.5], spreads)
+    (training, on_it), (kept, zero) = lines(picture, "real"), lines(picture, "leak")
+    (left, top), (right, middle) = training
+    assert kept == [(left, top), (right, top)]
+    assert zero == [(left, 2 * middle - top), (right, 2 * middle - top)]
+    assert on_it[1][1] == pytest.approx(middle, abs=3)
+    assert [ink_of(picture, name) for name in spreads] == ["real-ink", "leak-ink", "leak-ink", "real-ink"]
+    dashes = {
+        mark.dash for mark in picture.marks if isinstance(mark, Line) and mark.ink == "leak" and mark.fill == "none"
+    }
+    assert "" not in dashes
 
 
 def test_a_curve_of_another_length_is_refused():
@@ -58,4 +67,39 @@ def test_no_curve_and_too_many_are_refused(count):
 def test_both_are_svg_and_the_same_each_time():
     one, other = (how_often(torch.tensor([0.1, 0.9]), [0.0, 0.5, 1.0], "x")._repr_svg_() for _ in range(2))
     assert one == other
-    assert one.startswith("<?xml")
+    assert one.startswith("<svg")
+
+
+def test_noise_in_padded_dims_fades_to_nothing_and_real_dims_end_at_their_action():
+    held = torch.tensor([[2.0, -2.0, 1.0], [1.5, -1.0, 0.5], [1.0, 0.0, 0.0]], dtype=torch.float64)
+    picture = noise_over_time([0.0, 0.5, 1.0], held, torch.tensor([True, False, False]))
+    assert rows(picture) == ["rpp"] * 3
+    first, second, third = (boxes(picture)[dim::3] for dim in range(3))
+    assert [box.strength for box in first] == pytest.approx([0.6, 0.475, 0.35])
+    assert second[0].strength == 1 > second[1].strength > second[2].strength == 0
+    assert third[0].strength == pytest.approx(second[1].strength)
+    assert [text for text in texts(picture) if "." in text and "t" not in text] == [
+        *("2.0", "-2.0", "1.0", "1.5", "-1.0", "0.5", "1.0", "0.0", "0.0")
+    ]
+    assert {"t = 0", "t = 0.5", "t = 1", "1", "pad"} <= {*texts(picture)}
+
+
+def test_a_flow_time_for_each_row_is_needed():
+    with pytest.raises(ValueError, match="t: got 1 flow times, expected 2"):
+        noise_over_time([0.0], torch.zeros(2, 3), torch.ones(3, dtype=torch.bool))
+
+
+def test_the_line_of_a_real_dim_ends_at_its_action_and_that_of_a_padded_one_at_0():
+    picture = noise_to_action([0.0, 0.5, 1.0], [1.0, 0.8, 0.6], [-1.0, -0.5, -0.0])
+    real, padded = lines(picture, "real")[0], lines(picture, "pad-mark")[0]
+    top, bottom = real[0][1], padded[0][1]
+    assert [y for _, y in real] == pytest.approx([top, top + 0.1 * (bottom - top), top + 0.2 * (bottom - top)])
+    assert [y for _, y in padded] == pytest.approx([bottom, (top + 3 * bottom) / 4, (top + bottom) / 2])
+    assert ink_of(picture, "a real dim: its action, 0.6") == "real-ink"
+    assert ink_of(picture, "a padded dim: 0") == "pad-ink"
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, 2.0, 3.0]])
+def test_a_line_needs_a_value_for_each_flow_time(values):
+    with pytest.raises(ValueError, match="t: got 2 flow times, expected 2 or more, as many as values"):
+        noise_to_action([0.0, 1.0], [0.0, 1.0], values)

@@ -5,17 +5,19 @@ real tokens and some padding. All weights are random and small: they show what c
 in a trained policy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import torch
 from jaxtyping import Bool, Float
-from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from groot_teach.attention import cross_attention, mass_on_padding, may_read_real
 from groot_teach.shapes import checked
+from groot_teach.show.drawing import INK, Picture, write_on
 from groot_teach.show.panels import HeatMap, KindMap, Number, Panel, one_of
-from groot_teach.show.pictures import FILLS, HATCHES, Picture, picture
+from groot_teach.show.pictures import token_width, tokens
+from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of
 
 QUERIES, REAL_TOKENS, MOST_PADS, WIDTH = 3, 8, 12, 5
 SEATS = REAL_TOKENS + MOST_PADS
@@ -99,7 +101,8 @@ def attention_maps(
 ) -> Picture:
     """How much each query reads from each key: a map for each name, a row for each query, a column for each key.
 
-    The fuller a cell, the more is read. Where padding is read, the cell is hatched orange. NaN is written as a word.
+    The stronger the blue of a cell, the more is read. Where padding is read, the cell is hatched orange; where it is
+    not, grey. NaN is written as a word, in orange.
 
     Args:
         weights: for each name the attention weights of one sample, all of the same shape.
@@ -110,28 +113,126 @@ def attention_maps(
     """
     if not weights:
         raise ValueError("weights: got no map, expected at least one")
-    drawn = picture(7.4, 3.0)
-    for axes, (name, of_map) in zip(drawn.subplots(1, len(weights), squeeze=False)[0], weights.items(), strict=True):
-        for query, row in enumerate(of_map.tolist()):
-            for key, weight in enumerate(row):
-                if weight < 0 or weight > 1:
-                    raise ValueError(f"weights of {name!r}: got {weight:g}, expected 0 to 1")
-                kind = "real" if bool(backbone_attention_mask[key]) else "leak"
-                if weight > 0:
-                    style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0}
-                    axes.add_patch(Rectangle((key, query + 1 - weight), 1, weight, **style))
-                shown = "NaN" if weight != weight else f"{weight:.2f}"
-                axes.text(key + 0.5, query + 0.05, shown, ha="center", va="top", fontsize=7.5)
-        height, width = of_map.shape
-        axes.set(xlim=(0, width), ylim=(height, 0), title=name, xlabel="key")
-        axes.set_xticks([key + 0.5 for key in range(width)], range(width))
-        axes.set_yticks([query + 0.5 for query in range(height)], range(height))
-        axes.vlines(range(1, width), 0, height, color="#CCCCCC", linewidth=0.6)
-        axes.hlines(range(1, height), 0, width, color="#CCCCCC", linewidth=0.6)
-    drawn.axes[0].set(ylabel="query")
-    keys = [
-        Patch(facecolor=FILLS[kind], hatch=HATCHES[kind], edgecolor="#777777", label=words)
-        for kind, words in (("real", "a real key is read"), ("leak", "padding is read"))
-    ]
-    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, -0.06), ncols=2, frameon=False)
-    return drawn
+    sheets, most = [], max(torch.nan_to_num(of_map).max().item() for of_map in weights.values())
+    for name, of_map in weights.items():
+        if wrong := [weight for row in of_map.tolist() for weight in row if weight < 0 or weight > 1]:
+            raise ValueError(f"weights of {name!r}: got {wrong[0]:g}, expected 0 to 1")
+        queries = of_map.shape[0]
+        real = backbone_attention_mask.expand(queries, -1)
+        kinds = kinds_of(real & ~of_map.isnan(), torch.where(real, True, of_map != 0))
+        words = [["NaN" if weight != weight else f"{weight:.2f}" for weight in row] for row in of_map.tolist()]
+        rows = [f"query {query}" for query in range(1, queries + 1)] if not sheets else ()
+        columns = [str(key) if is_real else "pad" for key, is_real in enumerate(backbone_attention_mask.tolist(), 1)]
+        block = Block(kinds, words=words, parts=graded(of_map, kinds, most or 1.0))
+        sheets.append(Sheet([block], name, rows, columns, cell=34))
+    return beside(sheets)
+
+
+@checked
+def zero_keys(
+    scores: Float[Tensor, " key_len"], backbone_attention_mask: Bool[Tensor, " key_len"], words: Sequence[str]
+) -> Picture:
+    """Why a key of zeros is read: its score is 0, and the softmax gives it e^0 = 1, which is not nothing.
+
+    A column for each token, with its score, e to that power, and its share of the attention. The bars are as high as
+    e to the score; the last line is written in orange where it belongs to padding.
+
+    Args:
+        scores: the scores of one query, finite and 5 at most, so that the bars can be compared.
+        backbone_attention_mask: True = a real token.
+        words: what to write into each token's box.
+
+    Raises:
+        ValueError: more or fewer words than tokens, or a score that is not finite or above 5.
+    """
+    if len(words) != len(scores):
+        raise ValueError(f"words: got {len(words)}, expected {len(scores)}, one for each token")
+    if not (scores.isfinite() & (scores <= 5)).all():
+        raise ValueError(f"scores: got {scores.tolist()}, expected finite numbers, 5 at most")
+    powers, weights = scores.exp().tolist(), scores.softmax(dim=0).tolist()
+    kinds = ["real" if real else "leak" for real in backbone_attention_mask.tolist()]
+    width, left, high = max(token_width(words), 60), 122, 110
+    picture = Picture(left + (width + 6) * len(words) + 2, high + 168)
+    middles = tokens(
+        picture, left, high + 60, words, ["real" if kind == "real" else "padding" for kind in kinds], width
+    )
+    base = high + 48
+    for middle, kind, power, score, weight in zip(middles, kinds, powers, scores.tolist(), weights, strict=True):
+        length = high * power / max(powers)
+        picture.box(middle - 20, base - length, 40, length, kind)
+        picture.words(middle, base - length - 12, f"{power:.2f}", ink=INK[kind], bold=True, anchor="middle")
+        picture.words(middle, high + 106, f"{score + 0.0:.2f}".replace("-0.00", "0.00"), anchor="middle")
+        picture.words(middle, high + 132, f"{100 * weight:.0f} %", ink=INK[kind], bold=True, anchor="middle")
+    for y, name in (
+        (base - 10, "e to the score"),
+        (high + 75, "token"),
+        (high + 106, "score"),
+        (high + 132, "attention"),
+    ):
+        picture.words(left - 14, y, name, ink="quiet", anchor="end")
+    on_padding = 100 * sum(weight for weight, kind in zip(weights, kinds, strict=True) if kind == "leak")
+    ink = "leak-ink" if on_padding else "ink"
+    picture.words(left, high + 156, f"{on_padding:.0f} % of the attention is on padding", ink=ink)
+    return picture
+
+
+@checked
+def two_token_leaks(
+    mixing: Float[Tensor, "key_len key_len"],
+    context: Float[Tensor, " key_len"],
+    backbone_attention_mask: Bool[Tensor, " key_len"],
+    words: Sequence[str],
+) -> Picture:
+    """The two ways from padded tokens to an action: through the words that read them before, and directly.
+
+    From above: the tokens, the same tokens behind their self-attention, and one action that reads these. A line is as
+    wide as the attention that it stands for. What comes from padding is orange and dashed: between the two rows that is
+    the mixing leak, below them the context leak. Attention between real tokens is thin and blue.
+
+    Args:
+        mixing: how much each token (row) reads from each token (column) in the self-attention of the tokens.
+        context: how much the action reads from each token in cross-attention.
+        backbone_attention_mask: True = a real token.
+        words: what to write into each token's box.
+
+    Raises:
+        ValueError: more or fewer words than tokens, or a weight below 0 or above 1.
+    """
+    if len(words) != len(context):
+        raise ValueError(f"words: got {len(words)}, expected {len(context)}, one for each token")
+    for name, weights in (("mixing", mixing), ("context", context)):
+        if not ((weights >= 0) & (weights <= 1)).all():
+            raise ValueError(f"{name}: got {weights.tolist()}, expected weights from 0 to 1")
+    real = backbone_attention_mask.tolist()
+    kinds = ["real" if is_real else "padding" for is_real in real]
+    width, left = token_width(words), 120
+    picture = Picture(max(left + (width + 6) * len(words), 520) + 2, 354)
+    middles = [left + (width + 6) * place + width / 2 for place in range(len(words))]
+    action = sum(middles) / len(middles)
+    for reader, source in product(range(len(words)), range(len(words))):
+        if real[reader] and mixing[reader, source] > 0:
+            _ribbon(picture, (middles[source], 40), (middles[reader], 124), float(mixing[reader, source]), real[source])
+    for source, weight in enumerate(context.tolist()):
+        if weight > 0:
+            _ribbon(picture, (middles[source], 154), (action, 252), weight, real[source])
+    tokens(picture, left, 10, words, kinds, width)
+    tokens(picture, left, 124, words, kinds, width)
+    picture.box(action - 44, 252, 88, 32, "real")
+    write_on(picture, action, 268, "action", "real")
+    for y, name in ((25, "tokens"), (139, "mixed tokens")):
+        picture.words(left - 14, y, name, ink="quiet", anchor="end")
+    readers = mixing[backbone_attention_mask][:, ~backbone_attention_mask].sum(dim=1)
+    mixed = readers.mean().item() if len(readers) else 0.0
+    direct = context[~backbone_attention_mask].sum().item()
+    leaks = {"mixing leak": (mixed, "words read"), "context leak": (direct, "action reads")}
+    for line, (name, (part, what)) in enumerate(leaks.items()):
+        said = f"{name}: {100 * part:.0f} % of what the {what} is padding"
+        picture.words(left, 306 + 26 * line, said, ink="leak-ink" if part else "ink")
+    return picture
+
+
+def _ribbon(picture: Picture, start: tuple[float, float], end: tuple[float, float], weight: float, real: bool) -> None:
+    """Attention as a curve from what is read to what reads it, the wider the more is read."""
+    middle = (start[1] + end[1]) / 2
+    style = {"ink": "real", "opacity": 0.35} if real else {"ink": "leak", "opacity": 0.9, "dash": "7 3"}
+    picture.line(start, (start[0], middle), (end[0], middle), end, curved=True, width=max(1.0, 16 * weight), **style)

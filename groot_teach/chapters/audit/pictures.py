@@ -1,10 +1,8 @@
 """The widget and the figure of the chapter on the auditor: audits of each version of the head, on several batches."""
 
 from functools import cache
-from itertools import product
 
 import torch
-from matplotlib.patches import Rectangle
 
 from groot_teach.audit import MaskReport
 from groot_teach.audit.heads import audit_action_head
@@ -14,8 +12,8 @@ from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT
 from groot_teach.padding import ActionBatch, VLBatch
 from groot_teach.shapes import checked
+from groot_teach.show.drawing import Picture, width_of, write_on
 from groot_teach.show.panels import Number, Panel, Table, one_of
-from groot_teach.show.pictures import FILLS, HATCHES, Picture, picture
 
 DIMS, STEPS, TOKENS, WIDTH, STATE = 11, 5, 7, 20, 13
 VERSIONS = {"N1.5": GROOT_N1_5, "N1.6": GROOT_N1_6, "N1.7": GROOT_N1_7, "PR 741": PR_741, "strict": STRICT}
@@ -97,8 +95,8 @@ def _draw(seed: int, *shape: int) -> torch.Tensor:
 def stage_by_axis(cells: dict[str, dict[str, str]]) -> Picture:
     """What an audit found: a row for each stage, a column for each axis, with the texts of `MaskReport.cell`.
 
-    Orange and hatched: something moved. Blue with a 0: nothing moved. Hatched with a question mark: no probe could
-    look. White: there was nothing to look for.
+    Orange and hatched: something moved. Blue with a 0: nothing moved. Hollow: no probe could look. No box: there was
+    nothing to look for.
 
     Args:
         cells: for each stage and each axis the text of the report. All stages have the same axes.
@@ -106,23 +104,19 @@ def stage_by_axis(cells: dict[str, dict[str, str]]) -> Picture:
     Raises:
         ValueError: no stage, no axis, or stages whose axes differ.
     """
-    axes_of = [*next(iter(cells.values()))] if cells else []
-    if not axes_of or any([*of_stage] != axes_of for of_stage in cells.values()):
+    axes = [*next(iter(cells.values()))] if cells else []
+    if not axes or any([*of_stage] != axes for of_stage in cells.values()):
         raise ValueError(f"cells: got {cells}, expected at least one stage, and the same axes for every stage")
-    drawn = picture(1.1 * len(axes_of), 0.5 + 0.26 * len(cells))
-    axes = drawn.add_subplot()
-    for (row, of_stage), (column, axis) in product(enumerate(cells.values()), enumerate(axes_of)):
-        said = of_stage[axis]
-        if said:
-            kind = "real" if said == "0" else "hidden" if said == "-" or said.endswith("?") else "leak"
-            style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 1}
-            axes.add_patch(Rectangle((column, row), 1, 1, **style))
-            boxed = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.2}} if kind == "leak" else {}
-            colour = "white" if kind == "real" else "black"
-            axes.text(column + 0.5, row + 0.5, said, ha="center", va="center", fontsize=8, color=colour, **boxed)
-    axes.set(xlim=(0, len(axes_of)), ylim=(len(cells), 0))
-    axes.set_xticks([column + 0.5 for column in range(len(axes_of))], axes_of)
-    axes.set_yticks([row + 0.5 for row in range(len(cells))], [*cells])
-    axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    axes.spines[:].set_color("#BBBBBB")
-    return drawn
+    left, width, height = max(map(width_of, cells)) + 12, 96, 30
+    picture = Picture(left + width * len(axes) + 4, 26 + height * len(cells) + 4)
+    for column, axis in enumerate(axes):
+        picture.words(left + width * (column + 0.5), 11, axis, bold=True, anchor="middle")
+    for row, (stage, of_stage) in enumerate(cells.items()):
+        top = 26 + height * row
+        picture.words(left - 12, top + height / 2, stage, anchor="end")
+        for column, said in enumerate(of_stage.values()):
+            if said:
+                kind = "real" if said == "0" else "hidden" if said == "-" or said.endswith("?") else "leak"
+                picture.box(left + width * column + 1, top + 1, width - 2, height - 2, kind)
+                write_on(picture, left + width * (column + 0.5), top + height / 2, said, kind)
+    return picture

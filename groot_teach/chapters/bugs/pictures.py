@@ -1,13 +1,11 @@
 """The widget and the figure of the chapter on mask bugs: what a probe of the auditor sees of a bug, on a batch."""
 
-from matplotlib.patches import Rectangle
-
 from groot_teach.audit import MaskReport
 from groot_teach.audit.report import COLUMNS, SAMPLED, STAGES, percent
 from groot_teach.bugs import BATCHES, EXHIBITS, NO_BUG, TAPS, report_on
 from groot_teach.shapes import checked
+from groot_teach.show.drawing import Picture, width_of, write_on
 from groot_teach.show.panels import Bars, Number, Panel, Table, one_of
-from groot_teach.show.pictures import FILLS, HATCHES, Picture, _runs, picture
 
 BUGS = (NO_BUG, *(exhibit.name for exhibit in EXHIBITS))
 PROBES = {
@@ -63,7 +61,7 @@ def probes_that_see(bug: str, batch: str) -> list[str]:
 def who_catches(caught: dict[str, dict[str, bool]]) -> Picture:
     """Which check catches which bug: a row for each bug, a column for each check.
 
-    Blue with a filled mark: caught. Hatched: missed.
+    Blue with a tick: caught. Hollow: missed.
 
     Args:
         caught: for each bug and each check, True = caught. All bugs have the same checks.
@@ -74,23 +72,15 @@ def who_catches(caught: dict[str, dict[str, bool]]) -> Picture:
     checks = [*next(iter(caught.values()))] if caught else []
     if not checks or any([*of_bug] != checks for of_bug in caught.values()):
         raise ValueError(f"caught: got {caught}, expected at least one bug, and the same checks for every bug")
-    drawn = picture(0.62 * len(checks), 0.9 + 0.25 * len(caught))
-    axes = drawn.add_subplot()
-    whole = {"facecolor": FILLS["hidden"], "hatch": HATCHES["hidden"], "edgecolor": "#BBBBBB", "linewidth": 0}
-    axes.add_patch(Rectangle((0, 0), len(checks), len(caught), **whole))
-    for row, of_bug in enumerate(caught.values()):
-        seen = [*of_bug.values()]
-        for start, end in _runs(seen):
-            if seen[start]:
-                axes.add_patch(Rectangle((start, row), end - start, 1, facecolor=FILLS["real"]))
-    marks = [(x + 0.5, y + 0.5) for y, one in enumerate(caught.values()) for x, seen in enumerate(one.values()) if seen]
-    axes.scatter([x for x, _ in marks], [y for _, y in marks], marker="o", s=22, color="white", zorder=3)
-    axes.hlines(range(1, len(caught)), 0, len(checks), color="white", linewidth=2)
-    axes.vlines(range(1, len(checks)), 0, len(caught), color="white", linewidth=2)
-    axes.set(xlim=(0, len(checks)), ylim=(len(caught), 0))
-    axes.set_xticks([x + 0.5 for x in range(len(checks))], checks, rotation=30, ha="left", rotation_mode="anchor")
-    axes.set_yticks([y + 0.5 for y in range(len(caught))], [*caught])
-    axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    axes.spines[:].set_visible(False)
-    drawn.text(0.5, 0.02, "blue with a mark: caught; hatched: missed", ha="center", fontsize=8)
-    return drawn
+    left, top, pitch = max(map(width_of, caught)) + 12, max(map(width_of, checks)) + 12, 30
+    picture = Picture(left + pitch * len(checks) + 4, top + pitch * len(caught) + 4)
+    for column, check in enumerate(checks):
+        picture.words(left + pitch * (column + 0.5), top - 8, check, turned=True)
+    for row, (bug, of_bug) in enumerate(caught.items()):
+        middle = top + pitch * (row + 0.5)
+        picture.words(left - 12, middle, bug, anchor="end")
+        for column, seen in enumerate(of_bug.values()):
+            kind = "real" if seen else "hidden"
+            picture.box(left + pitch * column + 1, middle - pitch / 2 + 1, pitch - 2, pitch - 2, kind)
+            write_on(picture, left + pitch * (column + 0.5), middle, "\N{CHECK MARK}" if seen else "", kind)
+    return picture

@@ -11,12 +11,12 @@ from math import log10
 from statistics import median
 
 from jaxtyping import Float
-from matplotlib.lines import Line2D
 from torch import Tensor
 
 from groot_teach.shapes import checked
+from groot_teach.show.drawing import INK, Picture, width_of
 from groot_teach.show.panels import Bars, Lines, Number, Panel, Table, one_of
-from groot_teach.show.pictures import FILLS, Picture, picture
+from groot_teach.show.plot import DASHES, LINE_INKS, Plot
 from groot_teach.training.ablation import AMOUNTS, compare, error_when
 from groot_teach.training.run import stored
 from groot_teach.training.task import ACTION_HORIZON, ROBOTS
@@ -126,7 +126,7 @@ def _round_up(value: float) -> float:
 def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Picture:
     """How each condition compares with another one: a dot for each seed, and a line over the range of the seeds.
 
-    Orange: above 1 with every seed. Blue: below 1 with every seed. Grey: on both sides, or on 1 itself.
+    Orange diamonds: above 1 with every seed. Blue dots: below 1 with every seed. Grey dots: on both sides, or on 1.
 
     Args:
         ratios: for each name the ratios of the seeds, all above 0.
@@ -137,25 +137,22 @@ def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Picture:
     """
     if not ratios or not all(len(of_name) and min(of_name) > 0 for of_name in ratios.values()):
         raise ValueError(f"ratios: got {ratios}, expected at least one name, each with ratios above 0")
-    drawn = picture(6.2, 0.7 + 0.28 * len(ratios))
-    axes = drawn.add_subplot()
-    axes.axvline(1, color="#777777", linewidth=1)
-    for row, of_name in enumerate(ratios.values()):
+    left, width, pitch = max(map(width_of, ratios)) + 16, 400, 34
+    everything = [ratio for of_name in ratios.values() for ratio in of_name]
+    low, high = min(*everything, 0.9) / 1.1, max(*everything, 1.1) * 1.1
+    picture = Picture(left + width + 16, 16 + pitch * len(ratios) + 56)
+    plot = Plot(picture, (left, 8, width, pitch * len(ratios)), (low, high), (len(ratios) - 0.5, -0.5), log="x")
+    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if high / low > 4 else (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)
+    plot.axes({mark: f"{mark:g}" for mark in steps if low <= mark <= high}, {}, x_name)
+    picture.line(plot.at(1, -0.5), plot.at(1, len(ratios) - 0.5), ink="quiet", width=1)
+    for row, (name, of_name) in enumerate(ratios.items()):
         kind = "leak" if min(of_name) > 1 else "real" if max(of_name) < 1 else "padding"
-        marker, edge = {"leak": ("D", "#8A3C00"), "real": ("o", "#004F7A"), "padding": ("o", "#777777")}[kind]
-        axes.plot([min(of_name), max(of_name)], [row, row], color=FILLS[kind], linewidth=5, solid_capstyle="round")
-        places = [row] * len(of_name)
-        axes.scatter(
-            of_name, places, marker=marker, s=16, facecolors="white", edgecolors=edge, linewidths=0.9, zorder=3
-        )
-    axes.set_yticks(range(len(ratios)), [*ratios])
-    axes.set(xlabel=x_name, xscale="log", ylim=(len(ratios) - 0.4, -0.6))
-    low, high = axes.get_xlim()
-    marks = [mark for mark in (0.1, 0.2, 0.5, 0.8, 1, 1.25, 1.5, 2, 3, 5, 10, 20, 50) if low <= mark <= high]
-    axes.set_xticks(marks, [f"{mark:g}" for mark in marks])
-    axes.minorticks_off()
-    axes.spines[["top", "right"]].set_visible(False)
-    return drawn
+        ink, shape = {"leak": ("leak", "diamond"), "real": ("real", "circle"), "padding": ("pad-ink", "circle")}[kind]
+        picture.words(left - 16, plot.at(1, row)[1], name, anchor="end")
+        picture.line(plot.at(min(of_name), row), plot.at(max(of_name), row), ink=ink, width=2)
+        for ratio in of_name:
+            picture.dot(*plot.at(ratio, row), ink=ink, shape=shape, hollow=True)
+    return picture
 
 
 @checked
@@ -170,7 +167,7 @@ def curves_beside(
     Args:
         step: the steps of training at which the curves have points.
         panels: for each title the first condition, blue, and the second, orange and dashed.
-        names: the names of the two conditions.
+        names: the names of the two conditions, written above the panels, each with its line.
         y_name: what to write beside the vertical axis.
 
     Raises:
@@ -178,35 +175,33 @@ def curves_beside(
     """
     if not panels:
         raise ValueError("panels: got none, expected at least one")
-    rows = -(-len(panels) // 4)
-    drawn = picture(7.4, 0.5 + 1.6 * rows)
-    places = drawn.subplots(rows, min(4, len(panels)), squeeze=False, sharex=True, sharey=True).flatten()
-    drawn.subplots_adjust(hspace=0.5)
-    for axes, (title, pair) in zip(places, panels.items(), strict=False):
-        for curves, kind, line in zip(pair, ("real", "leak"), ("-", "--"), strict=True):
+    for title, pair in panels.items():
+        for curves in pair:
             if curves.shape[1] != len(step):
                 raise ValueError(f"panels[{title!r}]: got {curves.shape[1]} points, expected {len(step)} as in step")
-            low, high = curves.amin(dim=0).tolist(), curves.amax(dim=0).tolist()
-            axes.fill_between(step, low, high, color=FILLS[kind], alpha=0.2, linewidth=0)
-            axes.plot(step, curves.median(dim=0).values.tolist(), color=FILLS[kind], linestyle=line, linewidth=1.4)
-        axes.set_title(title, fontsize=8.5)
-        axes.set(yscale="log", xticks=[step[0], step[-1]])
-        axes.minorticks_off()
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in places[len(panels) :]:
-        axes.axis("off")
-    for place, axes in enumerate(places):
-        if place % 4 == 0:
-            axes.set_ylabel(y_name)
-        if place >= len(panels) - 4:
-            axes.set_xlabel("step")
-            axes.tick_params(labelbottom=True)
-    keys = [
-        Line2D([], [], color=FILLS[kind], linestyle=line, label=name)
-        for kind, line, name in zip(("real", "leak"), ("-", "--"), names, strict=True)
-    ]
-    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.5, 0.04 - 0.12 / rows), ncols=2, frameon=False)
-    return drawn
+    everything = [value for pair in panels.values() for curves in pair for value in curves.flatten().tolist()]
+    low, high = min(everything), max(everything)
+    powers = [10.0**power for power in range(-6, 7) if low <= 10.0**power <= high]
+    across = min(4, len(panels))
+    picture = Picture(46 + 158 * across, 54 + 186 * -(-len(panels) // across))
+    x = 46.0
+    for name, kind in zip(names, ("real", "leak"), strict=True):
+        picture.line((x, 10), (x + 30, 10), ink=LINE_INKS[kind], dash=DASHES[kind], width=2.5)
+        picture.words(x + 38, 10, name, ink=INK[kind], bold=True)
+        x += 68 + width_of(name)
+    picture.words(x, 10, y_name, ink="quiet")
+    for place, (title, pair) in enumerate(panels.items()):
+        left, top = 46 + 158 * (place % across), 72 + 186 * (place // across)
+        plot = Plot(picture, (left, top, 136, 100), (step[0], step[-1]), (low / 1.1, high * 1.1), log="y")
+        marks = {power: f"{power:g}" for power in powers} if place % across == 0 else dict.fromkeys(powers, "")
+        plot.axes({step[0]: str(step[0]), step[-1]: str(step[-1])}, marks)
+        for line, text in enumerate(title.split("\n")[::-1]):
+            picture.words(left, top - 14 - 18 * line, text, bold=True)
+        for curves, kind in zip(pair, ("real", "leak"), strict=True):
+            plot.band(step, curves.amin(dim=0).tolist(), curves.amax(dim=0).tolist(), kind)
+            plot.curve([*zip(step, curves.median(dim=0).values.tolist(), strict=True)], kind, width=2)
+        picture.words(left + 68, top + 116, "step", ink="quiet", anchor="middle")
+    return picture
 
 
 @checked
@@ -218,27 +213,39 @@ def hand_paths(
     Args:
         paths: for each robot and each condition the places of the hand, beginning with the start.
         goals: for each robot the place to which the hand has to go.
-        names: the conditions, three at most, in the order in which they are drawn.
+        names: the conditions, three at most, in the order in which they are drawn, written above with their lines.
 
     Raises:
         ValueError: no robot, more than three conditions, or a path or a goal that is missing.
     """
-    styles = [("real", "-", "o"), ("leak", "--", "s"), ("leak", ":", "^")]
+    styles = [("real", "circle"), ("leak", "square"), ("leak", "diamond")]
     if not paths or not 1 <= len(names) <= len(styles):
         raise ValueError(f"paths: got {len(paths)} robots and {len(names)} conditions, expected 1 or more, and 1 to 3")
-    drawn = picture(7.4, 2.9)
-    for axes, (robot, of_robot) in zip(drawn.subplots(1, len(paths), squeeze=False)[0], paths.items(), strict=True):
+    for robot, of_robot in paths.items():
         if robot not in goals or any(name not in of_robot for name in names):
             raise ValueError(f"paths of {robot!r}: got {[*of_robot]}, expected {[*names]} and a goal")
-        for name, (kind, line, marker) in zip(names, styles, strict=False):
-            x, y = of_robot[name].T.tolist()
-            style = {"color": FILLS[kind], "linestyle": line, "marker": marker, "markersize": 3, "linewidth": 1.2}
-            axes.plot(x, y, label=name, **style)
-        axes.scatter(*goals[robot].tolist(), marker="+", s=110, color="black", linewidths=1.5, zorder=3, label="goal")
-        axes.set(title=robot, aspect="equal", xlabel="to the right", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-        axes.margins(0.15)
-        axes.spines[["top", "right"]].set_visible(False)
-    drawn.axes[0].set_ylabel("away from us")
-    handles, labels = drawn.axes[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=len(labels), frameon=False)
-    return drawn
+    side, shown = 206, {robot: {name: of_robot[name].tolist() for name in names} for robot, of_robot in paths.items()}
+    picture, x = Picture((side + 22) * len(paths) - 20, side + 92), 20.0
+    for name, (kind, shape) in zip(names, styles, strict=False):
+        picture.dot(x, 10, ink=LINE_INKS[kind], shape=shape)
+        picture.words(x + 14, 10, name, ink=INK[kind], bold=True)
+        x += 44 + width_of(name)
+    picture.words(x, 10, "+ goal")
+    for place, (robot, of_robot) in enumerate(shown.items()):
+        points = [goals[robot].tolist(), *(point for path in of_robot.values() for point in path)]
+        middles = [(min(axis) + max(axis)) / 2 for axis in zip(*points, strict=True)]
+        half = 0.6 * max(max(axis) - min(axis) for axis in zip(*points, strict=True)) or 1.0
+        (low, high), (below, above) = ((middle - half, middle + half) for middle in middles)
+        plot = Plot(picture, (2 + (side + 22) * place, 62, side, side), (low, high), (below, above))
+        corners = [(plot.x, plot.y), (plot.x + side, plot.y), (plot.x + side, 62 + side), (plot.x, 62 + side)]
+        picture.line(*corners, corners[0], ink="rule")
+        picture.words(plot.x, 44, robot, bold=True)
+        for name, (kind, shape) in zip(names, styles, strict=False):
+            plot.curve([(right, away) for right, away in of_robot[name]], kind, width=2)
+            for point in of_robot[name]:
+                picture.dot(*plot.at(*point), ink=LINE_INKS[kind], shape=shape, size=3)
+        x, y = plot.at(*goals[robot].tolist())
+        picture.line((x - 9, y), (x + 9, y), width=2)
+        picture.line((x, y - 9), (x, y + 9), width=2)
+    picture.words(4, side + 78, "seen from above: up in the picture is away from us", ink="quiet")
+    return picture

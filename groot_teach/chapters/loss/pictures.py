@@ -5,12 +5,9 @@ every entry can be seen: 3 steps instead of 16, a head of 8 dims instead of 32, 
 """
 
 from collections.abc import Callable, Sequence
-from itertools import product
 
 import torch
 from jaxtyping import Bool, Float
-from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
 from groot_teach.embodiments import TOY_DUAL_ARM, TOY_HUMANOID, TOY_SMALL_ARM, Embodiment
@@ -23,8 +20,10 @@ from groot_teach.padding import (
     pad_steps_with_copies,
 )
 from groot_teach.shapes import checked
+from groot_teach.show.drawing import Picture, width_of
 from groot_teach.show.panels import Bars, HeatMap, KindMap, Number, Panel, one_of
-from groot_teach.show.pictures import FILLS, HATCHES, Picture, _runs, picture
+from groot_teach.show.pictures import bar
+from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of, under
 
 ACTION_HORIZON, HEAD_DIM, SLICE_DIM = 3, 8, 4
 
@@ -169,76 +168,146 @@ def mask_and_error(
     counted: Float[Tensor, "batch action_horizon action_dim"],
     names: Sequence[str],
 ) -> Picture:
-    """`mask | error | error x mask`: a row of maps for each sample, with a number in each cell. For small tensors.
+    """`error x mask = what counts`, as three sheets with a number in each cell. For small tensors.
 
-    A padded entry that is 0 is left without a number.
+    Padding is hatched in grey, and in orange where it still counts after the mask. A real entry that the mask has set
+    to 0 although its error is not 0 is hollow.
 
     Args:
         action_mask: True = a real entry.
         error: the error before the mask.
-        counted: the error after the mask, however it was applied. A padded entry that is not 0 there is orange, and a
-            real entry that the mask has set to 0 is hatched.
-        names: what to write beside each row of maps.
+        counted: the error after the mask, however it was applied.
+        names: what to write beside each sample.
 
     Raises:
         ValueError: more or fewer names than samples.
     """
-    samples, action_horizon, action_dim = error.shape
-    if len(names) != samples:
-        raise ValueError(f"names: got {len(names)}, expected {samples}, one for each sample")
-    drawn, used = picture(7.4, 0.5 + samples * (0.35 + 0.22 * action_horizon)), ""
-    maps = drawn.subplots(samples, 3, squeeze=False)
-    for axes, title in zip(maps[0], ("mask", "error", "error \N{MULTIPLICATION SIGN} mask"), strict=True):
-        axes.set_title(title)
-    for axes in maps[-1]:
-        axes.set_xlabel("dim")
+    if len(names) != len(error):
+        raise ValueError(f"names: got {len(names)}, expected {len(error)}, one for each sample")
+    finite = error[error.isfinite()].abs()
+    most = finite.max().item() if finite.any() else 1.0
     lost = action_mask & (error != 0) & (counted == 0)
-    for sample, row in enumerate(maps):
-        row[0].set_ylabel(f"{names[sample]}\nstep")
-        for axes, values in zip(row, (action_mask.double(), error, counted), strict=True):
-            letters = [
-                "".join(
-                    ("h" if lost[place] and axes is row[2] else "r") if action_mask[place] else "pl"[values[place] != 0]
-                    for place in product([sample], [step], range(action_dim))
-                )
-                for step in range(action_horizon)
-            ]
-            _numbered_map(axes, letters, values[sample].tolist())
-            used += "".join(letters)
-    keys = [
-        Patch(facecolor=FILLS[kind], hatch=HATCHES[kind], edgecolor="#777777", label=words)
-        for letter, (kind, words) in ERROR_LEGEND.items()
-        if letter in used
-    ]
-    below = (0.5, 0.1 - 0.25 / drawn.get_figheight())
-    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=below, ncols=len(keys), frameon=False)
-    return drawn
+    shown = {
+        "error": (error, action_mask),
+        "mask": (action_mask.double(), action_mask),
+        "what counts": (counted, torch.where(action_mask, ~lost, counted != 0)),
+    }
+    sheets = []
+    for title, (values, counts) in shown.items():
+        blocks = []
+        for name, real, of_sample, numbers in zip(names, action_mask, counts, values, strict=True):
+            kinds = kinds_of(real, of_sample)
+            words = [[f"{number:.3g}" for number in row] for row in numbers.tolist()]
+            parts = () if title == "mask" else graded(numbers, kinds, most)
+            blocks.append(Block(kinds, name if title == "error" else "", words, parts))
+        sheets.append(Sheet(blocks, title, cell=32))
+    return beside(sheets, ["\N{MULTIPLICATION SIGN}", "="])
 
 
-ERROR_LEGEND = {
-    "r": ("real", "real"),
-    "p": ("padding", "padding, 0"),
-    "l": ("leak", "padding that counts"),
-    "h": ("hidden", "real, but lost"),
-}
+@checked
+def slice_against_mask(dim_mask: Bool[Tensor, "robot dim"], slice_dim: int, names: Sequence[str]) -> Picture:
+    """What a slice to the first `slice_dim` dims counts, and what a mask counts: a sheet each, a row for each robot.
+
+    A slice has one width for all robots. Where it is too wide, padding counts (orange and hatched); where it is too
+    narrow, real dims do not (hollow).
+
+    Args:
+        dim_mask: True = this robot has this dim.
+        slice_dim: how many dims the slice keeps.
+        names: the names of the robots.
+
+    Raises:
+        ValueError: more or fewer names than robots, or `slice_dim` is not from 1 to the number of dims.
+    """
+    robots, dims = dim_mask.shape
+    if len(names) != robots:
+        raise ValueError(f"names: got {len(names)}, expected {robots}, one for each robot")
+    if not 1 <= slice_dim <= dims:
+        raise ValueError(f"slice_dim: got {slice_dim}, expected 1 to {dims}")
+    in_slice = (torch.arange(dims, device=dim_mask.device) < slice_dim).expand(robots, -1)
+    sheets = []
+    for title, counts in ((f"slice to {slice_dim} dims", in_slice), ("mask", dim_mask)):
+        let_in, lost = int((counts & ~dim_mask).sum()), int((~counts & dim_mask).sum())
+        said = f"{let_in} padded dims count, {lost} real dims are lost"
+        below = [("leak-ink" if let_in or lost else "ink", said)]
+        sheets.append(Sheet([Block(kinds_of(dim_mask, counts))], title, names, below=below, cell=16))
+    return under(sheets)
 
 
-def _numbered_map(axes: Axes, letters: Sequence[str], values: Sequence[Sequence[float]]) -> None:
-    """One map of `mask_and_error`: a letter of `ERROR_LEGEND` and a number for each cell."""
-    height, width = len(letters), len(letters[0])
-    for top, bottom in _runs(letters):
-        for left, right in _runs(letters[top]):
-            kind = ERROR_LEGEND[letters[top][left]][0]
-            style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0}
-            axes.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
-    axes.vlines(range(1, width), 0, height, color="white", linewidth=0.8)
-    axes.hlines(range(1, height), 0, width, color="white", linewidth=0.8)
-    for step, dim in product(range(height), range(width)):
-        kind = ERROR_LEGEND[letters[step][dim]][0]
-        if kind == "padding":
-            continue
-        style = {"ha": "center", "va": "center", "fontsize": 8, "color": "white" if kind == "real" else "black"}
-        boxed = {"bbox": {"facecolor": "white", "edgecolor": "none", "pad": 0.6}} if HATCHES[kind] else {}
-        axes.text(dim + 0.5, step + 0.5, f"{values[step][dim]:.3g}", **style, **boxed)
-    axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-    axes.spines[:].set_visible(False)
+@checked
+def entry_weights(
+    weights: dict[str, Float[Tensor, "batch action_horizon action_dim"]],
+    action_mask: Bool[Tensor, "batch action_horizon action_dim"],
+    names: Sequence[str],
+) -> Picture:
+    """How much each entry of the batch weighs in a loss, a sheet for each reduction, in per cent of all weights.
+
+    The stronger the blue, the more an entry weighs. Padding that weighs something is a leak; a real entry without
+    weight is hollow. Beside the name of each robot stands its share.
+
+    Args:
+        weights: for each reduction the weight of each entry, not negative, with at least one above 0.
+        action_mask: True = a real entry.
+        names: the names of the robots.
+
+    Raises:
+        ValueError: no reduction, a name too many or too few, or weights that are negative, not finite, or all 0.
+    """
+    if not weights:
+        raise ValueError("weights: got no reduction, expected at least one")
+    if len(names) != len(action_mask):
+        raise ValueError(f"names: got {len(names)}, expected {len(action_mask)}, one for each robot")
+    shares = {}
+    for title, of_title in weights.items():
+        if not (of_title.isfinite() & (of_title >= 0)).all() or not of_title.any():
+            raise ValueError(
+                f"weights[{title!r}]: got {of_title.flatten().tolist()}, expected 0 or more, and not all 0"
+            )
+        shares[title] = 100 * of_title / of_title.sum()
+    most, sheets = max(share.max().item() for share in shares.values()), []
+    for title, share in shares.items():
+        blocks, below = [], []
+        for name, real, of_robot in zip(names, action_mask, share, strict=True):
+            kinds = kinds_of(real, of_robot > 0)
+            words = [[f"{value:.1f}" if value else "" for value in row] for row in of_robot.tolist()]
+            blocks.append(Block(kinds, name if not sheets else "", words, graded(of_robot, kinds, most)))
+            below.append(("ink", f"{name}: {of_robot.sum().item():.0f} %"))
+        padded = share[~action_mask].sum().item()
+        below.append(("leak-ink" if padded else "ink", f"padding: {padded:.0f} %"))
+        sheets.append(Sheet(blocks, title, below=below, cell=32))
+    return beside(sheets)
+
+
+@checked
+def denominators(error_sum: float, divisors: dict[str, float], right: str) -> Picture:
+    """One sum of squared errors, divided in several ways: a bar for each loss, and a tick where it should end.
+
+    Args:
+        error_sum: the sum of the squared errors, above 0.
+        divisors: for each name what the sum is divided by, above 0.
+        right: the name whose loss the others should have.
+
+    Raises:
+        ValueError: `right` is not among the names, or a number is not above 0.
+    """
+    if right not in divisors:
+        raise ValueError(f"right: got {right!r}, expected one of {', '.join(map(repr, divisors))}")
+    if not error_sum > 0 or not all(divisor > 0 for divisor in divisors.values()):
+        raise ValueError(f"error_sum and divisors: got {error_sum} and {divisors}, expected numbers above 0")
+    losses = {name: error_sum / divisor for name, divisor in divisors.items()}
+    wanted, most = losses[right], max(losses.values())
+    said = {name: f"{error_sum:.3g} / {divisor:g} = " for name, divisor in divisors.items()}
+    left, middle = max(map(width_of, divisors)) + 14, max(map(width_of, said.values())) + 8
+    picture = Picture(left + middle + 330, 34 * len(divisors) + 30)
+    for row, (name, loss) in enumerate(losses.items()):
+        y = 30 + 34 * row
+        differs = abs(loss / wanted - 1) > 0.0005
+        change = f"{loss:.3g}" + (f", {100 * (loss / wanted - 1):+.0f} %" if differs else "")
+        picture.words(left - 14, y, name, anchor="end")
+        picture.words(left + middle - 8, y, said[name], anchor="end", ink="quiet")
+        picture.words(left + middle, y, change, bold=True, ink="leak-ink" if differs else "ink")
+        bar(picture, left + middle + 110, y - 7, 216, [("leak" if differs else "real", loss / most)], wanted / most)
+    picture.words(
+        left + middle + 110 + 216 * wanted / most, 10, f"should be {wanted:.3g}", ink="quiet", anchor="middle"
+    )
+    return picture

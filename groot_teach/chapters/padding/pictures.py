@@ -4,13 +4,14 @@ A widget's function takes the values of its controls and returns what the widget
 """
 
 from collections.abc import Sequence
+from itertools import product
+from math import inf
 
 import torch
 from jaxtyping import Bool, Float
-from matplotlib.patches import Patch, Rectangle
 from torch import Tensor
 
-from groot_teach.embodiments import DUAL_ARM, GR1, SO101
+from groot_teach.embodiments import DUAL_ARM, GR1, SO101, Embodiment
 from groot_teach.padding import (
     ActionBatch,
     VLTokens,
@@ -23,8 +24,10 @@ from groot_teach.padding import (
     pad_tokens_right,
 )
 from groot_teach.shapes import checked
+from groot_teach.show.drawing import DIGITS, INK, Picture, width_of, write_on
 from groot_teach.show.panels import Bars, KindMap, Number, Panel, Table, one_of
-from groot_teach.show.pictures import FILLS, HATCHES, Picture, _runs, picture
+from groot_teach.show.plot import Plot
+from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, runs, shade
 
 ACTION_HORIZON, PADDED_DIM, KEY_LEN = 16, 32, 20
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
@@ -132,11 +135,14 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
 
 @checked
 def action_batch(batch: ActionBatch, names: Sequence[str]) -> Picture:
-    """What is real in a batch: a map for each robot, with a row for each step and a column for each dim.
+    """What is real in a batch: a block for each robot, with a row for each step and a column for each dim.
+
+    Blue: recorded. Orange and hatched: a step that was filled in after the end of the episode, which a mask of dims
+    alone lets count. Grey and hatched: a padded dim. At the right of each block stands how much of each there is.
 
     Args:
         batch: the padded actions of several robots.
-        names: what to write above each map, in the order of the batch.
+        names: what to write beside each block, in the order of the batch.
 
     Raises:
         ValueError: more or fewer names than robots.
@@ -144,28 +150,20 @@ def action_batch(batch: ActionBatch, names: Sequence[str]) -> Picture:
     robots, action_horizon, padded_dim = batch.actions.shape
     if len(names) != robots:
         raise ValueError(f"names: got {len(names)}, expected {robots}, one for each robot of the batch")
-    legend = {"r": ("real", "recorded"), "c": ("leak", "step filled in"), "p": ("padding", "padded dim")}
-    drawn = picture(7.4, 0.9 + 0.11 * action_horizon)
-    for place, axes in enumerate(drawn.subplots(1, robots, squeeze=False, sharey=True)[0]):
-        dims = batch.dim_mask[place].tolist()
-        rows = [
-            "".join(("r" if step else "c") if dim else "p" for dim in dims) for step in batch.step_mask[place].tolist()
+    blocks = []
+    for name, of_robot, recorded in zip(names, batch.dim_mask, batch.step_mask, strict=True):
+        every_step = of_robot.expand(action_horizon, -1)
+        dims, steps = int(of_robot.sum()), int(recorded.sum())
+        notes = [
+            ("real", f"recorded: {steps} steps of {dims} dims"),
+            ("leak", f"filled in: {action_horizon - steps} steps"),
+            ("padding", f"padding: {padded_dim - dims} dims"),
         ]
-        for top, bottom in _runs(rows):
-            for left, right in _runs(rows[top]):
-                kind = legend[rows[top][left]][0]
-                style = {"facecolor": FILLS[kind], "hatch": HATCHES[kind], "edgecolor": "white", "linewidth": 0.6}
-                axes.add_patch(Rectangle((left, top), right - left, bottom - top, **style))
-        axes.set(xlim=(0, padded_dim), ylim=(action_horizon, 0), title=names[place], xlabel="dim")
-        axes.set(xticks=range(0, padded_dim + 1, 8), yticks=range(0, action_horizon + 1, 4))
-    drawn.axes[0].set(ylabel="step")
-    keys = [
-        Patch(facecolor=FILLS[kind], hatch=HATCHES[kind], edgecolor="#777777", label=words)
-        for kind, words in legend.values()
-    ]
-    below = (0.5, 0.1 - 0.5 / drawn.get_figheight())
-    drawn.legend(handles=keys, loc="upper center", bbox_to_anchor=below, ncols=len(keys), frameon=False)
-    return drawn
+        is_there = {"real": steps and dims, "leak": action_horizon - steps, "padding": padded_dim - dims}
+        kinds = kinds_of(every_step & recorded[:, None], every_step)
+        blocks.append(Block(kinds, name, notes=[note for note in notes if is_there[note[0]]]))
+    columns = [str(dim) if dim in (1, padded_dim) or dim % 8 == 0 else "" for dim in range(1, padded_dim + 1)]
+    return beside([Sheet(blocks, columns=columns, below=[("quiet", "a row is a step, a column is a dim")], cell=9)])
 
 
 @checked
@@ -174,7 +172,9 @@ def episode_end(
     action_is_pad: Bool[Tensor, " action_horizon"],
     dims: dict[str, int],
 ) -> Picture:
-    """A chunk that runs over the end of its episode: some of its dims over the steps, with copied steps drawn hollow.
+    """A chunk that runs over the end of its episode: some of its dims over the steps, and below what each step is.
+
+    Filled blue marks are recorded, hollow grey ones are copies of the last recorded step.
 
     Args:
         actions: one chunk.
@@ -184,26 +184,171 @@ def episode_end(
     Raises:
         ValueError: no dim, or more than four.
     """
-    markers = ["o", "s", "^", "D"]
-    if not 1 <= len(dims) <= len(markers):
-        raise ValueError(f"dims: got {len(dims)}, expected 1 to {len(markers)}")
-    drawn = picture(6.2, 2.4)
-    axes = drawn.add_subplot()
-    steps = range(actions.shape[0])
-    for (name, dim), marker in zip(dims.items(), markers, strict=False):
-        values = actions[:, dim].tolist()
-        axes.plot(steps, values, color="#999999", linewidth=0.8, zorder=1)
-        for copied, inside in ((False, FILLS["real"]), (True, "white")):
-            chosen = [step for step in steps if bool(action_is_pad[step]) is copied]
-            edge = FILLS["leak"] if copied else FILLS["real"]
-            axes.scatter(
-                chosen, [values[s] for s in chosen], marker=marker, s=28, facecolors=inside, edgecolors=edge, zorder=2
-            )
-        axes.annotate(name, (len(values) - 1, values[-1]), xytext=(8, -3), textcoords="offset points")
-    if bool(action_is_pad.any()):
-        first = int(action_is_pad.int().argmax())
-        axes.axvline(first - 0.5, color=FILLS["leak"], linestyle="--", linewidth=1)
-        axes.text(first - 0.4, axes.get_ylim()[1], "the episode has ended: copies", va="bottom", color="black")
-    axes.set(xlabel="step of the chunk", ylabel="action", xticks=list(steps))
-    axes.spines[["top", "right"]].set_visible(False)
-    return drawn
+    shapes = ["circle", "square", "diamond", "circle"]
+    if not 1 <= len(dims) <= len(shapes):
+        raise ValueError(f"dims: got {len(dims)}, expected 1 to {len(shapes)}")
+    is_pad, horizon, pitch = action_is_pad.tolist(), len(action_is_pad), 32
+    shown = actions[:, [*dims.values()]]
+    low, high = shown.min().item(), shown.max().item()
+    room = 0.1 * (high - low) or 1.0
+    width = pitch * horizon
+    picture = Picture(50 + width + 16 + max(map(width_of, dims)), 316)
+    place = 50 + pitch / 2, 34, width - pitch, 170
+    plot = Plot(picture, place, (1, horizon), (low - room, high + room))
+    marks = {value: f"{value:.2g}" for value in (low, high)} if high > low else {low: f"{low:.2g}"}
+    plot.axes({}, marks, up_name="action")
+    real_steps = is_pad.index(True) if True in is_pad else horizon
+    ends = []
+    for (name, dim), shape in zip(dims.items(), shapes, strict=False):
+        points = [*enumerate(actions[:, dim].tolist(), start=1)]
+        plot.curve(points[:real_steps], "real", width=2)
+        plot.curve(points[max(real_steps - 1, 0) :], "padding", width=2)
+        for (step, value), copied in zip(points, is_pad, strict=True):
+            picture.dot(*plot.at(step, value), ink="pad-ink" if copied else "real", shape=shape, hollow=copied)
+        ends.append((points[-1][1], name, "padding" if is_pad[-1] else "real"))
+    plot.names([(up, name, kind) for up, name, kind in ends])
+    for step, copied in enumerate(is_pad):
+        left, kind = 50 + pitch * step, "padding" if copied else "real"
+        picture.box(left + 1, 222, pitch - 2, 30, kind)
+        write_on(picture, left + pitch / 2, 237, str(step + 1), kind)
+    picture.words(42, 237, "step", ink="quiet", anchor="end")
+    for start, _ in runs(is_pad):
+        left, kind = 50 + pitch * start, "padding" if is_pad[start] else "real"
+        words = "copies of the last recorded step" if is_pad[start] else "recorded"
+        picture.words(left + 2, 266, words, ink=INK[kind])
+    if 0 < real_steps < horizon:
+        end = 50 + pitch * real_steps
+        picture.line((end, 16), (end, 254), dash="4 4", width=1.5)
+        picture.words(end + 6, 16, "the episode has ended")
+    picture.height = 280
+    return picture
+
+
+@checked
+def robot_to_columns(robots: Sequence[Embodiment], padded_dim: int) -> Picture:
+    """Which joint of which robot is in which column of the tensor: a row of `padded_dim` cells for each robot.
+
+    The number in a cell counts the joints of its group, whose name is above its first joint. Two shades of blue keep
+    neighbouring groups apart. Columns that a robot does not have are padding.
+
+    Args:
+        robots: the robots, from the top.
+        padded_dim: the number of columns of the tensor, at least that of the widest robot.
+
+    Raises:
+        ValueError: no robot, or one with more dims than `padded_dim`.
+    """
+    if not robots:
+        raise ValueError("robots: got none, expected at least one")
+    pitch, high, left = 18, 78, max(width_of(robot.name) for robot in robots) + 14
+    picture = Picture(left + pitch * padded_dim + 4, high * len(robots) + 22)
+    for row, robot in enumerate(robots):
+        if robot.action_dim > padded_dim:
+            raise ValueError(f"robots: got {robot.name!r} of {robot.action_dim} dims, expected {padded_dim} at most")
+        top, free = high * row + 38, 0.0
+        picture.words(left - 12, top + 12, robot.name, bold=True, anchor="end")
+        groups = [(name.replace("_", " "), dims, "real") for name, dims in robot.group_slices.items()]
+        groups.append(("padding", slice(robot.action_dim, padded_dim), "padding"))
+        for number, (name, dims, kind) in enumerate(groups):
+            if dims.start == dims.stop:
+                continue
+            start = max(left + pitch * dims.start, free)
+            picture.words(start, top - 14, name, ink=INK[kind])
+            free = start + width_of(name)
+            for joint, dim in enumerate(range(dims.start, dims.stop), start=1):
+                strength = 1.0 if kind == "padding" else shade(1 - number % 2)
+                picture.box(left + pitch * dim, top, pitch - 2, 24, kind, strength)
+                joint_number = str(joint) if kind == "real" else ""
+                write_on(picture, left + pitch * (dim + 0.5) - 1, top + 12, joint_number, kind, strength)
+    for column in range(1, padded_dim + 1):
+        if column in (1, padded_dim) or column % 8 == 0:
+            place = left + pitch * (column - 0.5) - 1
+            picture.words(place, high * len(robots) + 4, str(column), ink="quiet", size=DIGITS, anchor="middle")
+    picture.words(left - 12, high * len(robots) + 4, "column", ink="quiet", anchor="end")
+    return picture
+
+
+@checked
+def same_mask_in_many_types(masks: dict[str, Tensor], real: Bool[Tensor, "row column"]) -> Picture:
+    """One mask as different libraries write it: a little map for each, with the values as they are in the tensor.
+
+    All maps have the same blue and grey cells, since all of them mean the same; only the values differ.
+
+    Args:
+        masks: for each title a tensor of the shape of `real`, of any dtype: bool, integers, or floats.
+        real: True = a real entry, which gives the cells their kind.
+
+    Raises:
+        ValueError: no mask, or one of another shape than `real`.
+    """
+    if not masks:
+        raise ValueError("masks: got none, expected at least one")
+    sheets = []
+    for title, mask in masks.items():
+        if mask.shape != real.shape:
+            raise ValueError(f"masks[{title!r}]: got the shape {tuple(mask.shape)}, expected {tuple(real.shape)}")
+        words = [[_as_written(value) for value in row] for row in mask.tolist()]
+        dtype = str(mask.dtype).removeprefix("torch.")
+        sheets.append(Sheet([Block(kinds_of(real, real), words=words)], title, below=[("quiet", dtype)], cell=36))
+    return beside(sheets)
+
+
+def _as_written(value: float) -> str:
+    """A value of a mask as short as it can be, but with the point of a float: `True`, `1`, `1.0`, `-1e9`, `-inf`."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        return str(value)
+    return f"{value:.0e}".replace("e+0", "e").replace("e+", "e") if 1000 <= abs(value) < inf else str(value)
+
+
+@checked
+def both_masks(
+    action_mask: Bool[Tensor, "action_horizon padded_dim"],
+    backbone_attention_mask: Bool[Tensor, " key_len"],
+    future_tokens: int = 32,
+    width: int = 1536,
+    token_width: int = 2048,
+) -> Picture:
+    """The two masks of the note for one sample: what each of them covers, and where in the policy it is applied.
+
+    Above, the tokens of the vision-language model, one cell each; below, the tokens of the DiT (one for the state, then
+    future tokens, then one for each step of the chunk), and the chunk that the last of them become.
+
+    Args:
+        action_mask: True = a real entry of the chunk.
+        backbone_attention_mask: True = a real vision-language token.
+        future_tokens: the number of the DiT's learned tokens between the state and the actions.
+        width: how wide a token of the DiT is.
+        token_width: how wide a vision-language token is.
+    """
+    steps, dims = action_mask.shape
+    tokens_of_dit, key_len = 1 + future_tokens + steps, len(backbone_attention_mask)
+    pitch = max(4.0, min(12.0, 640 / max(tokens_of_dit, key_len)))
+    picture = Picture(684, 236 + 10 * steps)
+    real = int(backbone_attention_mask.sum())
+    picture.words(2, 12, "backbone_attention_mask: one bool for each vision-language token", bold=True)
+    for key, is_real in enumerate(backbone_attention_mask.tolist()):
+        picture.box(2 + pitch * key, 28, pitch - 1, 22, "real" if is_real else "padding")
+    shape = f"tokens (B, {key_len}, {token_width})"
+    picture.words(2, 66, f"{shape}: {real} are real, {key_len - real} are padding", ink="quiet")
+    picture.arrow((2 + pitch * key_len / 2, 80), (2 + pitch * key_len / 2, 116))
+    picture.words(2 + pitch * key_len / 2 + 12, 96, "read in cross-attention: here this mask is applied")
+    row = tokens_of_dit - steps
+    for token in range(tokens_of_dit):
+        kind = "real" if token < row or bool(action_mask[token - row].any()) else "padding"
+        picture.box(2 + pitch * token, 122, pitch - 1, 22, kind, 0.35 if token < row else 1.0)
+    said = f"DiT (B, {tokens_of_dit}, {width}): 1 state, {future_tokens} future tokens, {steps} steps"
+    picture.words(2 + pitch * tokens_of_dit + 12, 133, said if pitch * tokens_of_dit < 260 else "", ink="quiet")
+    if pitch * tokens_of_dit >= 260:
+        picture.words(2, 160, said, ink="quiet")
+    chunk = 2 + pitch * row
+    picture.arrow((chunk + pitch * steps / 2, 170), (chunk + pitch * steps / 2, 196))
+    top = 200
+    left = min(chunk, 684 - 10 * dims - 4)
+    for (step, dim), counts in zip(product(range(steps), range(dims)), action_mask.flatten().tolist(), strict=True):
+        picture.box(left + 10 * dim, top + 10 * step, 9, 9, "real" if counts else "padding")
+    picture.words(left - 12, top + 10, "action_mask: one bool", bold=True, anchor="end")
+    picture.words(left - 12, top + 30, "for each entry", bold=True, anchor="end")
+    picture.words(left - 12, top + 54, f"chunk (B, {steps}, {dims})", ink="quiet", anchor="end")
+    picture.words(left - 12, top + 78, "applied in the loss", anchor="end")
+    picture.words(left, top + 10 * steps + 14, "a row is a step, a column is a dim", ink="quiet")
+    return picture

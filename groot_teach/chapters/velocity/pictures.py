@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101
@@ -15,8 +15,10 @@ from groot_teach.flow import interpolate
 from groot_teach.padding import action_mask_dims_only, collate_chunks
 from groot_teach.recordings import chunk_at, toy_episode
 from groot_teach.shapes import checked
+from groot_teach.show.drawing import Picture, width_of
 from groot_teach.show.panels import HeatMap, KindMap, Number, Panel, one_of
-from groot_teach.show.pictures import FILLS, Picture, picture
+from groot_teach.show.plot import Plot
+from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, shade
 
 ACTION_HORIZON, PADDED_DIM = 16, 32
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
@@ -125,13 +127,80 @@ def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: s
     if not ((values >= edges[0]) & (values <= edges[-1])).all():
         low, high = values.min().item(), values.max().item()
         raise ValueError(f"values: got {low:g} to {high:g}, expected {edges[0]:g} to {edges[-1]:g}")
-    drawn = picture(6.2, 2.2)
-    axes = drawn.add_subplot()
-    for place, (left, right) in enumerate(pairwise(edges)):
-        is_last = place == len(edges) - 2
-        part = ((values >= left) & ((values < right) | (is_last & (values == right)))).double().mean().item()
-        axes.bar(left, part, width=right - left, align="edge", color=FILLS["real"], edgecolor="white")
-        axes.annotate(f"{part:.0%}", ((left + right) / 2, part), xytext=(0, 2), textcoords="offset points", ha="center")
-    axes.set(xlabel=x_name, ylabel="part of the draws", xticks=list(edges))
-    axes.spines[["top", "right"]].set_visible(False)
-    return drawn
+    parts = []
+    for left, right in pairwise(edges):
+        inside = (values >= left) & ((values < right) | ((right == edges[-1]) & (values == right)))
+        parts.append(inside.double().mean().item())
+    picture = Picture(620, 262)
+    plot = Plot(picture, (14, 56, 592, 150), (edges[0], edges[-1]), (0, max(parts)))
+    for (left, right), part in zip(pairwise(edges), parts, strict=True):
+        (x, y), (end, bottom) = plot.at(left, part), plot.at(right, 0)
+        picture.box(x + 1, y, end - x - 2, bottom - y, "real")
+        picture.words((x + end) / 2, y - 11, f"{100 * part:.0f} %", anchor="middle")
+    plot.axes({edge: f"{edge:g}" for edge in edges}, {}, x_name)
+    picture.words(14, 12, "part of the draws")
+    return picture
+
+
+@checked
+def noise_over_time(
+    t: Sequence[float], noisy_actions: Float[Tensor, "time dim"], dim_mask: Bool[Tensor, " dim"]
+) -> Picture:
+    """What the dims of one step hold on the line from noise to action: a row for each flow time, a column for each dim.
+
+    In padded dims the action is 0, so they hold `(1 - t) * noise`: their hatch fades from row to row and is gone at
+    t = 1. In real dims the blue ends at the size of the action.
+
+    Args:
+        t: the flow times, 0 = noise, from the top.
+        noisy_actions: what the dims hold at each of them.
+        dim_mask: True = a real dim.
+
+    Raises:
+        ValueError: not as many flow times as rows.
+    """
+    if len(t) != len(noisy_actions):
+        raise ValueError(f"t: got {len(t)} flow times, expected {len(noisy_actions)}, one for each row")
+    most = noisy_actions.abs().max().item() or 1.0
+    real = dim_mask.expand(len(t), -1)
+    parts = [[shade(abs(value) / most) if value else 0.0 for value in row] for row in noisy_actions.tolist()]
+    kinds = kinds_of(real, real)
+    for row, of_row in zip(kinds, parts, strict=True):
+        for dim, kind in enumerate(row):
+            of_row[dim] = min(1.0, of_row[dim] / 0.6) if kind == "padding" else of_row[dim]
+    words = [[f"{value + 0.0:.1f}".replace("-0.0", "0.0") for value in row] for row in noisy_actions.tolist()]
+    rows = [f"t = {at:g}" for at in t]
+    columns = ["pad" if not is_real else str(dim) for dim, is_real in enumerate(dim_mask.tolist(), start=1)]
+    return beside([Sheet([Block(kinds, words=words, parts=parts)], rows=rows, columns=columns, cell=36)])
+
+
+@checked
+def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[float]) -> Picture:
+    """The line from noise to action of two dims: a real one ends at its action, and a padded one ends at 0.
+
+    Args:
+        t: flow times that grow, 0 = noise, 1 = data.
+        real: what the real dim holds at each of them.
+        padded: what the padded dim holds at each of them.
+
+    Raises:
+        ValueError: fewer than two flow times, or not as many values.
+    """
+    if len(t) < 2 or not len(t) == len(real) == len(padded):
+        raise ValueError(
+            f"t: got {len(t)} flow times, expected 2 or more, as many as values: {len(real)}, {len(padded)}"
+        )
+    low, high = min(*real, *padded, 0.0), max(*real, *padded, 0.0)
+    ends = {"real": f"a real dim: its action, {real[-1] + 0.0:.2g}", "padding": f"a padded dim: {padded[-1] + 0.0:.2g}"}
+    picture = Picture(60 + 320 + 16 + max(map(width_of, ends.values())), 270)
+    plot = Plot(picture, (56, 34, 320, 180), (t[0], t[-1]), (low, high))
+    plot.axes(
+        {t[0]: f"{t[0]:g}", t[-1]: f"{t[-1]:g}"}, {0: "0"}, "flow time t (0 = noise, 1 = data)", "what the dim holds"
+    )
+    for values, kind, ink, shape in ((padded, "padding", "pad-ink", "square"), (real, "real", "real", "circle")):
+        points = [*zip(t, values, strict=True)]
+        plot.curve(points, kind)
+        for point in points:
+            picture.dot(*plot.at(*point), ink=ink, shape=shape, hollow=kind == "padding")
+    plot.names([(real[-1], ends["real"], "real"), (padded[-1], ends["padding"], "padding")])
+    return picture

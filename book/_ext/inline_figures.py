@@ -1,0 +1,55 @@
+"""Write the book's SVG pictures into the pages themselves, so that they follow the page's theme and typeface.
+
+A picture in an `<img>` is sealed: it knows neither whether the page is dark nor what its typeface is. Here each image
+node with an SVG file, from a notebook or from `book/figures`, becomes an `<svg>` of the page. The picture's own paper
+is taken away, its ids get a prefix, since several pictures on a page use the same ones, and its alt text becomes its
+label. The pictures of `groot_teach.show.drawing` already name their colours as `look.css` does.
+"""
+
+import re
+from html import escape
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.errors import ExtensionError
+from sphinx.transforms.post_transforms import SphinxPostTransform
+
+PAPER = re.compile(r'<path class="paper"[^>]*/>\n?')
+
+
+def inline(svg: str, prefix: str, alt: str) -> str:
+    """The text of an SVG file as a part of a page. ValueError if it is none, or if it would bring code or a request."""
+    start = svg.find("<svg")
+    if start < 0 or not svg.rstrip().endswith("</svg>"):
+        raise ValueError("expected an SVG picture, from <svg to </svg>")
+    if found := re.search(r"<(script|style|foreignObject|image)\b|\son\w+=|href=\"(?!#)", svg):
+        raise ValueError(f"expected a picture of shapes and words alone, got {found.group().strip()!r}")
+    svg = PAPER.sub("", svg[start:].rstrip(), count=1)
+    for name in set(re.findall(r'\bid="([^"]+)"', svg)):
+        svg = svg.replace(f'id="{name}"', f'id="{prefix}{name}"').replace(f"url(#{name})", f"url(#{prefix}{name})")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
+
+
+class InlineFigures(SphinxPostTransform):
+    """Runs on each page, behind the transforms that find the file of an image."""
+
+    default_priority = 300
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        images = [image for image in self.document.findall(nodes.image) if image["uri"].endswith(".svg")]
+        for number, image in enumerate(images, start=1):
+            file = Path(self.app.srcdir, image["uri"])
+            if not image.get("alt", "").strip():
+                raise ExtensionError(f"{self.env.docname}: {image['uri']} has no alt text, expected what it shows")
+            try:
+                picture = inline(file.read_text(encoding="utf-8"), f"figure-{number}-", image["alt"])
+            except ValueError as error:
+                raise ExtensionError(f"{self.env.docname}: {image['uri']}: {error}") from error
+            image.replace_self(nodes.raw("", f'<div class="drawing">{picture}</div>', format="html"))
+
+
+def setup(app):
+    app.add_post_transform(InlineFigures)
+    app.add_css_file("drawing.css")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

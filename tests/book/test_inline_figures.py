@@ -1,0 +1,79 @@
+"""Pictures in the pages: without their paper, under ids of their own, with their alt text, and with nothing foreign."""
+
+import pytest
+from inline_figures import inline
+from small_book import build_small_book
+from sphinx.errors import ExtensionError
+
+from groot_teach.show.drawing import Picture
+
+CONF = 'extensions = ["inline_figures"]\nhtml_css_files = []\nproject = "small"\n'
+
+
+def a_picture() -> str:
+    picture = Picture(40, 20)
+    picture.box(0, 0, 18, 18, "padding")
+    picture.box(20, 0, 18, 18, "real")
+    return picture._repr_svg_()
+
+
+def test_a_picture_in_a_page_has_no_paper_and_its_alt_text_as_label():
+    svg = inline(a_picture(), "figure-1-", 'padding, "hatched", & a real entry')
+    assert 'class="paper"' in a_picture()
+    assert 'class="paper"' not in svg
+    assert svg.startswith('<svg role="img" aria-label="padding, &quot;hatched&quot;, &amp; a real entry"')
+    assert svg.endswith("</svg>")
+    assert svg.count("<path") == a_picture().count("<path") - 1
+
+
+def test_ids_get_a_prefix_wherever_they_are_used():
+    svg = inline(a_picture(), "figure-2-", "x")
+    assert svg.count('id="figure-2-padding"') == svg.count("url(#figure-2-padding)") == 1
+    assert 'id="padding"' not in svg
+    assert "url(#padding)" not in svg
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "<script>1</script>",
+        "<style>p {}</style>",
+        '<path onclick="x()"/>',
+        '<image href="a.png"/>',
+        '<a href="http://a">',
+    ],
+)
+def test_a_picture_that_would_bring_code_styles_or_requests_is_refused(foreign):
+    with pytest.raises(ValueError, match="expected a picture of shapes and words alone"):
+        inline(a_picture().replace("</svg>", f"{foreign}</svg>"), "", "x")
+
+
+def test_what_is_no_svg_is_refused():
+    with pytest.raises(ValueError, match="from <svg to </svg>"):
+        inline("PNG", "", "x")
+
+
+@pytest.fixture
+def book(tmp_path):
+    (tmp_path / "conf.py").write_text(CONF)
+    (tmp_path / "one.svg").write_text(a_picture())
+    return tmp_path
+
+
+def test_the_pictures_of_a_page_become_parts_of_it_with_ids_of_their_own(book):
+    figure = ".. figure:: one.svg\n   :alt: what {} shows\n\n   The caption.\n\n"
+    (book / "index.rst").write_text("Title\n=====\n\n" + figure.format("one") + figure.format("two"))
+    _, warnings = build_small_book(book)
+    page = (book / "out" / "index.html").read_text()
+    assert warnings == ""
+    assert "<img" not in page
+    assert page.count('<svg role="img" aria-label="what one shows"') == 1
+    assert page.count('id="figure-1-padding"') == page.count('id="figure-2-padding"') == 1
+    assert page.count("The caption.") == 2
+    assert not (book / "out" / "_images").exists()
+
+
+def test_a_picture_without_alt_text_stops_the_build(book):
+    (book / "index.rst").write_text("Title\n=====\n\n.. image:: one.svg\n")
+    with pytest.raises(ExtensionError, match=r"index: one\.svg has no alt text"):
+        build_small_book(book)
