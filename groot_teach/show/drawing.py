@@ -10,7 +10,6 @@ What the marks mean (real, padding, a leak) is written in `groot_teach.show.pict
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Literal
 from xml.sax.saxutils import escape
 
@@ -70,8 +69,21 @@ class Box:
     kind: str
     strength: float = 1.0
 
+    def style(self) -> str:
+        fill, edge = FILLS[self.kind]
+        style = f'class="{self.kind}" fill="{colour(fill)}"'
+        style += "" if self.strength == 1 else f' fill-opacity="{round(self.strength, 2):g}"'
+        if self.is_large or self.kind == "hidden":
+            style += f' stroke="{colour(edge)}"'
+        return style + (' stroke-dasharray="3 2"' if self.kind == "hidden" else "")
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the box is large enough for an edge and round corners."""
+        return min(self.width, self.height) >= 14
+
     def outline(self) -> str:
-        radius = 3 if min(self.width, self.height) >= 14 else 0
+        radius = 3 if self.is_large else 0
         across, down = _short(self.width - 2 * radius), _short(self.height - 2 * radius)
         if not radius:
             return f"M{_short(self.x)} {_short(self.y)}h{across}v{down}h-{across}z"
@@ -216,20 +228,15 @@ def width_of(text: str, size: float = SIZE) -> float:
 
 def _svg(marks: Sequence[Mark]) -> list[str]:
     """The marks as SVG. Boxes that are drawn one after the other and look the same make one path, for a small page."""
-    drawn = []
-    for are_boxes, run in groupby(marks, lambda mark: isinstance(mark, Box)):
-        if not are_boxes:
-            drawn += [mark.svg() for mark in run]
+    drawn: list[str] = []
+    alike: dict[str, list[str]] = {}
+    for mark in [*marks, None]:
+        if isinstance(mark, Box):
+            alike.setdefault(mark.style(), []).append(mark.outline())
             continue
-        alike: dict[tuple, list[Box]] = {}
-        for box in run:
-            alike.setdefault((box.kind, round(box.strength, 2), min(box.width, box.height) >= 14), []).append(box)
-        for (kind, strength, has_edge), boxes in alike.items():
-            fill, edge = FILLS[kind]
-            style = f'class="{kind}" fill="{colour(fill)}"' + ("" if strength == 1 else f' fill-opacity="{strength:g}"')
-            if has_edge or kind == "hidden":
-                style += f' stroke="{colour(edge)}"' + (' stroke-dasharray="3 2"' if kind == "hidden" else "")
-            drawn.append(f'<path {style} d="{"".join(box.outline() for box in boxes)}"/>')
+        drawn += [f'<path {style} d="{"".join(outlines)}"/>' for style, outlines in alike.items()]
+        alike = {}
+        drawn += [mark.svg()] if mark else []
     return drawn
 
 
