@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 
 from groot_teach.chapters.loss import masked_loss
+from groot_teach.chapters.padding import build_the_batch as batch
 from groot_teach.show.es_modules import as_module
 from groot_teach.show.live import LivePicture
 
@@ -49,7 +50,46 @@ def by_torch_masked_loss(state: dict[str, Any]) -> dict[str, Any]:
     return masked_loss.masked_loss(error, counts, recorded, state["divide_by"])._asdict()
 
 
+def draw_build_the_batch(chance: random.Random) -> dict[str, Any]:
+    """Blocks of every size down to a single entry, painted in few places, in none, or in all."""
+    density, sizes = chance.choice([0, 0.05, 0.5, 1]), {"action_horizon": 3, "padded_dim": 5, "key_len": 7}
+    names = {"steps": "action_horizon", "dims": "padded_dim", "words": "key_len"}
+    blocks = {name: [chance.randint(1, sizes[size]) for _ in range(2)] for name, size in names.items()}
+    return blocks | sizes | {"painted": [chance.random() < density for _ in range(30)]}
+
+
+def by_torch_build_the_batch(state: dict[str, Any]) -> dict[str, Any]:
+    painted = torch.tensor(state["painted"]).reshape(2, state["action_horizon"], state["padded_dim"])
+    built = batch.build_the_batch(state["steps"], state["dims"], state["words"], painted, state["key_len"])
+    return {name: mask.flatten().tolist() for name, mask in built._asdict().items()}
+
+
+def draw_count_the_batch(chance: random.Random) -> dict[str, Any]:
+    """Masks of a batch that was built, at times with nothing recorded or nothing padded, read in every way."""
+    built = by_torch_build_the_batch(draw_build_the_batch(chance))
+    if everything := chance.choice([None, None, None, [True], [False]]):
+        built |= {"action_mask": everything * 30, "action_is_pad": [not everything[0]] * 6}
+    ways = {"mask": chance.choice([*batch.MASKS]), "true_means": chance.choice([*batch.MASKS.values()])}
+    return {"batch": built, "padded_dim": 5, **ways}
+
+
+def by_torch_count_the_batch(state: dict[str, Any]) -> dict[str, Any]:
+    shapes = {"action_mask": (2, 3, 5), "action_is_pad": (2, 3), "backbone_attention_mask": (2, 7)}
+    masks = {name: torch.tensor(state["batch"][name]).reshape(shape) for name, shape in shapes.items()}
+    count = batch.count_the_batch(batch.BuiltBatch(**masks), state["mask"], state["true_means"])
+    return count._asdict() | {"counts": count.counts.flatten().tolist()}
+
+
 TWINS = {
+    "build_the_batch": Twin(
+        CHAPTERS / "padding" / "build_the_batch.js", by_torch_build_the_batch, draw_build_the_batch
+    ),
+    "count_the_batch": Twin(
+        CHAPTERS / "padding" / "build_the_batch.js", by_torch_count_the_batch, draw_count_the_batch
+    ),
     "masked_loss": Twin(CHAPTERS / "loss" / "masked_loss.js", by_torch_masked_loss, draw_masked_loss),
 }
-PICTURES: dict[str, Callable[[], LivePicture]] = {"masked_loss": masked_loss.masked_loss_picture}
+PICTURES: dict[str, Callable[[], LivePicture]] = {
+    "build_the_batch": batch.build_the_batch_picture,
+    "masked_loss": masked_loss.masked_loss_picture,
+}
