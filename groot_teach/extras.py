@@ -36,8 +36,8 @@ def needed_for(what: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRA_OF:
             raise
-        command = f'pip install "groot_teach[{EXTRA_OF[package]}]"'
-        message = f"{what} needs the package {package}, which is not installed: {command}"
+        command = f'pip install ".[{EXTRA_OF[package]}]"'
+        message = f"{what} needs the package {package}, which is not installed; in a clone of the book: {command}"
         raise ImportError(message, name=package) from error
 
 

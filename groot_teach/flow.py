@@ -22,8 +22,9 @@ openpi, the code of the policy π0, counts `t` the other way: its 0 is the data.
 We differ: `torch.distributions.Beta` takes no generator, so `sample_beta` inverts the distribution function, `s ** a`
 for Beta(a, 1): the same distribution, another random stream. `time_bucket` refuses half precision, which rounds the
 product, often up, before it is cut. `euler_path` gives `velocity` the time `t`, N1.5 the bucket `int(t * 1000)`.
-`refill_zero` replaces NaN too: NaN times 0 is NaN. `refill_noise` scales the noise by `1 - t`, as the line does, and
-takes the noise from its caller, who may draw it anew for each step, as Octo does.
+`refill_zero` replaces NaN too: NaN times 0 is NaN. `refill_noise` scales the noise by `1 - t`, as the line does, where
+Octo's is one diffusion step stronger than in training, and takes it from its caller, who may draw it anew for each
+step, as Octo does.
 """
 
 import torch

@@ -324,8 +324,9 @@ OCTO_RENOISE = Masking(
     loss_denominator="valid",
     sampler="renoise",
     name="Octo's re-noising",
-    source="octo-models/octo at 241fb351, octo/model/components/action_heads.py 579-582, for the sampler; the other "
-    "switches stand as in GR00T N1.7, with a plain count of valid entries",
+    source="octo-models/octo at 241fb351, octo/model/components/action_heads.py 579-582, for the sampler, where the "
+    "noise is one diffusion step too strong; the other switches stand as in GR00T N1.7, with a plain count of valid "
+    "entries",
 )
 
 PRESETS = (GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, OCTO_RENOISE)

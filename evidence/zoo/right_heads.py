@@ -191,16 +191,16 @@ def bfloat16(policy):
 HOLD = "after the end of an episode the robot shall hold its pose"
 
 
-@right_head("Copies of the last action count on purpose", intended={"loss sum, steps": HOLD})
+@right_head("Copies of the last action count, as the head is told", intended={"loss sum, steps": HOLD})
 def copies_supervised(policy):
     return replaced(policy, loss=fitted(bugs.copies_count, "loss"))
 
 
-ZERO = "released weights were trained so: padded entries are asked to be 0"
+ZERO = "the released code averages over every entry: padded ones are asked to be 0"
 
 
 @right_head(
-    "Everything counts on purpose, as in pi0",
+    "Everything counts, padding too, as in the released code of pi0",
     intended={f"loss sum, {axis}": ZERO for axis in ("dims", "steps", "dims and steps")},
 )
 def everything_supervised(policy):

@@ -42,7 +42,7 @@ def commented_out(batch):
     "a mask of ones and zeros is added",
     story="A mask of 0 and 1 in floats is added to the scores: real tokens get 1 more, and padding stays.",
     symptom="images are bad for short prompts; for a long one the difference is small",
-    threads=("diffusers_issue_12116", "diffusers_issue_11724", "diffusers_pr_12263"),
+    threads=("diffusers_issue_12116", "diffusers_issue_11724", "diffusers_pr_12263", "diffusers_issue_13619"),
     source="Chroma in diffusers, https://github.com/huggingface/diffusers/issues/12116",
     seen_by=("perturb", "compact", "gradient", "sampler"),
     message="You made the mask a float of ones and zeros, and PyTorch's attention *adds* a float mask to the scores: "
@@ -59,7 +59,7 @@ def zeros_and_ones(batch):
     symptom="none: it worked, and passed smoke tests",
     threads=("hyunwoongko_pr_40", "seq2seq_issue_96"),
     source="a reader's correction of the Annotated Transformer, "
-    "https://github.com/harvardnlp/annotated-transformer/issues/137; the same in "
+    "https://github.com/harvardnlp/annotated-transformer/issues/137; the same in the target's mask of "
     "https://github.com/hyunwoongko/transformer/pull/40",
     seen_by=("perturb", "compact", "sampler"),
     message="You hid the rows of what is padded, so real ones go on reading padding. A row looks and a column is "

@@ -11,7 +11,7 @@ from groot_teach.bugs.record import bug
     "the first sample speaks for all",
     story="Of a list of prompts the first is taken, for the whole batch.",
     symptom="a policy that does the same whatever it is told; that this is the cause is our guess",
-    threads=("code_lerobot_0_4_4", "lerobot_issue_2505"),
+    threads=("lerobot_pr_2320", "lerobot_issue_2505"),
     source="`lang = lang[0]` in huggingface/lerobot v0.4.4, processor_groot.py 290-298",
     seen_by=("perturb", "compact", "gradient", "sampler"),
     message="You took the first sample's for the whole batch. That is right for a batch of one, and the batch that one "

@@ -104,7 +104,7 @@ def steps_masked_dims_not(squared_error, batch):
     "filled-in steps count as real",
     story="Steps past the end of an episode are filled with copies of the last action, and the mask calls them real.",
     symptom="a policy may get stuck where its demonstrations end, says a repair; nobody measured it",
-    threads=("openpi_pr_894", "openpi_issue_681", "lingbot_issue_19", "code_lerobot_0_4_4"),
+    threads=("openpi_pr_894", "openpi_issue_681", "lingbot_issue_19"),
     source="GR00T N1.5's mask is True in every step: huggingface/lerobot v0.4.4, processor_groot.py 353-354 "
     "(`action_mask[:, :, :d] = True`)",
     seen_by=("perturb", "compact", "gradient", "unit error"),

@@ -138,7 +138,7 @@ def test_every_citation_leads_to_an_entry():
     everything = "\n".join(page.values[0] for page in ALL_PROSE)
     keys = {key for cited in re.findall(r"\{cite[:\w]*\}`([^`]+)`", everything) for key in cited.split(",")}
     assert keys <= set(bib_entries())
-    assert len(keys) > 10
+    assert len(keys) > 5
 
 
 def test_every_entry_stands_in_exactly_one_list_of_the_sources_page():

@@ -84,7 +84,7 @@ for name, ask in asked.items():
 print(json.dumps(refused))
 """
     refused = json.loads(bare.python(code, tmp_path))
-    needs = '{} needs the package {}, which is not installed: pip install "groot_teach[{}]"'
+    needs = '{} needs the package {}, which is not installed; in a clone of the book: pip install ".[{}]"'
     shown = ("check", "explore", "hint", "hints", "progress", "solution")
     assert refused == {
         **{name: needs.format(f"groot_teach.{name}", "anywidget", "notebooks") for name in shown},

@@ -604,7 +604,7 @@ def test_nothing_hides_behind_a_good_neighbour_in_a_v3_file(v3):
 def test_without_pyarrow_the_error_names_the_extra(v2, monkeypatch):
     dataset = open_dataset(v2)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(ImportError, match=r'pip install "groot_teach\[recordings\]"'):
+    with pytest.raises(ImportError, match=r'pip install "\.\[recordings\]"'):
         read_episode(dataset, 0)
 
 

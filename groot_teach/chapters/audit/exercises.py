@@ -254,7 +254,7 @@ def _read_report_cases():
 
     size, looked = numbers([0, 0.07, 0, 0, math.nan]), bools("11001")[0]
     places = [everywhere[number] for number in (3, 7, 9, 12, 5)]
-    on_purpose = {"loss sum, steps": "copies are learned from, on purpose"}
+    on_purpose = {"loss sum, steps": "copies are learned from"}
     by_hand = size, looked, places, on_purpose, {"sampler": "this policy has none yet"}
     return by_hand, random(177, 17), random(178, 23), random(179, 31), random(180, 40)
 

@@ -62,7 +62,7 @@ def _(actions, noise, t):
     """You drew the line in the robot's own dims and appended the zeros afterwards, so your padded dims hold 0. Upstream
     pads the actions first and noises all dims: there the network sees `(1 - t) * noise`, and its target is `-noise`.
     Source: a comment in the note's fork says that padded dims are always 0 in training, KKXiaoKang/humanoid_groot at
-    4a1a0c81, flow_matching_action_head.py 554-555; EVO1 and MolmoAct2 in LeRobot do mask noise and actions, on purpose
+    4a1a0c81, flow_matching_action_head.py 554-555; EVO1 and MolmoAct2 in LeRobot do mask noise and actions
     """
     is_real = torch.arange(noise.shape[2]) < actions.shape[2]
     return tuple(values * is_real for values in training_pair(actions, noise, t))
