@@ -15,6 +15,8 @@ from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 PAPER = re.compile(r'<path class="paper"[^>]*/>\n?')
+IN_LIGHT = re.compile(r"var\((--[\w-]+),[^()]*\)")
+"""A name and its value where nobody knows the name; a page does."""
 
 
 def inline(svg: str, prefix: str, alt: str) -> str:
@@ -24,7 +26,7 @@ def inline(svg: str, prefix: str, alt: str) -> str:
         raise ValueError("expected an SVG picture, from <svg to </svg>")
     if found := re.search(r"<(script|style|foreignObject|image)\b|\son\w+=|href=\"(?!#)", svg):
         raise ValueError(f"expected a picture of shapes and words alone, got {found.group().strip()!r}")
-    svg = PAPER.sub("", svg[start:].rstrip(), count=1)
+    svg = IN_LIGHT.sub(r"var(\1)", PAPER.sub("", svg[start:].rstrip(), count=1))
     for name in set(re.findall(r'\bid="([^"]+)"', svg)):
         svg = svg.replace(f'id="{name}"', f'id="{prefix}{name}"').replace(f"url(#{name})", f"url(#{prefix}{name})")
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
@@ -52,4 +54,5 @@ class InlineFigures(SphinxPostTransform):
 def setup(app):
     app.add_post_transform(InlineFigures)
     app.add_css_file("drawing.css")
+    app.add_js_file("drawing.js", defer="defer")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

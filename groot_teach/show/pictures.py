@@ -103,28 +103,28 @@ def six_stages(masking: Masking) -> Picture:
 
     A dashed orange box and a hollow mark show a leak. A solid blue box and a filled mark show that padding stops there.
     """
-    picture = Picture(680, 366)
+    picture = Picture(712, 366)
     picture.words(2, 12, masking.name, bold=True, size=17)
-    picture.line((280, 34), (488, 34), (488, 358), (280, 358), (280, 34), ink="rule")
-    picture.words(384, 50, "diffusion transformer (DiT)", anchor="middle", ink="quiet")
+    picture.line((290, 34), (506, 34), (506, 358), (290, 358), (290, 34), ink="rule")
+    picture.words(398, 50, "diffusion transformer (DiT)", anchor="middle", ink="quiet")
     places = {
-        "action encoder": (76, 66),
-        "DiT self-attention": (292, 66),
-        "VL self-attention": (76, 232),
-        "DiT cross-attention": (292, 232),
-        "loss": (506, 66),
-        "sampler": (506, 246),
+        "action encoder": (84, 66),
+        "DiT self-attention": (300, 66),
+        "VL self-attention": (84, 232),
+        "DiT cross-attention": (300, 232),
+        "loss": (524, 66),
+        "sampler": (524, 246),
     }
     for number, (stage, place) in enumerate(places.items(), start=1):
         _stage_box(picture, *place, f"{number}  {stage}", [leak for leak in LEAKS if leak.stage == stage], masking)
     for middle, lines in ((122, ("actions", "and noise")), (288, ("vision-", "language", "tokens"))):
         for line, text in enumerate(lines):
             picture.words(2, middle + LINE * (line - (len(lines) - 1) / 2), text)
-        for start, end in ((60, 75), (260, 291)):
+        for start, end in ((69, 83), (276, 299)):
             picture.arrow((start + 4, middle), (end, middle))
-    picture.arrow((384, 230), (384, 180))
-    picture.arrow((477, 112), (505, 112))
-    picture.arrow((477, 164), (505, 254))
+    picture.arrow((398, 230), (398, 180))
+    picture.arrow((497, 112), (523, 112))
+    picture.arrow((497, 164), (523, 254))
     return picture
 
 
@@ -132,17 +132,17 @@ def _stage_box(picture: Picture, x: float, y: float, title: str, leaks: Sequence
     """One stage: its leaks, whether each is open under `masking`, and what happens to the padding."""
     leaking = [leak.name in open_leaks(masking) for leak in leaks]
     ink, dash = ("leak", "7 4") if any(leaking) else ("real", "")
-    right, bottom = x + (170 if x > 500 else 184), y + 32 + 80 * len(leaks) - (34 if len(leaks) > 1 else 0)
+    right, bottom = x + (186 if x > 500 else 196), y + 32 + 80 * len(leaks) - (34 if len(leaks) > 1 else 0)
     picture.line((x, y), (right, y), (right, bottom), (x, bottom), (x, y), ink=ink, dash=dash, width=2)
     picture.words(x + 12, y + 18, title, bold=True)
-    if when := {"loss": "in training", "sampler": "when acting"}.get(leaks[0].stage):
+    if when := {"loss": "in training", "sampler": "in use"}.get(leaks[0].stage):
         picture.words(right - 12, y + 18, when, ink="quiet", anchor="end")
     top = y + 44
     for leak, is_open in zip(leaks, leaking, strict=True):
         picture.dot(x + 17, top, "leak" if is_open else "real", hollow=is_open)
         picture.words(x + 30, top, leak.name, ink="leak-ink" if is_open else "real-ink", bold=True)
         happens = (leak.leaks | leak.holds)[getattr(masking, leak.switch)]
-        for text in wrap(happens, 24):
+        for text in wrap(happens, 23):
             top += 18
             picture.words(x + 12, top, text, ink="quiet", size=14)
         top += 24

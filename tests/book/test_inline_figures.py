@@ -26,6 +26,14 @@ def test_a_picture_in_a_page_has_no_paper_and_its_alt_text_as_label():
     assert svg.count("<path") == a_picture().count("<path") - 1
 
 
+def test_a_page_knows_the_colours_so_their_values_in_light_are_left_out():
+    assert "var(--pad,#" in a_picture()
+    svg = inline(a_picture(), "figure-1-", "x")
+    assert "var(--pad)" in svg
+    assert "var(--sans)" in svg
+    assert ",#" not in svg
+
+
 def test_ids_get_a_prefix_wherever_they_are_used():
     svg = inline(a_picture(), "figure-2-", "x")
     assert svg.count('id="figure-2-padding"') == svg.count("url(#figure-2-padding)") == 1

@@ -70,6 +70,7 @@ def test_words_keep_their_size_and_no_picture_widens_the_page(visit, width):
         column: frame.parentElement.clientWidth,
         frame: frame.clientWidth,
         hidden: frame.scrollWidth - frame.clientWidth,
+        isStop: frame.tabIndex === 0,
       }));
     }"""
     frames = 0
@@ -80,6 +81,7 @@ def test_words_keep_their_size_and_no_picture_widens_the_page(visit, width):
             assert picture["smallest"] >= 13
             assert picture["frame"] <= picture["column"]
             assert width < 600 or picture["hidden"] <= 0, page
+            assert picture["isStop"] == (picture["hidden"] > 0)  # the keyboard can scroll it
             frames += 1
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert frames >= 14
