@@ -13,7 +13,6 @@ Item = TypeVar("Item")
 EXTRA_OF = {
     "anywidget": "notebooks",
     "ipywidgets": "notebooks",
-    "matplotlib": "notebooks",
     "traitlets": "notebooks",  # comes with ipywidgets
     "pyarrow": "recordings",
     "safetensors": "checkpoints",
