@@ -111,6 +111,8 @@ export function draggable(handle, frame, moved) {
     moved(part(event.clientX, box.left, box.width), part(event.clientY, box.top, box.height));
   };
   handle.style.touchAction = "none";
+  // Chromium does not heed that style on a part of an SVG, and would scroll the page instead.
+  handle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   handle.addEventListener("pointerdown", (event) => {
     if (event.button) return;
     event.preventDefault();

@@ -9,10 +9,12 @@ import torch
 
 from groot_teach.chapters.loss import masked_loss
 from groot_teach.chapters.padding import build_the_batch as batch
+from groot_teach.chapters.velocity import noise_to_action
 from groot_teach.show.es_modules import as_module
 from groot_teach.show.live import LivePicture
 
 CHAPTERS = Path(masked_loss.__file__).parents[1]
+FLOW = CHAPTERS / "velocity" / "noise_to_action.js"
 ENGINE = CHAPTERS.parent / "show" / "live.js"
 
 
@@ -80,6 +82,33 @@ def by_torch_count_the_batch(state: dict[str, Any]) -> dict[str, Any]:
     return count._asdict() | {"counts": count.counts.flatten().tolist()}
 
 
+def draw_flow(chance: random.Random) -> dict[str, Any]:
+    """Any sampler, at times at one of the sampler's own flow times or at an end; one sample or many."""
+    scale, samples = 10 ** chance.uniform(-3, 3), chance.choice([1, 2, 40])
+
+    def normal():
+        return [scale * chance.gauss(0, 1) for _ in range(samples)]
+
+    return {
+        "noise": normal(),
+        "drift": [normal() for _ in range(chance.choice([2, 5, 8]))],
+        "sampler": chance.choice(noise_to_action.SAMPLERS),
+        "t": chance.choice([0, 0.25, 0.5, 0.75, 1, chance.random(), chance.random()]),
+    }
+
+
+def draw_line(chance: random.Random) -> dict[str, Any]:
+    state = draw_flow(chance)
+    return {"noise": state["noise"], "actions": state["drift"][0], "t": state["t"]}
+
+
+def in_tensors(state: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: torch.tensor(value, dtype=torch.float64) if isinstance(value, list) else value
+        for name, value in state.items()
+    }
+
+
 TWINS = {
     "build_the_batch": Twin(
         CHAPTERS / "padding" / "build_the_batch.js", by_torch_build_the_batch, draw_build_the_batch
@@ -88,8 +117,14 @@ TWINS = {
         CHAPTERS / "padding" / "build_the_batch.js", by_torch_count_the_batch, draw_count_the_batch
     ),
     "masked_loss": Twin(CHAPTERS / "loss" / "masked_loss.js", by_torch_masked_loss, draw_masked_loss),
+    "interpolate": Twin(FLOW, lambda state: noise_to_action.interpolate(**in_tensors(state)).tolist(), draw_line),
+    "held": Twin(FLOW, lambda state: noise_to_action.held(**in_tensors(state)).tolist(), draw_flow),
+    "noise_to_action": Twin(
+        FLOW, lambda state: noise_to_action.noise_to_action(**in_tensors(state))._asdict(), draw_flow
+    ),
 }
 PICTURES: dict[str, Callable[[], LivePicture]] = {
     "build_the_batch": batch.build_the_batch_picture,
     "masked_loss": masked_loss.masked_loss_picture,
+    "noise_to_action": noise_to_action.noise_to_action_picture,
 }
