@@ -4,7 +4,8 @@
     hint("padding.2")                 one hint more each time
     hints("padding.2")                all of them at once, for a page without a kernel
     solution("padding.2")             our answer
-    progress()                        what is done; kept on your machine, and only there
+    progress("padding")               what is done in this chapter; kept on your machine, and only there
+    progress()                        the same for all chapters
 
 The exercises of a chapter are in `groot_teach/chapters/TOPIC/exercises.py`, a module with a `TITLE`, the title of the
 chapter. They are imported when one of them is asked for.
@@ -20,15 +21,17 @@ from groot_teach.show.exercises.cards import BLUE
 
 __all__ = ["TOPICS", "Chapter", "chapter", "check", "hint", "hints", "progress", "solution"]
 
-TOPICS = ("padding", "velocity", "loss", "attention", "inside", "dropped", "bugs", "audit")
+TOPICS = ("padding", "velocity", "loss", "broken_losses", "attention", "inside", "dropped", "bugs", "audit")
 """The chapters in their order, by topic."""
 
+_FORMERLY = {"padding": 5, "velocity": 6, "loss": 5, "attention": 7, "inside": 5, "dropped": 6, "bugs": 6, "audit": 6}
 OLD_IDS = {
     f"{number}.{place}": f"{topic}.{place}"
-    for number, (topic, count) in enumerate(zip(TOPICS, (5, 6, 7, 7, 5, 6, 6, 6), strict=True), start=1)
+    for number, (topic, count) in enumerate(_FORMERLY.items(), start=1)
     for place in range(1, count + 1)
 }
-"""The ids of exercises before they had topics, for progress files of that time."""
+OLD_IDS |= {f"{old}.{5 + place}": f"broken_losses.{place}" for old in ("3", "loss") for place in (1, 2)}
+"""The ids that exercises once had, by number or in another chapter, for progress files of that time."""
 
 _hints_shown: dict[str, int] = {}
 
@@ -108,18 +111,24 @@ def solution(exercise_id: str) -> Card:
     return Card(f"{exercise.heading}: our solution", exercise.lesson, exercise.solution)
 
 
-def progress() -> Card:
-    """A table of chapters and their exercises: minutes, difficulty, and what is done."""
+def progress(topic: str | None = None) -> Card:
+    """A table of exercises: minutes, difficulty, and what is done. Of one chapter, or of all of them.
+
+    Raises:
+        ValueError: there is no chapter with this topic.
+    """
     done, problem = progress_file.done(OLD_IDS)
     rows = [("exercise", "title", "minutes", "difficulty", "state")]
     everything: list[Exercise] = []
-    for number, topic in enumerate(TOPICS, start=1):
-        exercises = chapter(topic).exercises
+    for number, each in enumerate(TOPICS, start=1):
+        if topic is not None and each != chapter(topic).topic:
+            continue
+        exercises = chapter(each).exercises
         everything.extend(exercises)
         finished = sum(exercise.id in done for exercise in exercises)
         minutes = sum(exercise.minutes for exercise in exercises)
         state = f"{finished} of {len(exercises)} done"
-        rows.append((f"chapter {number}", chapter(topic).title, str(minutes), "", state))
+        rows.append((f"chapter {number}", chapter(each).title, str(minutes), "", state))
         for exercise in exercises:
             state = "done" if exercise.id in done else "not yet"
             rows.append((exercise.id, exercise.title, str(exercise.minutes), f"{exercise.difficulty} of 3", state))

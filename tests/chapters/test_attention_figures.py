@@ -1,4 +1,4 @@
-"""The figures of chapter 4: what they draw, and what they refuse."""
+"""The figures of chapter 5: what they draw, and what they refuse."""
 
 from math import log
 

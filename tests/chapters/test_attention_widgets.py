@@ -1,4 +1,4 @@
-"""What the widgets of chapter 4 say, against answers from paper."""
+"""What the widgets of chapter 5 say, against answers from paper."""
 
 import pytest
 import torch

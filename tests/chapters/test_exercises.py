@@ -66,8 +66,12 @@ def test_ids_go_on_from_one_in_each_chapter_and_none_of_the_old_ones_is_lost():
         numbers = range(1, len(chapter(topic).exercises) + 1)
         assert [exercise.id for exercise in chapter(topic).exercises] == [f"{topic}.{number}" for number in numbers]
         assert chapter(topic).title.endswith(("?", "."))
-    assert [*OLD_IDS.values()] == [exercise.id for exercise in EXERCISES]
-    assert [row[0] for row in progress().rows if "." in row[0]] == [*OLD_IDS.values()]
+    ids = [exercise.id for exercise in EXERCISES]
+    assert {*OLD_IDS.values()} == {*ids}
+    assert [row[0] for row in progress().rows if "." in row[0]] == ids
+    for number, topic in enumerate(TOPICS, start=1):
+        own = [exercise.id for exercise in chapter(topic).exercises]
+        assert [row[0] for row in progress(topic).rows] == ["exercise", f"chapter {number}", *own]
 
 
 @every_exercise

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from groot_teach import loss
+from groot_teach.chapters.broken_losses import exercises as broken
 from groot_teach.chapters.loss import exercises
 from groot_teach.embodiments import DUAL_ARM
 
@@ -63,12 +64,12 @@ def test_the_part_of_the_last_action_on_paper():
 
 def test_a_gradient_on_paper():
     pred, target = tensor([[3.0, 0.0, 1.0]]), tensor([[1.0, torch.inf, 5.0]])
-    assert exercises.gradient(pred, target, mask_of([[1, 0, 1]])).tolist() == [[[2, 0, -4]]]
+    assert broken.gradient(pred, target, mask_of([[1, 0, 1]])).tolist() == [[[2, 0, -4]]]
 
 
 def test_a_loss_of_each_dim_on_paper():
     error = torch.arange(1.0, 10).reshape(1, 3, 3)
-    losses = exercises.loss_of_each_dim(error, torch.zeros_like(error), mask_of([1, 1, 0]))
+    losses = broken.loss_of_each_dim(error, torch.zeros_like(error), mask_of([1, 1, 0]))
     assert losses.tolist() == [(1 + 16) / 2, (4 + 25) / 2, (9 + 36) / 2]
 
 
@@ -82,12 +83,12 @@ def test_losses_and_gradients_agree_with_the_library():
         for index, of_sample in enumerate(losses):
             one = slice(index, index + 1)
             assert torch.isclose(of_sample, loss.masked_velocity_loss(pred[one], target[one], action_mask[one]))
-    for pred, target, action_mask in exercises.gradient.cases():
+    for pred, target, action_mask in broken.gradient.cases():
         leaf = pred.clone().requires_grad_()
         loss.masked_velocity_loss(leaf, target, action_mask).backward()
-        assert torch.allclose(exercises.gradient(pred, target, action_mask), leaf.grad)
-    for pred, target, step_mask in exercises.loss_of_each_dim.cases():
-        for dim, of_dim in enumerate(exercises.loss_of_each_dim(pred, target, step_mask)):
+        assert torch.allclose(broken.gradient(pred, target, action_mask), leaf.grad)
+    for pred, target, step_mask in broken.loss_of_each_dim.cases():
+        for dim, of_dim in enumerate(broken.loss_of_each_dim(pred, target, step_mask)):
             one = slice(dim, dim + 1)
             library = loss.masked_velocity_loss(pred[:, :, one], target[:, :, one], step_mask[:, :, None])
             assert torch.isclose(of_dim, library)
@@ -116,9 +117,13 @@ def test_shares_agree_with_what_the_library_weighs():
 # --------------------------------------------------------------------------------------------------------- the cases
 
 
-@pytest.mark.parametrize("name", ["loss_of_each_sample", "let_in_and_cut_off", "shares_of_samples", "gradient"])
-def test_masks_are_no_prefix_and_no_product_and_leave_no_sample_empty(name):
-    for arguments in getattr(exercises, name).cases()[1:]:
+@pytest.mark.parametrize(
+    "exercise",
+    [exercises.loss_of_each_sample, exercises.let_in_and_cut_off, exercises.shares_of_samples, broken.gradient],
+    ids=lambda exercise: exercise.id,
+)
+def test_masks_are_no_prefix_and_no_product_and_leave_no_sample_empty(exercise):
+    for arguments in exercise.cases()[1:]:
         (mask,) = [value for value in arguments if isinstance(value, torch.Tensor) and value.dtype == torch.bool]
         assert mask.any(dim=2).any(dim=1).all()
         assert not mask[:, :, 0].any()
@@ -129,7 +134,7 @@ def test_masks_are_no_prefix_and_no_product_and_leave_no_sample_empty(name):
 
 
 def test_padding_holds_infinity_of_both_signs_and_finite_numbers_and_nothing_real_does():
-    for pred, target, action_mask in exercises.gradient.cases():
+    for pred, target, action_mask in broken.gradient.cases():
         assert pred.isfinite().all()
         assert target[action_mask].isfinite().all()
         for holds in (torch.isposinf, torch.isneginf, torch.isfinite):
@@ -137,7 +142,7 @@ def test_padding_holds_infinity_of_both_signs_and_finite_numbers_and_nothing_rea
 
 
 def test_axes_are_as_long_as_each_other_where_the_task_says_so():
-    for pred, _, step_mask in exercises.loss_of_each_dim.cases():
+    for pred, _, step_mask in broken.loss_of_each_dim.cases():
         samples, steps, dims = pred.shape
         assert steps == dims
         assert samples in (1, steps)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from groot_teach import bugs
 from groot_teach.show.exercises import exercise
-from groot_teach.show.exercises.draws import generator, normal, numbers
+from groot_teach.show.exercises.draws import masks, normal, numbers
 
 TITLE = "Which errors should count?"
 
@@ -18,20 +18,12 @@ def _errors(seed: int, *shape: int) -> Tensor:
     return normal(shape, seed).square() + 0.1
 
 
-def _masks(seed: int, *shape: int) -> Tensor:
-    """Random masks with padding in front, at the end and between; every sample has a real entry."""
-    real = torch.rand(shape, generator=generator(seed)) < 0.6
-    real[:, :, 0], real[0, 0], real[-1, -1] = False, False, False
-    real[:, 1, -1] = True
-    return real
-
-
 def _loss_of_each_sample_cases():
     error = numbers([[[1, 1, 9], [3, 9, 9]], [[2, 2, 2], [2, 9, 9]]])
     target = torch.arange(12, dtype=torch.float64).reshape(2, 2, 3)
     mask = torch.tensor([[[1, 1, 0], [1, 0, 0]], [[1, 1, 1], [1, 0, 0]]]).bool()
     shapes = (301, 2, 5, 7), (304, 5, 3, 11), (307, 3, 7, 5), (310, 3, 3, 3)
-    random = ((normal(shape, seed), normal(shape, seed + 1), _masks(seed + 2, *shape)) for seed, *shape in shapes)
+    random = ((normal(shape, seed), normal(shape, seed + 1), masks(seed + 2, *shape)) for seed, *shape in shapes)
     return ((target + error, target, mask), *random)
 
 
@@ -79,7 +71,7 @@ loss_of_each_sample.made_by(
 def _let_in_and_cut_off_cases():
     toy = torch.tensor([[[1, 1, 1, 0, 0]] * 3, [[1, 0, 1, 1, 0], [1, 0, 1, 1, 0], [0, 0, 0, 0, 0]]]).bool()
     shapes = (321, 3, 5, 7, 4), (322, 2, 7, 11, 3), (323, 5, 3, 13, 11), (324, 3, 3, 3, 2)
-    return ((toy, 3), *((_masks(seed, *shape), head_dim) for seed, *shape, head_dim in shapes))
+    return ((toy, 3), *((masks(seed, *shape), head_dim) for seed, *shape, head_dim in shapes))
 
 
 @exercise(
@@ -200,7 +192,7 @@ def _shares_of_samples_cases():
     squared_error = numbers([[[2, 2, 2], [2, 2, 2]], [[6, 9, 9], [9, 9, 9]]])
     mask = torch.tensor([[[1, 1, 1], [1, 1, 1]], [[1, 0, 0], [0, 0, 0]]]).bool()
     shapes = (341, 3, 5, 7), (343, 5, 2, 11), (345, 2, 7, 5), (347, 3, 3, 3)
-    random = ((_errors(seed, *shape), _masks(seed + 1, *shape)) for seed, *shape in shapes)
+    random = ((_errors(seed, *shape), masks(seed + 1, *shape)) for seed, *shape in shapes)
     return ((squared_error, mask), *random)  # first: sums 12 and 6, means 2 and 6
 
 
@@ -323,146 +315,3 @@ def _(squared_error, action_is_pad):
     """You counted steps: right if all errors are the same, as in the first case. A part of the loss is a part of the
     *errors*: sum those."""
     return (action_is_pad.sum(dim=1) + 1.0).to(squared_error.dtype) / action_is_pad.shape[1]
-
-
-def _gradient_cases():
-    pred = numbers([[[5, 1, 0], [3, 0, 0]], [[15, 4, 6], [0, 0, 0]]])
-    target = numbers([[[10, 3, torch.inf], [13, 6, 6]], [[5, 24, 1], [torch.inf, -torch.inf, 2]]])
-    mask = torch.tensor([[[1, 0, 0], [1, 0, 0]], [[1, 1, 1], [0, 0, 0]]]).bool()
-
-    def random(seed, *shape):
-        mask = _masks(seed, *shape)
-        target, coins = normal(shape, seed + 1), normal(shape, seed + 2)
-        target = torch.where(~mask & (coins < -0.3), -torch.inf, target)
-        return normal(shape, seed + 3), torch.where(~mask & (coins > 0.5), torch.inf, target), mask
-
-    shapes = (361, 2, 5, 7), (365, 5, 3, 11), (369, 3, 7, 5), (373, 3, 3, 3)
-    return ((pred, target, mask), *(random(seed, *shape) for seed, *shape in shapes))
-
-
-@exercise(
-    "loss.6",
-    minutes=8,
-    difficulty=3,
-    cases=_gradient_cases,
-    hints=(
-        "Where does the infinity come in first, in the error or in its square? Hide it there, before anything is "
-        "multiplied.",
-        "`torch.where(action_mask, velocity_pred - velocity_target, 0.0)`: on the way back, too, nothing infinite is "
-        "multiplied any more.",
-        "Each real entry's derivative is twice its error, divided by the number of real entries in the batch. Or make "
-        "a copy of `velocity_pred` that requires a gradient and call `torch.autograd.grad`.",
-    ),
-    lesson="Select, then square. With NaN in the padding instead of infinity the same line would have saved you.",
-)
-def gradient(velocity_pred, velocity_target, action_mask):
-    """The gradient, with infinity in the padding
-
-    A finite loss can send a NaN back into the network, so check the gradient. `velocity_pred` and `velocity_target`
-    (batch, action_horizon, padded_dim; float64), `action_mask` (the same shape; bool, True = real). **Where the mask is
-    False, the target may hold anything, infinity too**; where it is True, all is finite. The loss is the mean of the
-    squared error over all real entries of the batch. Return its gradient with respect to `velocity_pred` (the same
-    shape; float64), 0 where nothing is real. Let autograd find it, or write down the derivative."""
-    error = torch.where(action_mask, velocity_pred - velocity_target, 0.0)
-    return 2 * error / action_mask.sum()
-
-
-def _gradient_of(bug):
-    """The gradient of a loss that divides by the wrong number, with the errors of the padding set to 0 first."""
-
-    def gradient_of_loss(pred, target, action_mask):
-        error = torch.where(action_mask, pred - target, 0.0).requires_grad_()
-        return torch.autograd.grad(bug.reduce(error.square(), action_mask), error)[0]
-
-    return gradient_of_loss
-
-
-gradient.made_by(bugs.mean_of_everything, bugs.counts_steps, by=_gradient_of)
-
-
-@gradient.mistake(bugs.masked_after_the_square)
-def _(velocity_pred, velocity_target, action_mask):
-    return 2 * (velocity_pred - velocity_target) * action_mask / action_mask.sum()
-
-
-@gradient.mistake("what is finite taken for the mask")
-def _(velocity_pred, velocity_target, action_mask):
-    """You kept every finite entry. Padding may be finite too: look at an entry where the target is a number and
-    `action_mask` is False.
-    Source: Wall-X makes its mask of what is not NaN, huggingface/lerobot at 7427f318, modeling_wall_x.py 1952"""
-    return gradient(velocity_pred, velocity_target, velocity_target.isfinite())
-
-
-def _loss_of_each_dim_cases():
-    """Axes of one length, against the rule of this book: elsewhere a mask on the wrong axis is a loud error."""
-    error = torch.arange(1.0, 10, dtype=torch.float64).reshape(1, 3, 3)
-
-    def random(seed, samples, steps):
-        mask = torch.rand((samples, steps), generator=generator(seed)) < 0.6
-        mask[:, 0], mask[:, -1] = False, True
-        return normal((samples, steps, steps), seed + 1), normal((samples, steps, steps), seed + 2), mask
-
-    shapes = (381, 1, 5), (385, 3, 3), (389, 7, 7), (392, 1, 11)
-    first = (error, torch.zeros_like(error), torch.tensor([[True, True, False]]))
-    return (first, *(random(*shape) for shape in shapes))
-
-
-@exercise(
-    "loss.7",
-    minutes=7,
-    difficulty=3,
-    cases=_loss_of_each_dim_cases,
-    hints=(
-        "Write the three axes of the errors down, and below them the two of the mask. Which axis has the mask not got?",
-        "`step_mask[:, :, None]` has the shape (batch, action_horizon, 1). The sum goes over batch and steps, "
-        "`dim=(0, 1)`.",
-        "For one dim you have summed one entry for each recorded step of the batch, so `step_mask.sum()` is the number "
-        "to divide by.",
-    ),
-    lesson="Count what you sum: here the number of steps is right, where it was the bug before.",
-    unaffected_by=("axes 0 and 1 of all arguments are swapped",),
-)
-def loss_of_each_dim(velocity_pred, velocity_target, step_mask):
-    """A loss for each dim, where torch will not help
-
-    Which joint is learned worst? `velocity_pred` and `velocity_target` (batch, action_horizon, action_dim; float64) of
-    one kind of robot, so all dims are real; `step_mask` (batch, action_horizon; bool, True = the step was recorded, and
-    at least one was in every sample). Return the loss of each dim (action_dim; float64): the mean of its squared error
-    over all recorded steps of the batch. **In our cases there are as many steps as dims**, and one sample or just as
-    many: torch will not complain about a mask on the wrong axis. Recorded steps need not stand together."""
-    error = torch.where(step_mask[:, :, None], velocity_pred - velocity_target, 0.0)
-    return error.square().sum(dim=(0, 1)) / step_mask.sum()
-
-
-@loss_of_each_dim.mistake("the step mask lies on the dims")
-def _(velocity_pred, velocity_target, step_mask):
-    """Your mask hides dims. `squared * step_mask` lines up the *last* axes, so steps meet dims and samples meet
-    steps, and only equal lengths keep it from being an error; `step_mask[:, :, None]` gives the dims an axis of
-    their own.
-    Source: padding masks broadcast along the wrong axis, https://github.com/keras-team/keras-io/pull/1046 and
-    https://github.com/hyunwoongko/transformer/pull/40"""
-    if len(step_mask) > 1:
-        return ...  # where it lands there depends on how it is written
-    squared = (velocity_pred - velocity_target).square()
-    return (squared * step_mask).sum(dim=(0, 1)) / step_mask.sum()
-
-
-def _of_one_dim_at_a_time(bug):
-    """The losses of a bug that is given one dim at a time."""
-
-    def losses(pred, target, step_mask):
-        dims = (pred - target).square().split(1, dim=2)
-        return torch.stack([bug.reduce(squared, step_mask[:, :, None]) for squared in dims])
-
-    return losses
-
-
-loss_of_each_dim.made_by(bugs.no_mask, bugs.mean_of_everything, by=_of_one_dim_at_a_time)
-
-
-@loss_of_each_dim.mistake("entries are counted")
-def _(velocity_pred, velocity_target, step_mask):
-    """You divided by steps times dims: right for a sum over steps and dims. For one dim you summed recorded steps
-    only, so count those; it is the usual mistake the other way round.
-    Source: right for one loss of all dims, https://github.com/huggingface/lerobot/pull/3442"""
-    return loss_of_each_dim(velocity_pred, velocity_target, step_mask) / velocity_pred.shape[2]

@@ -31,3 +31,11 @@ def holes(shape: Sequence[int], seed: int) -> Tensor:
     mask = torch.rand(shape, generator=generator(seed)) < 0.6
     mask[..., 0], mask[..., -1] = False, True
     return mask
+
+
+def masks(seed: int, *shape: int) -> Tensor:
+    """Random masks with padding in front, at the end and between; every sample has a real entry."""
+    real = torch.rand(shape, generator=generator(seed)) < 0.6
+    real[:, :, 0], real[0, 0], real[-1, -1] = False, False, False
+    real[:, 1, -1] = True
+    return real
