@@ -53,7 +53,7 @@ export function tries(root, change) {
 
 // Cells that are painted. Press on one and drag over others: all get what the first one got. By keyboard the arrows
 // move, the space bar paints one cell, and shift with an arrow paints on the way. A finger on the cells paints, a finger
-// beside them scrolls the page.
+// beside them scrolls the page. The last cells of a row may be hidden.
 export function paintable(cells, columns, isOn, paint) {
   let brush = null;
   const at = (event) => cells.indexOf(document.elementFromPoint(event.clientX, event.clientY)?.closest(".cell"));
@@ -88,11 +88,11 @@ export function paintable(cells, columns, isOn, paint) {
         ArrowUp: place - columns,
         ArrowDown: place + columns,
         Home: place - column,
-        End: place - column + columns - 1,
+        End: cells.findLastIndex((cell, i) => !cell.hidden && i < place - column + columns),
       }[event.key];
       if (next === undefined) return;
       event.preventDefault();
-      if (!cells[next]) return;
+      if (!cells[next] || cells[next].hidden) return;
       if (event.shiftKey && isOn(next) !== isOn(place)) paint(next, isOn(place));
       focus(next);
     });

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from groot_teach.chapters.attention import what_an_action_reads
 from groot_teach.chapters.loss import masked_loss
 from groot_teach.chapters.padding import build_the_batch as batch
 from groot_teach.chapters.velocity import noise_to_action
@@ -109,12 +110,45 @@ def in_tensors(state: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def draw_what_an_action_reads(chance: random.Random) -> dict[str, Any]:
+    """From no preference to a nearly hard choice; at times nothing may be read, nothing is padding, or values are 0."""
+    tokens, width, dims = chance.randint(1, 15), chance.choice([1, 4]), chance.choice([1, 2])
+    sharp, large = chance.choice([0, 0.3, 1, 4]), chance.choice([0, 0.01, 1, 100])
+    density = chance.choice([0, 0.5, 1])
+    is_real = [chance.random() < chance.choice([0.5, 1]) for _ in range(tokens)]
+    is_real[chance.randrange(tokens)] = True
+
+    def normal(scale: float, rows: int, columns: int) -> list[list[float]]:
+        return [[scale * chance.gauss(0, 1) for _ in range(columns)] for _ in range(rows)]
+
+    return {
+        "query": normal(sharp, 1, width)[0],
+        "key": normal(1, tokens, width),
+        "value": normal(large, tokens, width),
+        "readout": normal(1, width, dims),
+        "velocity_target": normal(1, 1, dims)[0],
+        "may_read": [chance.random() < density for _ in range(tokens)],
+        "is_real": is_real,
+    }
+
+
+def by_torch_what_an_action_reads(state: dict[str, Any]) -> dict[str, Any]:
+    kinds = {"may_read": torch.bool, "is_real": torch.bool}
+    tensors = {name: torch.tensor(part, dtype=kinds.get(name, torch.float64)) for name, part in state.items()}
+    return what_an_action_reads.what_an_action_reads(**tensors)._asdict()
+
+
 TWINS = {
     "build_the_batch": Twin(
         CHAPTERS / "padding" / "build_the_batch.js", by_torch_build_the_batch, draw_build_the_batch
     ),
     "count_the_batch": Twin(
         CHAPTERS / "padding" / "build_the_batch.js", by_torch_count_the_batch, draw_count_the_batch
+    ),
+    "what_an_action_reads": Twin(
+        CHAPTERS / "attention" / "what_an_action_reads.js",
+        by_torch_what_an_action_reads,
+        draw_what_an_action_reads,
     ),
     "masked_loss": Twin(CHAPTERS / "loss" / "masked_loss.js", by_torch_masked_loss, draw_masked_loss),
     "interpolate": Twin(FLOW, lambda state: noise_to_action.interpolate(**in_tensors(state)).tolist(), draw_line),
@@ -127,4 +161,5 @@ PICTURES: dict[str, Callable[[], LivePicture]] = {
     "build_the_batch": batch.build_the_batch_picture,
     "masked_loss": masked_loss.masked_loss_picture,
     "noise_to_action": noise_to_action.noise_to_action_picture,
+    "what_an_action_reads": what_an_action_reads.what_an_action_reads_picture,
 }

@@ -1,0 +1,49 @@
+"""What the live picture of the chapter on attention computes, from paper, and which states it refuses."""
+
+from math import log
+
+import pytest
+import torch
+
+from groot_teach.chapters.attention.what_an_action_reads import (
+    PROMPT,
+    shown_network,
+    what_an_action_reads,
+    what_an_action_reads_picture,
+)
+
+
+def test_two_words_and_a_pad_by_hand():
+    """Scores 0 and ln 3 and a pad with 0 have the weights 1/5, 3/5, 1/5; without the pad they are 1/4 and 3/4."""
+    one = torch.ones(1, dtype=torch.float64)
+    key = torch.tensor([[0.0], [log(3)], [0.0]], dtype=torch.float64)
+    value = torch.tensor([[4.0], [8.0], [0.0]], dtype=torch.float64)
+    real = torch.tensor([True, True, False])
+    reading = what_an_action_reads(one, key, value, one[None], 7 * one, torch.ones(3, dtype=torch.bool), real)
+    assert reading.weights == pytest.approx([0.2, 0.6, 0.2])
+    assert reading.on_padding == pytest.approx(0.2)
+    assert reading.off_by == pytest.approx(1 - 5.6 / 7)
+    assert (reading.loss, reading.right) == (pytest.approx(1.4**2), pytest.approx(0))
+    masked = what_an_action_reads(one, key, value, one[None], 7 * one, real, real)
+    assert (masked.loss, masked.unmasked, masked.on_padding) == (pytest.approx(0), pytest.approx(1.4**2), 0)
+
+
+def test_zeros_shorten_the_answer_by_what_they_are_read():
+    picture = what_an_action_reads_picture()
+    assert picture.value.off_by == pytest.approx(picture.value.on_padding)
+    assert not shown_network().key["zeros"][len(PROMPT) :].any()
+
+
+@pytest.mark.parametrize(
+    ("part", "complaint"),
+    [
+        ({"mask": "10"}, "mask: got '10', expected 15 digits"),
+        ({"pads": 9}, "pads: got 9, expected an int from 0 to 8"),
+        ({"pads_are": "ones"}, "pads_are: got 'ones', expected one of zeros, noise, zeros, normalised"),
+        ({"side": "top"}, "side: got 'top', expected one of left, right"),
+    ],
+)
+def test_a_state_that_the_picture_does_not_know_is_refused(part, complaint):
+    picture = what_an_action_reads_picture()
+    with pytest.raises(ValueError, match=complaint):
+        picture.state = picture.state | part
