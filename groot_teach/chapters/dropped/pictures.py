@@ -183,24 +183,25 @@ def curves_beside(
     low, high = min(everything), max(everything)
     powers = [10.0**power for power in range(-6, 7) if low <= 10.0**power <= high]
     across = min(4, len(panels))
-    picture = Picture(46 + 158 * across, 54 + 186 * -(-len(panels) // across))
+    picture = Picture(30 + 158 * across, 54 + 186 * -(-len(panels) // across))
     x = 46.0
     for name, kind in zip(names, ("real", "leak"), strict=True):
         picture.line((x, 10), (x + 30, 10), ink=LINE_INKS[kind], dash=DASHES[kind], width=2.5)
         picture.words(x + 38, 10, name, ink=INK[kind], bold=True)
         x += 68 + width_of(name)
-    picture.words(x, 10, y_name, ink="quiet")
     for place, (title, pair) in enumerate(panels.items()):
         left, top = 46 + 158 * (place % across), 72 + 186 * (place // across)
-        plot = Plot(picture, (left, top, 136, 100), (step[0], step[-1]), (low / 1.1, high * 1.1), log="y")
+        plot = Plot(picture, (left, top, 118, 100), (step[0], step[-1]), (low / 1.1, high * 1.1), log="y")
         marks = {power: f"{power:g}" for power in powers} if place % across == 0 else dict.fromkeys(powers, "")
+        if place % across == 0:
+            picture.words(left - 8, top - 14, y_name, ink="quiet", anchor="end")
         plot.axes({step[0]: str(step[0]), step[-1]: str(step[-1])}, marks)
         for line, text in enumerate(title.split("\n")[::-1]):
             picture.words(left, top - 14 - 18 * line, text, bold=True)
         for curves, kind in zip(pair, ("real", "leak"), strict=True):
             plot.band(step, curves.amin(dim=0).tolist(), curves.amax(dim=0).tolist(), kind)
             plot.curve([*zip(step, curves.median(dim=0).values.tolist(), strict=True)], kind, width=2)
-        picture.words(left + 68, top + 116, "step", ink="quiet", anchor="middle")
+        picture.words(left + 59, top + 116, "step", ink="quiet", anchor="middle")
     return picture
 
 
@@ -225,7 +226,7 @@ def hand_paths(
         if robot not in goals or any(name not in of_robot for name in names):
             raise ValueError(f"paths of {robot!r}: got {[*of_robot]}, expected {[*names]} and a goal")
     side, shown = 206, {robot: {name: of_robot[name].tolist() for name in names} for robot, of_robot in paths.items()}
-    picture, x = Picture((side + 22) * len(paths) - 20, side + 92), 20.0
+    picture, x = Picture((side + 22) * len(paths) - 16, side + 92), 20.0
     for name, (kind, shape) in zip(names, styles, strict=False):
         picture.dot(x, 10, ink=LINE_INKS[kind], shape=shape)
         picture.words(x + 14, 10, name, ink=INK[kind], bold=True)
