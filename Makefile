@@ -39,7 +39,7 @@ QUICK := $(wildcard tests/test_*.py) tests/show
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup book check test unit nbval upstream notebooks experiments mutants retrain bench serve lab lint format lock clean
+.PHONY: help setup book pdf check test unit nbval upstream notebooks experiments mutants retrain bench serve lab lint format lock clean
 
 help:  ## this list
 	@echo "Where the Padding Goes"
@@ -56,6 +56,9 @@ setup: $(VENV)/.stamp-full  ## install everything: torch, groot_teach, Jupyter, 
 # published, for the sitemap and for links between pages and search engines.
 book: $(VENV)/$(if $(DATA),.stamp-full,.stamp-book)  ## build the site to _build/html
 	@$(BIN)/python tools/build_book.py $(if $(DATA),--data "$(DATA)")
+
+pdf: $(VENV)/.stamp-full  ## print the whole book to _build/book.pdf, with Chromium; the site then offers it
+	@PYTHONPATH=. $(BIN)/python tools/print_book.py
 
 test: book unit nbval  ## everything: site, unit and page tests, every stored output
 

@@ -1,0 +1,264 @@
+"""How the pages look: type, measure, widths, the dark without slabs, the keyboard, paper, and a strict policy."""
+
+import base64
+import hashlib
+import itertools
+import re
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import chapter_label
+import header_buttons
+import pytest
+import typefaces
+from contents import NOTEBOOKS, PAGES, ROOT
+from markdown_it import MarkdownIt
+from playwright.sync_api import Page
+
+pytestmark = pytest.mark.pages
+
+FONTS_BUDGET = 90_000
+"""Bytes of typefaces that one page may load."""
+
+
+def open_page(browser, site: Path, page: str, **options) -> Page:
+    tab = browser.new_page(viewport={"width": 1280, "height": 900}, **options)
+    tab.goto((site / f"{page}.html").as_uri())
+    tab.wait_for_load_state("load")
+    return tab
+
+
+CHAPTER = f"notebooks/{NOTEBOOKS[2]}"
+
+
+def test_a_chapter_is_set_in_the_books_own_typefaces(browser, site):
+    tab = open_page(browser, site, CHAPTER)
+    tab.evaluate("document.fonts.ready")
+    loaded = tab.evaluate("""[...document.fonts].filter((face) => face.status === "loaded")
+      .map((face) => face.family.replaceAll('"', "") + face.weight)""")
+    assert {"Book Serif400", "Book Sans400", "Book Sans600"} <= set(loaded)
+    files = list((site / "_static" / "typefaces").glob("*.woff2"))
+    assert len(files) == len(typefaces.FACES)
+    assert sum(file.stat().st_size for file in files) <= FONTS_BUDGET
+    assert tab.locator("article p").first.evaluate("(p) => getComputedStyle(p).fontFamily").startswith('"Book Serif"')
+    tab.close()
+
+
+def test_a_typeface_holds_what_pages_and_scripts_can_show():
+    assert typefaces.characters(["<p>&pi;0</p>", 'say("\\u2212")']) >= set(map(ord, "~Aπ−"))
+    assert ord("√") not in typefaces.characters(["<p>&pi;0</p>"])
+
+
+LINES = """(minimum) => {
+  const lengths = [], range = document.createRange();
+  for (const paragraph of document.querySelectorAll("article section > p")) {
+    const lines = new Map(), words = document.createTreeWalker(paragraph, NodeFilter.SHOW_TEXT);
+    for (let node; (node = words.nextNode()); ) {
+      for (let at = 0; at < node.length; at++) {
+        range.setStart(node, at);
+        range.setEnd(node, at + 1);
+        const line = Math.round(range.getBoundingClientRect().bottom / 15);
+        lines.set(line, (lines.get(line) ?? 0) + 1);
+      }
+    }
+    if (lines.size >= minimum) lengths.push(...[...lines.values()].slice(0, -1));
+  }
+  return lengths.sort((a, b) => a - b);
+}"""
+
+
+def test_a_line_of_running_text_holds_65_to_75_characters(browser, site):
+    tab = open_page(browser, site, "book/claims")
+    lengths = tab.evaluate(LINES, 3)
+    assert len(lengths) > 10
+    assert 65 <= lengths[len(lengths) // 2] <= 75
+    tab.close()
+
+
+def test_each_level_of_headings_looks_weaker_than_the_one_above(browser, site):
+    tab = open_page(browser, site, CHAPTER)
+    size = "(element) => parseFloat(getComputedStyle(element).fontSize)"
+    sizes = [tab.locator(f"article {tag}").first.evaluate(size) for tag in ("h1", "h2", "h3", "section > p")]
+    assert sizes == sorted(sizes, reverse=True)
+    assert min(a / b for a, b in itertools.pairwise(sizes)) > 1.05
+    assert tab.locator("h1 .section-number").inner_text().strip().lower() == "chapter 3"
+    tab.close()
+
+
+def test_only_a_chapter_gets_its_number_above_the_title():
+    assert ">Chapter 3 <" in chapter_label.label('<h1><span class="section-number">3. </span>Which</h1>')
+    assert chapter_label.label("<h1>Notation</h1>") == "<h1>Notation</h1>"
+
+
+TOO_WIDE = """() => [...document.querySelectorAll(
+    "article :is(pre, table, .output, div.math, .pst-scrollable-table-container)")]
+  .filter((block) => !block.closest(".survey-scroll") && block.checkVisibility())
+  .filter((block) => {
+    const frame = block.closest(".full-width, .pst-scrollable-table-container:has(> .full-width)");
+    const right = (frame ? document.documentElement : document.querySelector("article")).getBoundingClientRect().right;
+    const scrolls = getComputedStyle(block).overflowX !== "visible" && block.scrollWidth > block.clientWidth + 1;
+    return scrolls || block.getBoundingClientRect().right > right;
+  })
+  .map((block) => `${block.tagName} ${block.textContent.trim().slice(0, 60)}`)"""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_block_scrolls_sideways_at_1280_or_leaves_its_frame(browser, site, page):
+    tab = open_page(browser, site, page)
+    assert tab.evaluate(TOO_WIDE) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
+    tab.close()
+
+
+LIGHT_GROUNDS = """() => [...document.querySelectorAll(
+    "article :is(pre, div, details, summary, table, th, td, blockquote, aside, p, code)")]
+  .filter((element) => !element.closest("[data-picture], .explore, .sheet, .audit, figure"))
+  .map((element) => [element, getComputedStyle(element).backgroundColor.match(/[\\d.]+/g).map(Number)])
+  .filter(([, [red, green, blue, alpha = 1]]) => alpha > 0.5 && red + green + blue > 240)
+  .map(([element]) => element.outerHTML.slice(0, 80))"""
+
+
+@pytest.mark.parametrize("page", [CHAPTER, "book/claims", "book/audit_your_own", "book/mask_conventions"])
+def test_in_the_dark_no_block_stands_on_a_light_ground(browser, site, page):
+    tab = open_page(browser, site, page, color_scheme="dark")
+    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert tab.evaluate(LIGHT_GROUNDS) == []
+    tab.close()
+
+
+def test_copy_buttons_are_for_the_mouse_and_the_keyboard_goes_from_picture_to_picture(browser, site):
+    tab = open_page(browser, site, CHAPTER)
+    assert tab.locator("button.copybtn").count() > 10
+    assert tab.evaluate("[...document.querySelectorAll('button.copybtn')].every((button) => button.tabIndex === -1)")
+    pictures = tab.locator("[data-picture], .explore").count()
+    assert pictures > 1
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Tab")
+    first = tab.locator("#to-pictures")
+    assert first.evaluate("(link) => link === document.activeElement")
+    assert first.bounding_box()["width"] > 40
+    for place in [*range(1, pictures + 1), 1]:
+        tab.keyboard.press("Enter")
+        link = tab.locator(f"#picture-{place}")
+        assert link.evaluate("(link) => link === document.activeElement")
+        assert link.evaluate("(link) => link.nextElementSibling.matches('[data-picture], .explore')")
+        assert 0 <= link.bounding_box()["y"] < 900
+    assert first.bounding_box()["width"] <= 1
+    tab.close()
+
+
+def test_on_paper_nothing_is_folded_or_cut_off_and_the_dark_theme_stays_away(browser, site):
+    tab = open_page(browser, site, CHAPTER, color_scheme="dark")
+    tab.emulate_media(media="print", color_scheme="dark")
+    tab.set_viewport_size({"width": 673, "height": 1000})  # A4 less its margins
+    folded = tab.locator("article details:not([open])")
+    assert folded.count() > 5
+    shown = "(all) => all.every((fold) => fold.lastElementChild.getBoundingClientRect().height > 10)"
+    assert folded.evaluate_all(shown)
+    cut = "(all) => all.filter((block) => block.scrollWidth > block.clientWidth + 1).map((block) => block.textContent)"
+    assert tab.locator("article pre").evaluate_all(cut) == []
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 673
+    assert tab.locator("article p").first.evaluate("(p) => getComputedStyle(p).color") == "rgb(27, 31, 36)"
+    assert not tab.locator(".bd-sidebar-primary").is_visible()
+    tab.close()
+
+
+def test_a_guess_hides_its_answer_until_it_is_opened(browser, site):
+    tab = open_page(browser, site, CHAPTER)
+    shown = re.search(
+        r"```html\n(<details class=.guess.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL
+    )
+    written = MarkdownIt().render(shown[1])  # as a Markdown cell is read
+    tab.evaluate("(html) => document.querySelector('article h1').insertAdjacentHTML('afterend', html)", written)
+    guess = tab.locator("details.guess")
+    closed = guess.bounding_box()["height"]
+    assert guess.locator("kbd").first.evaluate("(chip) => getComputedStyle(chip).borderRadius") == "16px"
+    guess.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert guess.bounding_box()["height"] > closed + 20
+    tab.close()
+
+
+def test_a_site_without_the_printed_book_offers_none_and_no_button_runs_an_inline_script():
+    class App:
+        class config:
+            book_has_pdf = False
+
+    link = {"type": "link", "text": ".ipynb"}
+    group = {"type": "group", "label": "download-buttons", "buttons": [link, {"type": "javascript", "text": ".pdf"}]}
+    context = {"header_buttons": [group], "pathto": lambda address, _: f"../{address}"}
+    header_buttons.arrange(App, "notebooks/x", "page.html", context, None)
+    assert group["buttons"] == [link]
+    App.config.book_has_pdf = True
+    header_buttons.arrange(App, "notebooks/x", "page.html", context, None)
+    assert [button.get("url") for button in group["buttons"]] == [None, "../book.pdf"]
+
+
+INLINE = re.compile(r"<script(?![^>]*\b(?:src=|type=\"application/json\"))[^>]*>(.*?)</script>", re.DOTALL)
+
+
+class StrictHandler(SimpleHTTPRequestHandler):
+    """Serves the site and lets a page run its own files and the inline scripts that the site's pages hold."""
+
+    policy = ""
+
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", self.policy)
+        super().end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def strict_site(site):
+    """The address of the site, served with a strict policy."""
+    scripts = {
+        script
+        for page in [*PAGES, "search"]
+        for script in INLINE.findall((site / f"{page}.html").read_text(encoding="utf-8"))
+        if "DOCUMENTATION_OPTIONS.pagename" not in script
+    }
+    assert 0 < len(scripts) < 12
+    paged = {f"DOCUMENTATION_OPTIONS.pagename = '{page}';" for page in [*PAGES, "search"]}
+    digests = (hashlib.sha256(script.encode()).digest() for script in sorted(scripts | paged))
+    hashes = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    StrictHandler.policy = (
+        f"default-src 'self'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data:; font-src 'self' data:"
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(StrictHandler, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("page", [*PAGES, "search"])
+def test_under_a_strict_content_security_policy_no_page_breaks_it(browser, strict_site, page):
+    tab = browser.new_page()
+    tab.add_init_script(
+        "window.broken = []; addEventListener('securitypolicyviolation',"
+        " (event) => broken.push(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`));"
+    )
+    complaints = []
+    tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    tab.on("pageerror", lambda error: complaints.append(str(error)))
+    tab.goto(f"{strict_site}/{page}.html")
+    tab.wait_for_load_state("networkidle")
+    assert tab.evaluate("broken") == []
+    assert complaints == []
+    tab.close()
+
+
+def test_the_policy_would_be_broken_by_an_inline_handler(browser, strict_site):
+    tab = browser.new_page()
+    tab.goto(f"{strict_site}/index.html")
+    broken = tab.evaluate("""() => new Promise((resolve) => {
+      addEventListener("securitypolicyviolation", (event) => resolve(event.violatedDirective));
+      document.body.insertAdjacentHTML("beforeend", '<button onclick="print()">print</button>');
+    })""")
+    assert broken == "script-src-attr"
+    tab.close()
