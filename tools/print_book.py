@@ -71,6 +71,9 @@ def article(html: str, page: str, book: set[str]) -> Tag:
             if names := tag.get(name):
                 words = names if isinstance(names, list) else names.split()
                 tag[name] = " ".join(f"{place(page)}--{word}" for word in words)
+        for name, value in tag.attrs.items():  # the hatches of pictures
+            if isinstance(value, str) and "url(#" in value:
+                tag[name] = value.replace("url(#", f"url(#{place(page)}--")
         if tag.name == "a" and tag.get("href"):
             if target := leads_to(tag["href"], page, book):
                 tag["href"] = target
