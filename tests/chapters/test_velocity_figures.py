@@ -4,7 +4,7 @@ import pytest
 import torch
 from drawn import boxes, ink_of, lines, rows, texts
 
-from groot_teach.chapters.velocity.pictures import how_often, noise_over_time, noise_to_action
+from groot_teach.chapters.velocity.pictures import how_often, noise_over_time, noise_to_action, weights_on_inputs
 from groot_teach.show.drawing import Line
 from groot_teach.show.pictures import over_flow_time
 
@@ -103,3 +103,18 @@ def test_the_line_of_a_real_dim_ends_at_its_action_and_that_of_a_padded_one_at_0
 def test_a_line_needs_a_value_for_each_flow_time(values):
     with pytest.raises(ValueError, match="t: got 2 flow times, expected 2 or more, as many as values"):
         noise_to_action([0.0, 1.0], [0.0, 1.0], values)
+
+
+def test_weights_are_as_strong_as_they_are_large_and_orange_on_padding():
+    picture = weights_on_inputs(
+        {"few": torch.tensor([0.5, 2.0]), "many": torch.tensor([1.0, 0.0])}, {"a": 1, "b": 1}, "b"
+    )
+    drawn = boxes(picture)
+    assert [(box.kind, box.strength) for box in drawn] == [("real", 0.25), ("leak", 1.0), ("real", 0.5), ("leak", 0.0)]
+    assert {"few", "many", "a", "b"} <= set(texts(picture))
+
+
+@pytest.mark.parametrize(("groups", "padding"), [({"a": 1}, "a"), ({"a": 1, "b": 1}, "c")])
+def test_groups_have_to_cover_the_inputs_and_to_hold_the_padding(groups, padding):
+    with pytest.raises(ValueError, match=r"got .*, expected"):
+        weights_on_inputs({"few": torch.tensor([0.5, 2.0])}, groups, padding)

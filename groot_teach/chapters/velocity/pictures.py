@@ -204,3 +204,30 @@ def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[
             picture.dot(*plot.at(*point), ink=ink, shape=shape, hollow=kind == "padding")
     plot.names([(real[-1], ends["real"], "real"), (padded[-1], ends["padding"], "padding")])
     return picture
+
+
+@checked
+def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[str, int], padding: str) -> Picture:
+    """How much a fitted network listens to each of its inputs: a row for each fit, a column for each input.
+
+    The stronger a cell, the larger the weight. Inputs that are padding are orange, since their right weight is 0.
+
+    Args:
+        weights: for each fit a size, 0 or more, for each input.
+        groups: for each group of inputs that are beside each other how many they are, in their order.
+        padding: the name of the group that is padding.
+
+    Raises:
+        ValueError: groups that do not add up to the inputs, or `padding` that is none of them.
+    """
+    inputs = len(next(iter(weights.values())))
+    if sum(groups.values()) != inputs:
+        raise ValueError(f"groups: got {sum(groups.values())} inputs in all, expected {inputs}, one for each weight")
+    if padding not in groups:
+        raise ValueError(f"padding: got {padding!r}, expected one of {', '.join(map(repr, groups))}")
+    kinds = ["leak" if name == padding else "real" for name, size in groups.items() for _ in range(size)]
+    most = max(values.max().item() for values in weights.values()) or 1.0
+    parts = [[min(1.0, value / most) for value in values.tolist()] for values in weights.values()]
+    names = [name if place == size // 2 else "" for name, size in groups.items() for place in range(size)]
+    block = Block([kinds] * len(weights), parts=parts)
+    return beside([Sheet([block], rows=[*weights], columns=names, cell=11)])
