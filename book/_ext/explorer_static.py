@@ -9,7 +9,8 @@ import re
 
 from sphinx.errors import ExtensionError
 
-STYLES = ("look.css", "controls.css", "sheet.css", "explore.css")  # of groot_teach/show; the book builds without it
+# Of groot_teach/show, which is not imported: the book builds without it.
+STYLES = ("look.css", "controls.css", "sheet.css", "tables.css", "explore.css")
 EXPORT = re.compile(r"^export default \{ render \};[^\S\n]*$", re.MULTILINE)
 HYDRATE = 'for (const el of document.querySelectorAll(".explore")) hydrate(el);'
 

@@ -14,8 +14,11 @@ from ipywidgets.widgets.widget_selection import _Selection
 MAX_STATES = 2_000
 """The largest number of states of one widget."""
 
-FEW = 4
-"""Up to this number of options are shown side by side as radio buttons; more are shown as a drop-down list."""
+FEW = 8
+"""Up to this number of options are shown side by side as chips; more are shown as a drop-down list."""
+
+PLAIN = str | bool | int | float
+"""The types of values that go to the browser as they are."""
 
 FRESH = 'autocomplete="off"'
 """Going back to a page, a browser restores its inputs, but not our picture. This attribute keeps it from doing so."""
@@ -64,26 +67,41 @@ class Control:
         return {"label": self.label, "shown": list(self.shown)}
 
     def html(self, start: int) -> str:
-        """A native, labelled input. It and its field set are `disabled` until `explore.js` has been loaded."""
+        """Native, labelled inputs, which `controls.css` draws as chips, as a switch or as a slider.
+
+        They and their field set are `disabled` until `explore.js` has been loaded.
+        """
         label = escape(self.label)
         if isinstance(self.widget, BOXES):
-            return f'<label><input type="checkbox"{" checked" if start else ""} {FRESH}> {label}</label>'
+            checked = " checked" if start else ""
+            return f'<label class="switch"><input type="checkbox"{checked} {FRESH}><span>{label}</span></label>'
         if not isinstance(self.widget, _Selection):
             return (
-                f'<label>{label} <input type="range" min="0" max="{len(self.values) - 1}" value="{start}" {FRESH} '
-                f'aria-valuetext="{escape(self.shown[start])}"> <span>{escape(self.shown[start])}</span></label>'
+                f'<label class="slider"><span>{label}</span> <input type="range" min="0" max="{len(self.values) - 1}" '
+                f'value="{start}" {FRESH} aria-valuetext="{escape(self.shown[start])}"> '
+                f"<output>{escape(self.shown[start])}</output></label>"
             )
         if len(self.values) <= FEW:
             buttons = "".join(
-                f'<label><input type="radio" {FRESH}{" checked" if i == start else ""}> {escape(shown)}</label>'
+                f'<label><input type="radio" {FRESH}{" checked" if i == start else ""}><span>{escape(shown)}</span>'
+                "</label>"
                 for i, shown in enumerate(self.shown)
             )
-            return f'<fieldset class="explore-radio"><legend>{label}</legend>{buttons}</fieldset>'
+            return f'<fieldset class="chips"><legend>{label}</legend><div>{buttons}</div></fieldset>'
         options = "".join(
             f'<option value="{i}"{" selected" if i == start else ""}>{escape(shown)}</option>'
             for i, shown in enumerate(self.shown)
         )
-        return f"<label>{label} <select {FRESH}>{options}</select></label>"
+        return f'<label class="list"><span>{label}</span> <select {FRESH}>{options}</select></label>'
+
+    def as_json(self, value: Any) -> Any:
+        """What stands for `value` in a message to the front end: itself, or its label if JSON has no such value."""
+        return value if isinstance(value, PLAIN) else self.shown[self.position_of(value)]
+
+    def from_json(self, given: Any) -> Any:
+        """The value of this control for which `given` stands in a message."""
+        plain = {self.shown[i]: value for i, value in enumerate(self.values) if not isinstance(value, PLAIN)}
+        return plain.get(given, given) if isinstance(given, str) else given
 
 
 def make_control(name: str, abbreviation: Any, default: Any = inspect.Parameter.empty) -> Control:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from html import escape
-from itertools import product
+from itertools import groupby, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ import anywidget
 import traitlets
 
 from groot_teach.show.controls import MAX_STATES, Control, make_control
-from groot_teach.show.panels import Number, Panel
+from groot_teach.show.panels import Bars, Number, Panel
 
-STYLES = ("look.css", "controls.css", "sheet.css", "explore.css")
+STYLES = ("look.css", "controls.css", "sheet.css", "tables.css", "explore.css")
 """The style sheets of a widget, all in this folder: the book's look, and then what only `explore` needs."""
 
 MAX_BYTES = 200_000
@@ -70,6 +70,15 @@ def explore(compute: Callable[..., Mapping[str, Panel | float]], /, **controls) 
     return Explorer(compute, made)
 
 
+def _to_json(state: dict[str, Any], explorer: "Explorer") -> dict[str, Any]:
+    return {control.name: control.as_json(state[control.name]) for control in explorer._controls}
+
+
+def _from_json(state: dict[str, Any], explorer: "Explorer") -> dict[str, Any]:
+    known = {control.name: control for control in explorer._controls}
+    return {name: known[name].from_json(given) if name in known else given for name, given in state.items()}
+
+
 class _State(traitlets.Dict):
     """A dict of which readers get a copy: changing the copy does not change the widget without its notice."""
 
@@ -80,8 +89,15 @@ class _State(traitlets.Dict):
 class Explorer(anywidget.AnyWidget):
     """What `explore` returns: a widget that can be composed, linked and observed like those of ipywidgets.
 
+    `state`, `positions` and `value` are synced with the front end, so `ipywidgets.jslink` can link them. As `value` is
+    the result, `ipywidgets.interactive_output(show, {"found": explorer})` calls `show(found=...)` whenever it changes.
+
     Attributes:
         state: the current value of each control, by name. You can set, observe and link it.
+        positions: the place of each of these values in the list of its control, in the order of the controls, from 0.
+            You can set, observe and link it.
+        value: the results of the current state, by title: numbers, and the lists and dicts that the `result` of other
+            panels gives. It follows from `state`, so you can observe it and not set it.
         controls: the ipywidgets object behind each control, by name. Its `value` belongs to the current state.
         panels: what `compute` returned for the current state, by title.
     """
@@ -89,8 +105,9 @@ class Explorer(anywidget.AnyWidget):
     _esm = Path(__file__).with_name("explore.js")
     _css = "".join(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in STYLES)
     _html = traitlets.Unicode().tag(sync=True)
-    _positions = traitlets.List(traitlets.Int()).tag(sync=True)
-    state = _State()
+    positions = traitlets.List(traitlets.Int()).tag(sync=True)
+    state = _State().tag(sync=True, to_json=_to_json, from_json=_from_json)
+    value = traitlets.Dict().tag(sync=True)
 
     def __init__(self, compute: Callable, controls: list[Control]) -> None:
         self._compute = compute
@@ -103,7 +120,8 @@ class Explorer(anywidget.AnyWidget):
         self._results = [_panels(compute, state) for state in states]
         _same_form(states, self._results)
         start = [control.position_of(control.widget.value) for control in controls]
-        super().__init__(_html=self._drawn_at(start), _positions=start, state=self._state_at(start))
+        shown = {"positions": start, "state": self._state_at(start), "value": self._value_at(start)}
+        super().__init__(_html=self._drawn_at(start), **shown)
         self._follow(True)
 
     @property
@@ -112,7 +130,7 @@ class Explorer(anywidget.AnyWidget):
 
     @property
     def panels(self) -> dict[str, Panel]:
-        return self._results[self._index(self._positions)]
+        return self._results[self._index(self.positions)]
 
     def close(self) -> None:
         """Closes the widget and stops to observe the controls, which may be objects of the caller."""
@@ -129,7 +147,7 @@ class Explorer(anywidget.AnyWidget):
             listen(self._control_changed)
         self._follows = follow
 
-    @traitlets.validate("_positions")
+    @traitlets.validate("positions")
     def _known_positions(self, proposal):
         positions = proposal["value"]
         sizes = [len(control.values) for control in self._controls]
@@ -147,22 +165,29 @@ class Explorer(anywidget.AnyWidget):
         except ValueError as error:
             raise traitlets.TraitError(f"state: {error}") from error
 
-    @traitlets.observe("_positions")
+    @traitlets.validate("value")
+    def _value_of_this_state(self, proposal):
+        if proposal["value"] != (found := self._value_at(self.positions)):
+            raise traitlets.TraitError(f"value: got {proposal['value']}, expected {found}; set `state` to change it")
+        return found
+
+    @traitlets.observe("positions")
     def _positions_moved(self, _) -> None:
-        self.state = self._state_at(self._positions)
+        self.value = self._value_at(self.positions)
+        self.state = self._state_at(self.positions)
 
     @traitlets.observe("state")
     def _state_moved(self, _) -> None:
-        self._positions = [control.position_of(self.state[control.name]) for control in self._controls]
+        self.positions = [control.position_of(self.state[control.name]) for control in self._controls]
         for control in self._controls:
             control.widget.value = self.state[control.name]
 
     def _control_moved(self, change) -> None:
-        positions = list(self._positions)
+        positions = list(self.positions)
         for place, control in enumerate(self._controls):
             if control.widget is change.owner:
                 positions[place] = control.position_of(change.new)
-        self._positions = positions
+        self.positions = positions
 
     def _control_changed(self, change) -> None:
         """Raises an error if a control gets other values afterwards: no results were computed for them."""
@@ -175,6 +200,9 @@ class Explorer(anywidget.AnyWidget):
 
     def _state_at(self, positions: list[int]) -> dict:
         return {control.name: control.values[p] for control, p in zip(self._controls, positions, strict=True)}
+
+    def _value_at(self, positions: list[int]) -> dict:
+        return {title: panel.result() for title, panel in self._results[self._index(positions)].items()}
 
     def _index(self, positions: list[int]) -> int:
         index = 0
@@ -193,7 +221,7 @@ class Explorer(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs) -> tuple[dict, dict]:
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
-        return data | {"text/plain": repr(self), "text/html": self._drawn_at(self._positions)}, metadata
+        return data | {"text/plain": repr(self), "text/html": self._drawn_at(self.positions)}, metadata
 
 
 def _written(compute: Callable) -> Callable:
@@ -244,8 +272,8 @@ def _page(
     caption = escape((inspect.getdoc(_written(compute)) or _name(compute)).splitlines()[0])
     inputs = "\n".join(control.html(position) for control, position in zip(controls, start, strict=True))
     drawn = "\n".join(
-        f'<figure class="explore-panel"><figcaption>{escape(title)}</figcaption>\n{panel.html()}\n</figure>'
-        for title, panel in panels.items()
+        '<div class="explore-row">\n' + "\n".join(_figure(*titled) for titled in row) + "\n</div>"
+        for _, row in groupby(panels.items(), lambda titled: LOOKS_LIKE[titled[1].fixed()["panel"]])
     )
     html = f"""<div class="explore" role="group" aria-label="{caption}">
 <p class="explore-caption">{caption}</p>
@@ -256,7 +284,7 @@ def _page(
 <div class="explore-panels">
 {drawn}
 </div>
-<p class="explore-point"></p>
+<p class="explore-point" hidden></p>
 <script type="application/json">
 {_data(controls, start, results)}
 </script>
@@ -266,10 +294,20 @@ def _page(
     return html
 
 
+LOOKS_LIKE = {"number": "number", "kinds": "map", "heat": "map", "lines": "plot", "bars": "list", "table": "list"}
+"""Panels that follow each other and look alike are drawn side by side, where there is room."""
+
+
+def _figure(title: str, panel: Panel) -> str:
+    return f'<figure class="explore-panel"><figcaption>{escape(title)}</figcaption>\n{panel.html()}\n</figure>'
+
+
 def _said(controls: list[Control], positions: list[int], panels: dict[str, Panel]) -> str:
-    """The state in words, for readers who do not see the picture."""
+    """The state and its numbers in words, for readers who do not see the picture; if it has no number, its bars."""
     where = ", ".join(f"{control.label}: {control.shown[p]}" for control, p in zip(controls, positions, strict=True))
-    what = ", ".join(f"{title} {panel.text()}" for title, panel in panels.items() if isinstance(panel, Number))
+    numbers = {title: panel for title, panel in panels.items() if isinstance(panel, Number)}
+    bars = {title: panel for title, panel in panels.items() if isinstance(panel, Bars)}
+    what = "; ".join(f"{title} {panel.text()}" for title, panel in (numbers or bars).items())
     return f"{where}. {what}." if what else f"{where}."
 
 

@@ -1,12 +1,13 @@
-"""The panels that a widget can show: a number, bars, a map of kinds, a heat map, lines, a table.
+"""The panels that a widget can show: a number, bars, a map of kinds, a heat map, lines, and a `Table`.
 
 A `compute` for `explore` returns panels by title: `{"entries that count": Number(80), "action_mask": KindMap(...)}`.
-Each panel checks its numbers, which may be given as tensors, and has four methods:
+Each panel checks its numbers, which may be given as tensors, and has five methods:
 
-    fixed()   what is the same in every state: labels, scales, legends
+    fixed()   what is the same in every state: labels, scales, names
     moving()  what differs from state to state, as plain JSON, from which `explore.js` updates the panel
     html()    the panel in this state, complete without JavaScript, with the elements that `explore.js` updates
     text()    the panel in one line
+    result()  the panel's numbers as a reader's own code wants them: a number, a list or a dict
 
 Maps and bars are HTML tables that CSS draws as pictures, so a reader who cannot see the picture can read the table.
 """
@@ -15,38 +16,74 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import groupby
-from math import inf
 from typing import Any
 
-KINDS = ("real", "real-too", "padding", "leak", "hidden")
-"""How an entry is drawn: blue, striped blue, grey, orange, hatched. `explore.css` and `pictures` use the same five."""
+from groot_teach.show.numbers import finite, kept, known_digits, known_scale, part, plain, rounded, texts, written
+from groot_teach.show.tables import Table
 
-BIGGEST = 2**53
-"""The largest whole number up to which JavaScript can tell each whole number from the next."""
+KINDS = ("real", "real-too", "padding", "leak", "hidden")
+"""How an entry is drawn: blue, light blue, a grey hatch, an orange hatch, hollow. `explore.css` draws these five."""
+
+NARROW = 12
+"""A map with at most this many columns has large cells, and stands beside another one where there is room."""
+
+ROOM_FOR_NUMBERS = 60
+"""A heat map writes its numbers into the cells if a row of them has at most this many characters."""
+
+GAP = 12.0
+"""How far apart the names of two curves are at least, in per cent of the height of the picture."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """One number in large type, such as a loss. `digits` is the number of decimals that are shown, and tested."""
+    """One number in large type, such as a loss, and beside it what it should be.
+
+    Attributes:
+        value: the number.
+        digits: how many decimals are shown, and tested.
+        should_be: what the number would be if padding had no effect on it, or None if no such number is known. Where
+            the two differ as they are shown, the number is orange, and the difference stands beside it in per cent.
+    """
 
     value: float
     digits: int = 4
+    should_be: float | None = None
 
     def __post_init__(self) -> None:
-        _known_digits(self.digits)
-        _keep(self, value=_number("value", self.value, self.digits))
+        known_digits(self.digits)
+        right = None if self.should_be is None else rounded("should_be", self.should_be, self.digits)
+        kept(self, value=rounded("value", self.value, self.digits), should_be=right)
 
     def fixed(self) -> dict:
         return {"panel": "number", "digits": self.digits}
 
-    def moving(self) -> float:
-        return self.value
+    def moving(self) -> list:
+        """The number, what it should be, and how the reader is told."""
+        return [self.value, self.should_be, self._beside()]
 
     def html(self) -> str:
-        return f'<strong class="explore-number">{self.text()}</strong>'
+        wrong = self.should_be not in (None, self.value)
+        return (
+            f'<p class="explore-number{" wrong" * wrong}"><strong>{written(self.value, self.digits)}</strong> '
+            f"<span>{escape(self._beside())}</span></p>"
+        )
 
     def text(self) -> str:
-        return _show(self.value, self.digits)
+        shown = written(self.value, self.digits)
+        return shown if self.should_be is None else f"{shown}, {self._beside()}"
+
+    def result(self) -> float:
+        return self.value
+
+    def _beside(self) -> str:
+        right = self.should_be
+        if right is None:
+            return ""
+        if right == self.value:
+            return "as it should be"
+        off = 100 * (self.value - right) / abs(right) if right else 0
+        apart = f" ({off:+.0f} %)".replace("-", "\N{MINUS SIGN}") if abs(off) >= 1 else ""
+        return f"should be {written(right, self.digits)}{apart}"
 
 
 @dataclass(frozen=True)
@@ -65,17 +102,17 @@ class Bars:
     digits: int = 4
 
     def __post_init__(self) -> None:
-        _known_digits(self.digits)
+        known_digits(self.digits)
         _known_kinds(self.kinds)
-        _texts("labels", self.labels)
-        _, maximum = _known_scale(0, self.maximum)
-        values = [_number("values", value, self.digits, 0, maximum) for value in _plain(self.values)]
+        texts("labels", self.labels)
+        _, maximum = known_scale(0, self.maximum)
+        values = [rounded("values", value, self.digits, 0, maximum) for value in plain(self.values)]
         if not len(self.labels) == len(values) == len(self.kinds):
             raise ValueError(
                 f"Bars: got {len(self.labels)} labels, {len(values)} values and {len(self.kinds)} kinds, "
                 "expected the same number of each"
             )
-        _keep(self, labels=list(self.labels), values=values, kinds=list(self.kinds), maximum=maximum)
+        kept(self, labels=list(self.labels), values=values, kinds=list(self.kinds), maximum=maximum)
 
     def fixed(self) -> dict:
         scale = {"maximum": self.maximum, "digits": self.digits}
@@ -86,121 +123,155 @@ class Bars:
 
     def html(self) -> str:
         rows = "\n".join(
-            f'<tr><th scope="row">{escape(label)}</th><td class="explore-bar"><span class="{kind}" '
-            f'style="width:{100 * _part(value, 0, self.maximum):.4g}%"></span></td>'
-            f"<td>{_show(value, self.digits)}</td></tr>"
+            f'<tr><th scope="row">{escape(label)}</th><td><span class="bar"><i class="{kind}" '
+            f'style="width:{100 * part(value, 0, self.maximum):.4g}%"></i></span></td>'
+            f"<td>{written(value, self.digits)}</td></tr>"
             for label, value, kind in zip(self.labels, self.values, self.kinds, strict=True)
         )
-        return f"<table><tbody>\n{rows}\n</tbody></table>"
+        return f'<table class="explore-bars"><tbody>\n{rows}\n</tbody></table>'
 
     def text(self) -> str:
-        shown = (_show(value, self.digits) for value in self.values)
+        shown = (written(value, self.digits) for value in self.values)
         return ", ".join(f"{label} {value}" for label, value in zip(self.labels, shown, strict=True))
+
+    def result(self) -> dict[str, float]:
+        return dict(zip(self.labels, self.values, strict=True))
 
 
 @dataclass(frozen=True)
 class KindMap:
     """A grid of cells that says *what* each entry is, such as a mask.
 
-    Each cell holds its letter, so that the map can be read by a screen reader and without a style sheet.
+    A letter for each kind of cell keeps the rows short where the map is made and stored. No reader sees it: a cell is
+    drawn as its kind, the words of each kind that occurs are listed below the map with their number, and a cell says
+    its words when it is pointed at.
 
     Attributes:
         cells: a string for each row, with a letter for each cell.
         legend: a letter, a to z or A to Z -> (one of `KINDS`, the meaning of such a cell in words).
-        rows, columns: what a row and a column are, such as `step` and `dim`.
+        rows, columns: what a row and a column are. A noun such as `step` is counted from 1; a list gives each row or
+            column a name of its own.
+        groups: the name of each group of rows and how many rows it has, such as `{"dual arm": 3, "small arm": 3}`.
+            Rows are counted anew in each group.
 
     Raises:
-        ValueError: no cell, rows of different lengths, a letter that the legend lacks, or an unknown kind.
+        ValueError: no cell, rows of different lengths, a letter that the legend lacks, an unknown kind, names that are
+            more or fewer than rows or columns, or groups that have more or fewer rows than the map.
     """
 
     cells: Sequence[str]
     legend: Mapping[str, tuple[str, str]]
-    rows: str
-    columns: str
+    rows: str | Sequence[str]
+    columns: str | Sequence[str]
+    groups: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         _grid_shape("cells", self.cells)
-        _texts("rows, columns and legend", [self.rows, self.columns, *(words for _, words in self.legend.values())])
-        _known_kinds([kind for kind, _ in self.legend.values()])
-        for letter in self.legend:
-            if not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
-                raise ValueError(f"legend: got {letter!r}, expected one letter, a to z or A to Z")
-        unknown = sorted(set("".join(self.cells)) - set(self.legend))
-        if unknown:
-            raise ValueError(
-                f"cells: got the letter {unknown[0]!r}, expected one of the legend's {sorted(self.legend)}"
-            )
-        _keep(self, cells=list(self.cells), legend=dict(self.legend))
+        axes = _Axes.of(self.cells, self.rows, self.columns, self.groups)
+        legend = _known_legend(self.cells, self.legend)
+        kept(self, cells=list(self.cells), legend=legend, rows=axes.rows, columns=axes.columns, groups=axes.groups)
 
     def fixed(self) -> dict:
-        shape = [len(self.cells), len(self.cells[0])]
-        legend = {letter: list(meaning) for letter, meaning in self.legend.items()}
-        return {"panel": "kinds", "rows": self.rows, "columns": self.columns, "shape": shape, "legend": legend}
+        return {"panel": "kinds", **self._axes().fixed(), "legend": _plain_legend(self.legend)}
 
     def moving(self) -> list[str]:
-        """Each row as its runs of the same letter: `rrrp` becomes `r3p1`. A typical mask takes a fifth of the bytes."""
-        return ["".join(f"{letter}{len(list(run))}" for letter, run in groupby(row)) for row in self.cells]
+        return _runs(self.cells)
 
     def html(self) -> str:
-        keys = "\n".join(
-            f'<li><i class="{kind}"></i> {letter}: {escape(words)}</li>'
-            for letter, (kind, words) in self.legend.items()
-        )
-        body = "\n".join(
-            "<tr>" + "".join(f'<td class="{self.legend[letter][0]}">{letter}</td>' for letter in row) + "</tr>"
+        cells = [
+            [f'<td class="{kind}">{escape(words)}</td>' for kind, words in map(self.legend.__getitem__, row)]
             for row in self.cells
-        )
-        return f'{_axes(self.rows, self.columns)}{_grid(body)}<ul class="explore-legend">\n{keys}\n</ul>'
+        ]
+        return _grid(self._axes(), cells) + _present(self.cells, self.legend)
 
     def text(self) -> str:
-        letters = "".join(self.cells)
-        counts = ", ".join(f"{letters.count(letter)} {words}" for letter, (_, words) in self.legend.items())
+        counts = "; ".join(f"{words}: {count}" for _, words, count in _counts(self.cells, self.legend) if count)
         return f"{len(self.cells)} x {len(self.cells[0])} cells: {counts}"
+
+    def result(self) -> list[list[str]]:
+        """The words of each cell."""
+        return [[self.legend[letter][1] for letter in row] for row in self.cells]
+
+    def _axes(self) -> "_Axes":
+        return _Axes(self.rows, self.columns, self.groups)
 
 
 @dataclass(frozen=True)
 class HeatMap:
     """A grid of cells that says *how much*, such as attention weights, on a fixed scale from `low` to `high`.
 
+    Attributes:
+        values: the numbers.
+        rows, columns, groups: as in `KindMap`.
+        low, high: the ends of the scale; the stronger the colour, the larger the number.
+        digits: how many decimals a number has.
+        cells, legend: what each entry is, as in `KindMap`: the number of a padded entry that counts is orange, and a
+            hidden one is hollow. Without them all entries are real.
+
     Raises:
-        ValueError: no cell, rows of different lengths, a value outside the scale, or a scale without extent.
+        ValueError: no cell, rows of different lengths, a value outside the scale, a scale without extent, or `cells`
+            of another shape than `values`; and what a `KindMap` refuses.
     """
 
     values: Sequence[Sequence[float]]
-    rows: str
-    columns: str
+    rows: str | Sequence[str]
+    columns: str | Sequence[str]
     low: float = 0.0
     high: float = 1.0
     digits: int = 3
+    groups: Mapping[str, int] | None = None
+    cells: Sequence[str] | None = None
+    legend: Mapping[str, tuple[str, str]] | None = None
 
     def __post_init__(self) -> None:
-        _known_digits(self.digits)
-        _texts("rows, columns", [self.rows, self.columns])
-        low, high = _known_scale(self.low, self.high)
-        values = [[_number("values", value, self.digits, low, high) for value in row] for row in _plain(self.values)]
+        known_digits(self.digits)
+        low, high = known_scale(self.low, self.high)
+        values = [[rounded("values", value, self.digits, low, high) for value in row] for row in plain(self.values)]
         _grid_shape("values", values)
-        _keep(self, values=values, low=low, high=high)
+        axes = _Axes.of(values, self.rows, self.columns, self.groups)
+        if (self.cells is None) != (self.legend is None):
+            raise ValueError("cells and legend: got one of them, expected both or neither")
+        cells = None if self.cells is None else list(self.cells)
+        if cells is not None and [len(row) for row in cells] != [len(row) for row in values]:
+            raise ValueError(
+                f"cells: got rows of lengths {[len(row) for row in cells]}, expected the {len(values)} x "
+                f"{len(values[0])} of the values"
+            )
+        legend = None if self.legend is None or cells is None else _known_legend(cells, self.legend)
+        kept(self, values=values, low=low, high=high, cells=cells, legend=legend)
+        kept(self, rows=axes.rows, columns=axes.columns, groups=axes.groups)
 
     def fixed(self) -> dict:
         scale = {"low": self.low, "high": self.high, "digits": self.digits}
-        shape = [len(self.values), len(self.values[0])]
-        return {"panel": "heat", "rows": self.rows, "columns": self.columns, "shape": shape, **scale}
+        legend = None if self.legend is None else _plain_legend(self.legend)
+        return {"panel": "heat", **self._axes().fixed(), **scale, "legend": legend}
 
-    def moving(self) -> Sequence[Sequence[float]]:
-        return self.values
+    def moving(self) -> Sequence:
+        """The rows of numbers; and, if there are kinds, the runs of letters as well."""
+        return [self.values, _runs(self.cells)] if self.cells else [self.values]
 
     def html(self) -> str:
-        def cell(value: float) -> str:
-            part = _part(value, self.low, self.high)
-            return f'<td class="heat" style="--part:{part:.4g}">{_show(value, self.digits)}</td>'
+        def cell(row: int, column: int) -> str:
+            value = self.values[row][column]
+            kind = self.legend[self.cells[row][column]][0] if self.legend and self.cells else "real"
+            strength = part(value, self.low, self.high)
+            return f'<td class="heat {kind}" style="--part:{strength:.4g}">{written(value, self.digits)}</td>'
 
-        body = "\n".join("<tr>" + "".join(map(cell, row)) + "</tr>" for row in self.values)
-        key = f'<p class="explore-axes">from {self.low:g} (empty) to {self.high:g} (full)</p>'
-        return f"{_axes(self.rows, self.columns)}{_grid(body)}{key}"
+        height, width = len(self.values), len(self.values[0])
+        cells = [[cell(row, column) for column in range(width)] for row in range(height)]
+        characters = max(len(written(end, self.digits)) for end in (self.low, self.high))
+        fits = width <= NARROW and characters * width <= ROOM_FOR_NUMBERS
+        return _grid(self._axes(), cells, fits)
 
     def text(self) -> str:
         biggest = max(value for row in self.values for value in row)
-        return f"{len(self.values)} x {len(self.values[0])} cells, largest {_show(biggest, self.digits)}"
+        return f"{len(self.values)} x {len(self.values[0])} cells, largest {written(biggest, self.digits)}"
+
+    def result(self) -> Sequence[Sequence[float]]:
+        return self.values
+
+    def _axes(self) -> "_Axes":
+        return _Axes(self.rows, self.columns, self.groups)
 
 
 @dataclass(frozen=True)
@@ -221,175 +292,123 @@ class Lines:
     kinds: Sequence[str] = ("real", "leak", "padding", "hidden")
 
     def __post_init__(self) -> None:
-        _known_digits(self.digits)
+        known_digits(self.digits)
         _known_kinds(self.kinds)
-        _texts("x_name and names", [self.x_name, *self.curves])
-        low, high = _known_scale(self.low, self.high)
-        x = [_number("x", value, digits=12) for value in _plain(self.x)]
+        texts("x_name and names", [self.x_name, *self.curves])
+        low, high = known_scale(self.low, self.high)
+        x = [rounded("x", value, digits=12) for value in plain(self.x)]
         if len(x) < 2 or sorted(set(x)) != x:
             raise ValueError(f"x: got {x}, expected two or more values that grow")
         if not 1 <= len(self.curves) <= len(self.kinds):
             raise ValueError(f"curves: got {len(self.curves)}, expected 1 to {len(self.kinds)}, as many as kinds")
         curves = {
-            name: [_number(name, value, self.digits, low, high) for value in _plain(values)]
+            name: [rounded(name, value, self.digits, low, high) for value in plain(values)]
             for name, values in self.curves.items()
         }
         for name, values in curves.items():
             if len(values) != len(x):
                 raise ValueError(f"{name}: got {len(values)} points, expected {len(x)} as in x")
-        _keep(self, x=x, curves=curves, kinds=list(self.kinds), low=low, high=high)
+        kept(self, x=x, curves=curves, kinds=list(self.kinds), low=low, high=high)
 
     def fixed(self) -> dict:
         scale = {"low": self.low, "high": self.high, "digits": self.digits}
         names = {"x_name": self.x_name, "names": list(self.curves), "kinds": self.kinds}
         return {"panel": "lines", "x": self.x, **names, **scale}
 
-    def moving(self) -> Sequence[Sequence[float]]:
-        return list(self.curves.values())
+    def moving(self) -> list:
+        """The curves, and how far from the top the name of each stands at its end, in per cent."""
+        ends = [100 - 100 * part(values[-1], self.low, self.high) for values in self.curves.values()]
+        return [list(self.curves.values()), _apart(ends)]
 
     def html(self) -> str:
-        keys = "\n".join(
-            f'<li><svg class="explore-key" viewBox="0 0 30 6" aria-hidden="true"><polyline class="{kind}" '
-            f'points="0,3 30,3"/></svg> {escape(name)}</li>'
-            for kind, name in zip(self.kinds, self.curves, strict=False)
-        )
+        curves, tops = self.moving()
         drawn = "\n".join(
             f'<polyline class="{kind}" points="{self._points(values)}"/>'
-            for kind, values in zip(self.kinds, self.curves.values(), strict=False)
+            for kind, values in zip(self.kinds, curves, strict=False)
         )
-        rows = [[f"{x:.10g}", *row] for x, *row in zip(self.x, *self.curves.values(), strict=True)]
+        names = "".join(
+            f'<span class="{kind}" style="top:{top:.4g}%">{escape(name)}</span>'
+            for kind, name, top in zip(self.kinds, self.curves, tops, strict=False)
+        )
+        rows = [[f"{x:.10g}", *row] for x, *row in zip(self.x, *curves, strict=True)]
         table = Table([self.x_name, *self.curves], rows, self.digits)
         return (
-            f'<p class="explore-axes">from {self.low:g} (bottom) to {self.high:g} (top)</p>\n'
-            f'<svg class="explore-lines" viewBox="0 0 100 50" preserveAspectRatio="none" aria-hidden="true">\n{drawn}\n'
-            f'</svg>\n<p class="explore-ends"><span>{self.x[0]:.10g}</span><span>{escape(self.x_name)}</span>'
-            f'<span>{self.x[-1]:.10g}</span></p><ul class="explore-legend">\n{keys}\n</ul>\n'
+            '<div class="explore-plot" aria-hidden="true">\n'
+            f'<div class="explore-y"><span>{self.high:g}</span><span>{self.low:g}</span></div>\n'
+            f'<svg class="explore-lines" viewBox="0 0 100 50" preserveAspectRatio="none">\n{drawn}\n</svg>\n'
+            f'<div class="explore-names">{names}</div>\n'
+            f'<div class="explore-x"><span>{self.x[0]:.10g}</span><span>{escape(self.x_name)}</span>'
+            f"<span>{self.x[-1]:.10g}</span></div>\n</div>\n"
             f"<details><summary>The same as a table</summary>{table.html()}</details>"
         )
 
     def text(self) -> str:
-        return ", ".join(f"{name} ends at {_show(values[-1], self.digits)}" for name, values in self.curves.items())
+        ends = ((name, written(values[-1], self.digits)) for name, values in self.curves.items())
+        return ", ".join(f"{name} ends at {end}" for name, end in ends)
+
+    def result(self) -> dict[str, Sequence[float]]:
+        return dict(self.curves)
 
     def _points(self, values: Sequence[float]) -> str:
         return " ".join(
-            f"{100 * _part(x, self.x[0], self.x[-1]):.5g},{50 - 50 * _part(value, self.low, self.high):.5g}"
+            f"{100 * part(x, self.x[0], self.x[-1]):.5g},{50 - 50 * part(value, self.low, self.high):.5g}"
             for x, value in zip(self.x, values, strict=True)
         )
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of words and numbers under column headings. The first column heads its row.
-
-    Raises:
-        ValueError: no row, or one with more or fewer cells than there are columns.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str | float]]
-    digits: int = 4
-
-    def __post_init__(self) -> None:
-        _known_digits(self.digits)
-        _texts("columns", self.columns)
-        rows = [
-            [cell if isinstance(cell, str) else _number("rows", cell, self.digits) for cell in _plain(row)]
-            for row in self.rows
-        ]
-        if not rows:
-            raise ValueError("rows: got none, expected at least one")
-        for row in rows:
-            if len(row) != len(self.columns):
-                raise ValueError(f"rows: got {len(row)} cells, expected {len(self.columns)}: {list(self.columns)}")
-        _keep(self, columns=list(self.columns), rows=rows)
-
-    def fixed(self) -> dict:
-        return {"panel": "table", "columns": self.columns, "length": len(self.rows), "digits": self.digits}
-
-    def moving(self) -> Sequence[Sequence[str | float]]:
-        return self.rows
-
-    def html(self) -> str:
-        head = "".join(f'<th scope="col">{escape(column)}</th>' for column in self.columns)
-        body = "\n".join(
-            f'<tr><th scope="row">{escape(self._shown(first))}</th>'
-            + "".join(f"<td>{escape(self._shown(cell))}</td>" for cell in rest)
-            + "</tr>"
-            for first, *rest in self.rows
-        )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>"
-
-    def text(self) -> str:
-        return "; ".join(" ".join(map(self._shown, row)) for row in self.rows)
-
-    def _shown(self, cell: str | float) -> str:
-        return cell if isinstance(cell, str) else _show(cell, self.digits)
 
 
 Panel = Number | Bars | KindMap | HeatMap | Lines | Table
 
 
-def _keep(panel: Any, **checked: Any) -> None:
-    """Stores the checked values, in new lists, so that the caller can go on changing the lists that it passed."""
-    for name, value in checked.items():
-        object.__setattr__(panel, name, value)
+@dataclass(frozen=True)
+class _Axes:
+    """What the rows and columns of a map are called."""
+
+    rows: Sequence[str]
+    columns: Sequence[str]
+    groups: Mapping[str, int] | None
+
+    @classmethod
+    def of(cls, cells: Sequence[Sequence], rows: Any, columns: Any, groups: Mapping[str, int] | None) -> "_Axes":
+        """The axes of a map with such cells; a noun becomes a name for each row or column, counted from 1."""
+        height, width = len(cells), len(cells[0])
+        sizes = [height]
+        if groups is not None:
+            texts("groups", [*groups])
+            sizes = [finite("groups", size) for size in groups.values()]
+            if any(type(size) is not int or size < 1 for size in sizes) or sum(sizes) != height:
+                raise ValueError(f"groups: got {dict(groups)}, expected {height} rows in all, and at least 1 in each")
+        if isinstance(rows, str):
+            rows = [f"{rows} {place}" for size in sizes for place in range(1, size + 1)]
+        if isinstance(columns, str):
+            columns = [f"{columns} {place}" for place in range(1, width + 1)]
+        for name, given, expected in (("rows", rows, height), ("columns", columns, width)):
+            if not isinstance(given, list | tuple):
+                raise TypeError(f"{name}: got {given!r}, expected text, or a list with a text for each")
+            texts(name, given)
+            if len(given) != expected:
+                raise ValueError(f"{name}: got {len(given)} names, expected {expected}, one for each")
+        return cls(list(rows), list(columns), None if groups is None else dict(groups))
+
+    def fixed(self) -> dict:
+        groups = None if self.groups is None else [list(group) for group in self.groups.items()]
+        return {"rows": self.rows, "columns": self.columns, "groups": groups}
 
 
-def _plain(values: Any) -> Sequence:
-    """Tensors and arrays as nested lists; lists and tuples as they are."""
-    return values.tolist() if hasattr(values, "tolist") else values
+def _apart(tops: Sequence[float]) -> list[float]:
+    """The heights at which names can stand beside the ends of curves without overlapping, as near as may be."""
+    order = sorted(range(len(tops)), key=tops.__getitem__)
+    placed, above = list(tops), -GAP
+    for place in order:
+        above = placed[place] = max(tops[place], above + GAP)
+    below = 100 + GAP
+    for place in reversed(order):
+        below = placed[place] = min(placed[place], below - GAP)
+    return [round(top, 2) for top in placed]
 
 
-def _finite(name: str, value: Any) -> float:
-    value = value.item() if hasattr(value, "item") else value
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: got {value!r}, expected a number")
-    if value != value or value in (inf, -inf):
-        raise ValueError(f"{name}: got {value}, expected a finite number")
-    if abs(value) > BIGGEST:
-        raise ValueError(f"{name}: got {value}, expected at most {BIGGEST} either way")
-    return value
-
-
-def _number(name: str, value: Any, digits: int, low: float = -BIGGEST, high: float = BIGGEST) -> float:
-    """`value` rounded to `digits`, if it lies on the scale. A negative zero becomes 0, so that none is shown as -0.
-
-    The rounded value is both drawn and written, so rounding may move it by no more than a hundredth of the scale.
-    """
-    value = _finite(name, value)
-    if not low <= value <= high:
-        raise ValueError(f"{name}: got {value}, expected {low} to {high}")
-    rounded = round(value, digits) + 0.0 if digits else round(value)
-    if abs(rounded - value) > 0.01 * (high - low):
-        raise ValueError(f"{name}: got {value}, which {digits} digits make {rounded} on a scale to {high}; show more")
-    return rounded
-
-
-def _part(value: float, low: float, high: float) -> float:
-    """Where `value` lies between `low` and `high`, from 0 to 1. Only rounding can have moved it outside."""
-    return min(1.0, max(0.0, (value - low) / (high - low)))
-
-
-def _show(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}"
-
-
-def _known_digits(digits: int) -> None:
-    if type(digits) is not int or not 0 <= digits <= 15:
-        raise ValueError(f"digits: got {digits!r}, expected an int from 0 to 15")
-
-
-def _known_scale(low: Any, high: Any) -> tuple[float, float]:
-    low, high = float(_finite("scale", low)), float(_finite("scale", high))
-    if not low < high:
-        raise ValueError(f"scale: got {low:g} to {high:g}, expected two numbers that grow")
-    return low, high
-
-
-def _texts(name: str, values: Sequence[Any]) -> None:
-    for value in values:
-        if not isinstance(value, str):
-            raise TypeError(f"{name}: got {value!r}, expected text")
+def _runs(cells: Sequence[str]) -> list[str]:
+    """Each row as its runs of the same letter: `rrrp` becomes `r3p1`. A typical mask takes a fifth of the bytes."""
+    return ["".join(f"{letter}{len(list(run))}" for letter, run in groupby(row)) for row in cells]
 
 
 def _known_kinds(kinds: Sequence[str]) -> None:
@@ -398,18 +417,79 @@ def _known_kinds(kinds: Sequence[str]) -> None:
             raise ValueError(f"kinds: got {kind!r}, expected one of {', '.join(KINDS)}")
 
 
+def _known_legend(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    texts("legend", [words for _, words in legend.values()])
+    _known_kinds([kind for kind, _ in legend.values()])
+    for letter in legend:
+        if not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
+            raise ValueError(f"legend: got {letter!r}, expected one letter, a to z or A to Z")
+    unknown = sorted(set("".join(cells)) - set(legend))
+    if unknown:
+        raise ValueError(f"cells: got the letter {unknown[0]!r}, expected one of the legend's {sorted(legend)}")
+    return dict(legend)
+
+
+def _plain_legend(legend: Mapping[str, tuple[str, str]]) -> dict[str, list[str]]:
+    return {letter: list(meaning) for letter, meaning in legend.items()}
+
+
 def _grid_shape(name: str, rows: Sequence[Sequence]) -> None:
     lengths = [len(row) for row in rows]
     if not lengths or not lengths[0] or len(set(lengths)) > 1:
         raise ValueError(f"{name}: got rows of lengths {lengths}, expected one or more rows, all of the same length")
 
 
-def _axes(rows: str, columns: str) -> str:
-    return f'<p class="explore-axes">a row is a {escape(rows)}, a column is a {escape(columns)}</p>\n'
+def _counts(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -> list[tuple[str, str, int]]:
+    letters = "".join(cells)
+    return [(kind, words, letters.count(letter)) for letter, (kind, words) in legend.items()]
 
 
-def _grid(body: str) -> str:
-    return f'<table class="explore-grid"><tbody>\n{body}\n</tbody></table>\n'
+def _present(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -> str:
+    """The kinds of cells that occur, in words, with their number."""
+    items = "\n".join(
+        f'<li{" hidden" * (not count)}><i class="{kind}"></i> {escape(words)} <b>{count}</b></li>'
+        for kind, words, count in _counts(cells, legend)
+    )
+    return f'<ul class="explore-present">\n{items}\n</ul>'
+
+
+def _seen(names: Sequence[str]) -> list[bool]:
+    """Which names of rows or columns are shown to the eye: of names that only count, the first and the last."""
+    counts = all(name.rsplit(" ", 1)[-1].isdigit() for name in names)
+    return [not counts or place in (0, len(names) - 1) for place in range(len(names))]
+
+
+def _grid(axes: _Axes, cells: Sequence[Sequence[str]], numbers: bool = False) -> str:
+    """The table of a map. Its headings name every row and column; `explore.css` shows some of them to the eye."""
+    width, groups = len(axes.columns), axes.groups or {"": len(axes.rows)}
+    rows_seen = [False] * len(axes.rows) if axes.groups else _seen(axes.rows)
+    columns = zip(axes.columns, _seen(axes.columns), strict=True)
+    head = "".join(f'<th scope="col">{_name(*column)}</th>' for column in columns)
+    lines = [
+        f'<tr><th scope="row">{_name(row, is_seen)}</th>{"".join(line)}</tr>'
+        for row, is_seen, line in zip(axes.rows, rows_seen, cells, strict=True)
+    ]
+    bodies, start = [], 0
+    for name, size in groups.items():
+        body = "\n".join(lines[start : start + size])
+        if axes.groups:
+            beside = f'<th scope="rowgroup" rowspan="{size}"><span>{escape(name)}</span></th>'
+            body = body.replace("<tr>", f"<tr>{beside}", 1)
+        bodies.append(body)
+        start += size
+    look = f"explore-grid {'narrow' if width <= NARROW else 'wide'}{' numbers' * numbers}"
+    room = 3 if axes.groups else max(len(row) * is_seen for row, is_seen in zip(axes.rows, rows_seen, strict=True))
+    corner = f"<td colspan={2 if axes.groups else 1}></td>"
+    body = "\n</tbody><tbody>\n".join(bodies)
+    return (
+        f'<table class="{look}" style="--columns:{width};--beside:{0.47 * room:.4g}rem">\n'
+        f"<thead><tr>{corner}{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>\n"
+    )
+
+
+def _name(text: str, is_seen: bool) -> str:
+    """The name of a row or column. One that the eye does not see is there for screen readers."""
+    return f"<span>{escape(text)}</span>" if is_seen else f'<span class="unseen">{escape(text)}</span>'
 
 
 def one_of(name: str, given: str, known: dict):

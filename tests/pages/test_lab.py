@@ -33,6 +33,14 @@ explorer.observe(follow, "state")
 follow()
 ipywidgets.VBox([mine, explorer, python])""",
     """explore(build_the_mask, robot=list(ROBOTS), real_steps=(1, 16), which_mask=masks)""",
+    """def double(x):
+    return {"twice": 2 * x}
+
+
+one, other = explore(double, x=(1, 3)), explore(double, x=(1, 3))
+ipywidgets.jslink((one, "state"), (other, "state"))
+told = ipywidgets.interactive_output(lambda found: print("twice is", found["twice"]), {"found": other})
+ipywidgets.VBox([one, other, told])""",
 ]
 
 
@@ -134,8 +142,8 @@ def test_the_readers_own_slider_moves_the_picture(live, first):
     live.locator(".widget-slider .noUi-handle").focus()
     live.keyboard.press("ArrowRight")
     says(live, "python: {'robot': 'dual-arm', 'real_steps': 6, 'which_mask': 'dims_and_steps'} 96")
-    assert first.locator(".explore-number").first.inner_text() == "96"
-    assert first.locator(".explore-controls label > span").inner_text() == "6"
+    assert first.locator(".explore-number strong").first.inner_text() == "96"
+    assert first.locator(".explore-controls output").inner_text() == "6"
     assert first.locator("td.real").count() == 6 * 16
 
 
@@ -144,4 +152,14 @@ def test_two_live_widgets_do_not_share_their_radio_buttons(live, first):
     second.locator("input[type=radio]").nth(2).check()
     for widget, chosen in ((first, [True, False, False]), (second, [False, False, True])):
         assert [widget.locator("input[type=radio]").nth(i).is_checked() for i in range(3)] == chosen
-    assert second.locator(".explore-number").first.inner_text() == "96"
+    assert second.locator(".explore-number strong").first.inner_text() == "96"
+
+
+def test_a_state_that_is_linked_in_the_browser_moves_the_other_widget_and_what_follows_its_value(live):
+    one, other = live.locator(".explore").nth(2), live.locator(".explore").nth(3)
+    one.locator("input[type=range]").press("End")
+    says(live, "twice is 6")
+    assert other.locator(".explore-number strong").inner_text() == "6.0000"
+    other.locator("input[type=range]").press("Home")
+    says(live, "twice is 2")
+    assert one.locator(".explore-number strong").inner_text() == "2.0000"

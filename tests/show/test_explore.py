@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import ipywidgets
 import pytest
@@ -13,6 +14,7 @@ from groot_teach.chapters.padding.pictures import build_the_mask, pad_the_prompt
 from groot_teach.embodiments import GR1
 from groot_teach.show import Bars, ExploreError, Explorer, HeatMap, KindMap, Lines, Number, Table, explore
 from groot_teach.show.controls import MAX_STATES
+from groot_teach.show.panels import GAP
 
 LEGEND = {"r": ("real", "recorded"), "p": ("padding", "padded")}
 
@@ -28,9 +30,21 @@ def data_of(explorer):
 
 class TestPanels:
     def test_a_number_is_rounded_to_its_digits_and_zero_has_no_sign(self):
-        assert Number(1.23456, digits=2).moving() == 1.23
-        assert str(Number(torch.tensor(-0.00001), digits=3).moving()) == "0.0"
-        assert Number(torch.tensor(7), digits=0).html() == '<strong class="explore-number">7</strong>'
+        assert Number(1.23456, digits=2).result() == 1.23
+        assert str(Number(torch.tensor(-0.00001), digits=3).result()) == "0.0"
+        assert "<strong>7</strong>" in Number(torch.tensor(7), digits=0).html()
+
+    def test_a_number_says_what_it_should_be_and_by_how_much_it_is_off(self):
+        assert Number(1.09, digits=2, should_be=1.27).text() == "1.09, should be 1.27 (\N{MINUS SIGN}14 %)"
+        assert Number(3, digits=0, should_be=-2).text() == "3, should be -2 (+250 %)"
+        assert Number(0.351, digits=3, should_be=0).text() == "0.351, should be 0.000"
+        assert Number(1.004, digits=3, should_be=1).text() == "1.004, should be 1.000"
+        assert Number(1.00004, digits=3, should_be=torch.tensor(1)).text() == "1.000, as it should be"
+        assert "wrong" in Number(2, should_be=1).html()
+        assert "wrong" not in Number(2, should_be=2).html()
+        assert Number(2).text() == "2.0000"
+        with pytest.raises(ValueError, match="should_be: got nan, expected a finite number"):
+            Number(2, should_be=float("nan"))
 
     @pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor(float("-inf"))])
     def test_a_number_must_be_finite(self, value):
@@ -75,8 +89,8 @@ class TestPanels:
     def test_a_scale_may_end_where_the_values_end_whatever_rounding_does(self):
         weights = torch.tensor([[1 / 3, 2 / 3]], dtype=torch.float64)
         heat = HeatMap(weights, "query", "key", high=weights.max(), digits=3)
-        assert heat.moving() == [[0.333, 0.667]]
-        assert 'style="--part:1">0.667</td>' in heat.html()
+        assert heat.result() == [[0.333, 0.667]]
+        assert 'class="heat real" style="--part:1">0.667</td>' in heat.html()
         assert type(heat.fixed()["high"]) is float
 
     def test_a_panel_keeps_its_own_copy_of_what_it_was_given(self):
@@ -103,10 +117,35 @@ class TestPanels:
     def test_a_map_sends_runs_and_draws_words(self):
         kinds = KindMap(["rrp", "ppp"], LEGEND, rows="step", columns="dim")
         assert kinds.moving() == ["r2p1", "p3"]
-        assert kinds.html().count('<td class="padding">p</td>') == 4
-        assert '<i class="padding"></i> p: padded' in kinds.html()
-        assert "a row is a step, a column is a dim" in kinds.html()
-        assert kinds.text() == "2 x 3 cells: 2 recorded, 4 padded"
+        assert kinds.html().count('<td class="padding">padded</td>') == 4
+        assert '<i class="padding"></i> padded <b>4</b>' in kinds.html()
+        assert kinds.text() == "2 x 3 cells: recorded: 2; padded: 4"
+        assert kinds.result()[0] == ["recorded", "recorded", "padded"]
+
+    def test_rows_and_columns_have_names_and_are_counted_from_1_in_each_group(self):
+        groups = {"dual arm": 2, "small arm": 1}
+        kinds = KindMap(["rrp", "ppp", "rpp"], LEGEND, rows="step", columns=["a", "b", "c"], groups=groups)
+        assert kinds.fixed()["rows"] == ["step 1", "step 2", "step 1"]
+        assert kinds.fixed()["columns"] == ["a", "b", "c"]
+        assert '<th scope="rowgroup" rowspan="2"><span>dual arm</span></th>' in kinds.html()
+        assert kinds.html().count("<tbody>") == 2
+
+    def test_of_names_that_only_count_the_eye_sees_the_first_and_the_last(self):
+        html = KindMap(["rrrr"], LEGEND, rows=["fold the towel"], columns="token").html()
+        assert html.count("unseen") == 2
+        assert "<span>token 1</span>" in html
+        assert '<span class="unseen">token 2</span>' in html
+        assert "<span>fold the towel</span>" in html
+
+    def test_names_and_groups_that_do_not_fit_the_map_are_refused(self):
+        with pytest.raises(ValueError, match="columns: got 2 names, expected 3, one for each"):
+            KindMap(["rrp"], LEGEND, "step", ["a", "b"])
+        with pytest.raises(ValueError, match=r"groups: got {'a': 3}, expected 2 rows in all, and at least 1 in each"):
+            KindMap(["rrp", "ppp"], LEGEND, "step", "dim", groups={"a": 3})
+        with pytest.raises(ValueError, match=r"groups: got {'a': 2, 'b': 0}, expected 2 rows in all"):
+            HeatMap([[0.1], [0.2]], "step", "dim", groups={"a": 2, "b": 0})
+        with pytest.raises(TypeError, match="rows: got 3, expected text, or a list with a text for each"):
+            HeatMap([[0.1], [0.2]], 3, "dim")
 
     def test_a_map_refuses_ragged_rows_unknown_letters_and_digits(self):
         with pytest.raises(ValueError, match=r"rows of lengths \[3, 2\]"):
@@ -125,10 +164,34 @@ class TestPanels:
         with pytest.raises(ValueError, match=r"got 11\.0, expected 0.0 to 10.0"):
             HeatMap([[11.0]], "query", "key", low=0, high=10)
 
+    def test_a_heat_map_knows_what_its_entries_are(self):
+        heat = HeatMap([[1, 0.5]], "step", "dim", digits=1, cells=["rp"], legend=LEGEND)
+        assert '<td class="heat padding" style="--part:0.5">0.5</td>' in heat.html()
+        assert heat.moving() == [[[1.0, 0.5]], ["r1p1"]]
+        with pytest.raises(ValueError, match="cells and legend: got one of them, expected both or neither"):
+            HeatMap([[1, 0.5]], "step", "dim", cells=["rp"])
+        with pytest.raises(ValueError, match=r"cells: got rows of lengths \[1\], expected the 1 x 2 of the values"):
+            HeatMap([[1, 0.5]], "step", "dim", cells=["r"], legend=LEGEND)
+
+    def test_only_a_small_heat_map_has_room_for_its_numbers(self):
+        assert "narrow numbers" in HeatMap([[0.5] * 8], "step", "dim").html()
+        assert "numbers" not in HeatMap([[1] * 13], "step", "dim", digits=0).html()
+        assert "numbers" not in HeatMap([[0.5] * 12], "step", "dim", digits=6).html()
+
+    @pytest.mark.parametrize("ends", [(1.0, 1.0, 1.0), (0.0, 0.0, 0.02), (0.5, 0.45, 0.9), (0.0, 1.0, 0.5)])
+    def test_the_names_of_curves_never_overlap_and_stay_in_the_picture(self, ends):
+        curves = {name: [0.0, end] for name, end in zip("abc", ends, strict=True)}
+        tops = Lines([0, 1], curves, "step", 0, 1, digits=2).moving()[1]
+        places = sorted(tops)
+        assert all(after - before >= GAP - 0.02 for before, after in pairwise(places))
+        assert places[0] >= 0
+        assert places[-1] <= 100
+        assert sorted(range(3), key=lambda i: (-ends[i], i)) == sorted(range(3), key=tops.__getitem__)
+
     def test_lines_need_growing_x_and_as_many_points_as_x(self):
         lines = Lines([0, 1], {"loss": [2.0, 1.0]}, "step", low=0, high=2, digits=1)
         assert 'points="0,0 100,25"' in lines.html()
-        assert "<td>2.0</td>" in lines.html()
+        assert ">2.0</td>" in lines.html()
         with pytest.raises(ValueError, match="loss: got 1 points, expected 2"):
             Lines([0, 1], {"loss": [2.0]}, "step", 0, 2)
         with pytest.raises(ValueError, match="expected two or more values that grow"):
@@ -139,7 +202,7 @@ class TestPanels:
     def test_lines_round_their_values_and_never_their_x(self):
         lines = Lines([0, 1.4, 2], {"loss": [50.2, 100.4, 149.8]}, "step", low=0, high=200, digits=0)
         assert 'points="0,37.5 70,25 100,12.5"' in lines.html()
-        assert '<th scope="row">1.4</th><td>100</td>' in lines.html()
+        assert '>1.4</th><td class="number" style="text-align:right">100</td>' in lines.html()
 
     def test_what_is_drawn_is_what_is_said_or_an_error(self):
         for draw in (
@@ -155,8 +218,8 @@ class TestPanels:
             lambda: Bars([0], [1.0], ["real"], maximum=1),
             lambda: Table(["robot", 1], [["GR1", 2]]),
             lambda: Lines([0, 1], {0: [0.0, 1.0]}, "step", 0, 1),
-            lambda: HeatMap([[1.0]], 0, "key"),
-            lambda: KindMap(["r"], LEGEND, "step", 1),
+            lambda: HeatMap([[1.0]], [0], "key"),
+            lambda: KindMap(["r"], LEGEND, "step", [1]),
         ):
             with pytest.raises(TypeError, match=r"got [01], expected text"):
                 draw()
@@ -168,7 +231,7 @@ class TestPanels:
     def test_a_table_keeps_words_and_rounds_numbers(self):
         table = Table(["robot", "dims"], [["GR1 <26>", 26.04]], digits=1)
         assert table.moving() == [["GR1 <26>", 26.0]]
-        assert '<th scope="row">GR1 &lt;26&gt;</th><td>26.0</td>' in table.html()
+        assert "GR1 &lt;26&gt;</th>" in table.html()
         assert table.text() == "GR1 <26> 26.0"
         with pytest.raises(ValueError, match="got 1 cells, expected 2"):
             Table(["robot", "dims"], [["GR1"]])
@@ -237,7 +300,7 @@ class TestControls:
     def test_options_of_different_types_and_equal_labels(self):
         mixed = explore(lambda x: {"n": 1}, x=[1.5, "a"])
         mixed.state = {"x": "a"}
-        assert mixed._positions == [1]
+        assert mixed.positions == [1]
         with pytest.raises(ExploreError, match=r"x: got the labels \('a', 'a'\), expected each of them once"):
             explore(lambda x: {"n": 1}, x=[("a", 1), ("a", 2)])
 
@@ -342,7 +405,7 @@ class TestRefusals:
 class TestOutput:
     def test_the_data_hold_every_state_in_the_order_of_the_controls(self):
         data = data_of(explore(share, real=(1, 2), padded=(2, 4)))
-        assert data["states"] == [[0.6667], [0.75], [0.8], [0.5], [0.6], [0.6667]]
+        assert [state[0][0] for state in data["states"]] == [0.6667, 0.75, 0.8, 0.5, 0.6, 0.6667]
         assert [control["shown"] for control in data["controls"]] == [["1", "2"], ["2", "3", "4"]]
 
     def test_the_text_form_says_the_state_and_its_numbers(self):
@@ -356,7 +419,7 @@ class TestOutput:
     def test_without_a_script_the_output_shows_its_start_and_disables_what_would_not_move(self):
         html = explore(share, real=(1, 3))._html
         assert '<fieldset class="explore-controls" disabled>' in html
-        assert '<strong class="explore-number">0.6000</strong>' in html
+        assert "<strong>0.6000</strong>" in html
         assert "real: 2. part 0.6000." in html
 
     def test_what_a_reader_writes_cannot_end_the_script_or_become_markup(self):
@@ -371,7 +434,7 @@ class TestOutput:
         assert data_of(explore(sly, x=["</script>", "<b>"]))["states"][0] == [[["</script>", "</script>"]]]
 
     @pytest.mark.parametrize(
-        "given", [True, (1, 3), ["a", "b"], list("abcdefg")], ids=["check box", "slider", "radio buttons", "list"]
+        "given", [True, (1, 3), ["a", "b"], list("abcdefghi")], ids=["check box", "slider", "radio buttons", "list"]
     )
     def test_every_input_stands_inside_a_label(self, given):
         class Inputs(HTMLParser):
@@ -398,7 +461,7 @@ class TestLive:
         explorer.state = {"real": 1, "padded": 3}
         assert explorer.controls["real"].value == 1
         assert explorer.panels["part"].value == 0.75
-        explorer._positions = [2, 0]  # what the front end sends
+        explorer.positions = [2, 0]  # what the front end sends
         assert explorer.state == {"real": 3, "padded": 0}
         assert explorer.controls["padded"].value == 0
         explorer.controls["padded"].value = 3
@@ -413,6 +476,37 @@ class TestLive:
         other.value = 3
         assert seen == [3]
         assert isinstance(ipywidgets.VBox([explorer, other]).children[0], Explorer)
+
+    def test_its_value_is_the_results_of_the_state_and_cannot_be_set(self):
+        explorer = explore(share, real=(1, 3), padded=(0, 3))
+        assert explorer.value == {"part": 0.6}
+        explorer.state = {"real": 1, "padded": 3}
+        assert explorer.value == {"part": 0.75}
+        with pytest.raises(traitlets.TraitError, match=r"value: got {'part': 1}, expected {'part': 0.75}; set `state`"):
+            explorer.value = {"part": 1}
+        assert explorer.value == {"part": 0.75}
+
+    def test_interactive_output_follows_it_as_it_follows_a_slider(self):
+        explorer, seen = explore(share, real=(1, 3)), []
+        ipywidgets.interactive_output(lambda found: seen.append(found["part"]), {"found": explorer})
+        explorer.controls["real"].value = 1
+        assert seen == [0.6, 0.75]
+
+    def test_state_positions_and_value_are_synced_as_json_so_the_front_end_can_link_them(self):
+        explorer = explore(lambda f: {"n": f(2)}, f={"twice": lambda x: 2 * x, "half": lambda x: x / 2})
+        sent = explorer.get_state(["state", "positions", "value"])
+        assert json.loads(json.dumps(sent)) == {"state": {"f": "twice"}, "positions": [0], "value": {"n": 4}}
+        for trait in ("state", "positions", "value"):
+            ipywidgets.jslink((explorer, trait), (explore(share, real=(1, 3)), trait))
+        explorer.set_state({"state": {"f": "half"}})  # what a front end sends that has linked the state
+        assert explorer.positions == [1]
+        assert explorer.value == {"n": 1}
+
+    def test_a_linked_state_moves_both(self):
+        one, other = explore(share, real=(1, 3)), explore(share, real=(1, 3))
+        traitlets.link((one, "state"), (other, "state"))
+        one.controls["real"].value = 3
+        assert other.value == {"part": 0.5}
 
     def test_the_readers_own_widget_stays_theirs(self):
         slider = ipywidgets.IntSlider(value=2, min=1, max=3)
@@ -493,7 +587,7 @@ class TestLive:
     def test_positions_from_a_front_end_gone_astray_are_refused(self, positions):
         explorer = explore(share, real=(1, 3))
         with pytest.raises(traitlets.TraitError, match=r"expected one below each of \[3\]"):
-            explorer._positions = positions
+            explorer.positions = positions
         assert explorer.state == {"real": 2}
 
     def test_a_state_that_does_not_exist_is_refused(self):
@@ -535,5 +629,5 @@ class TestChapter1:
     def test_the_side_moves_tokens_and_never_their_number(self):
         left, right = (pad_the_prompts(side, second_camera=True, words=13) for side in ("left", "right"))
         assert left["real tokens"] == right["real tokens"]
-        assert [row[-1] for row in left["where the real tokens are"].rows] == [19, 19, 19]
-        assert [row[-2] for row in right["where the real tokens are"].rows] == [0, 0, 0]
+        assert [row[-1] for row in left["where the real tokens are"].rows] == [20, 20, 20]
+        assert [row[-2] for row in right["where the real tokens are"].rows] == [1, 1, 1]

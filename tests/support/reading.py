@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from groot_teach.show import Bars, Explorer, HeatMap, KindMap, Lines, Number, Table
+from groot_teach.show import Bars, Column, Explorer, HeatMap, KindMap, Lines, Number, Table
 
 # Sets the inputs as a hand would, one event for each, and reads every panel after each state.
 READ_ALL = """(root, {sizes, positions}) => {
@@ -29,12 +29,16 @@ READ_ALL = """(root, {sizes, positions}) => {
   };
   const read = (panel) => ({
     title: panel.querySelector("figcaption").textContent,
-    numbers: [...panel.querySelectorAll(".explore-number")].map((el) => el.textContent),
-    bars: [...panel.querySelectorAll(".explore-bar span")].map((el) => el.style.width),
+    numbers: [...panel.querySelectorAll(".explore-number > *")].map((el) => el.textContent),
+    bars: [...panel.querySelectorAll(".bar i, .track i")].map((el) => el.style.width),
     parts: [...panel.querySelectorAll("td.heat")].map((el) => Number(el.style.getPropertyValue("--part"))),
-    kinds: [...panel.querySelectorAll(".explore-grid td")].map((el) => el.className),
+    kinds: [...panel.querySelectorAll(".explore-grid tbody td")].map((el) => el.className),
+    present: [...panel.querySelectorAll(".explore-present li:not([hidden])")].map((el) => el.textContent.trim()),
     points: [...panel.querySelectorAll(".explore-lines polyline")].map((el) => el.getAttribute("points")),
-    rows: [...panel.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent)),
+    rows: [...panel.querySelectorAll("tbody tr")].map((row) => (
+      [...row.cells].filter((cell) => cell.matches(".explore-grid td, table:not(.explore-grid) *"))
+    ).map((cell) => cell.textContent)),
+    wrong: [...panel.querySelectorAll(".wrong")].map((el) => el.textContent),
   });
   return positions.map((at) => {
     at.forEach((position, i) => set(inputs[i], position));
@@ -60,9 +64,8 @@ def stored(notebook: Path) -> list[Widget]:
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     pages = ["".join(data.get("text/html", "")) for data in outputs]
-    return [
-        _widget(json.loads(data)) for page in pages for data in re.findall(f"{DATA}(.*?)</script>", page, re.DOTALL)
-    ]
+    scripts = [data for page in pages for data in re.findall(f"{DATA}(.*?)</script>", page, re.DOTALL)]
+    return [_widget(data) for data in map(json.loads, scripts) if "states" in data]  # live pictures have none
 
 
 DATA = '<script type="application/json">'
@@ -80,22 +83,29 @@ def _widget(data: dict) -> Widget:
 
 def _panel(fixed: dict, moving):
     """The panel whose `fixed()` and `moving()` were stored."""
-    same = {name: value for name, value in fixed.items() if name not in ("title", "panel", "shape", "length", "names")}
+    same = {name: value for name, value in fixed.items() if name not in ("title", "panel", "length", "names")}
+    if same.get("groups"):
+        same["groups"] = dict(same["groups"])
     match fixed["panel"]:
         case "number":
-            return Number(moving, **same)
+            value, should_be, _ = moving
+            return Number(value, should_be=should_be, **same)
         case "bars":
             return Bars(values=moving, **same)
         case "kinds":
-            cells = ["".join(letter * int(count) for letter, count in re.findall(r"(\D)(\d+)", row)) for row in moving]
-            return KindMap(cells, **same)
+            return KindMap(_unpacked(moving), **same)
         case "heat":
-            return HeatMap(moving, **same)
+            values, *runs = moving
+            return HeatMap(values, cells=_unpacked(*runs) if runs else None, **same)
         case "lines":
-            return Lines(curves=dict(zip(fixed["names"], moving, strict=True)), **same)
+            return Lines(curves=dict(zip(fixed["names"], moving[0], strict=True)), **same)
         case "table":
-            return Table(rows=moving, **same)
+            return Table([Column(**column) for column in same["columns"]], moving)
     raise AssertionError(f"no panel of the kind {fixed['panel']!r}")
+
+
+def _unpacked(runs: list[str]) -> list[str]:
+    return ["".join(letter * int(count) for letter, count in re.findall(r"(\D)(\d+)", row)) for row in runs]
 
 
 def read_all_states(element, widget: Widget) -> list[dict]:
@@ -112,14 +122,16 @@ def assert_shows_what_torch_computed(element, widget: Widget) -> int:
             assert seen["title"] == title
             _assert_panel(seen, panel)
             if isinstance(panel, Number):
-                assert f"{title} {panel.value:.{panel.digits}f}" in state["said"]
+                said = ", ".join(word for word in _in_words(panel) if word)
+                assert f"{title} {said}" in state["said"]
     return len(shown)
 
 
 def _assert_panel(seen: dict, panel) -> None:
     match panel:
         case Number():
-            assert seen["numbers"] == [f"{panel.value:.{panel.digits}f}"]
+            assert seen["numbers"] == list(_in_words(panel))
+            assert bool(seen["wrong"]) is seen["numbers"][1].startswith("should be")
         case Bars():
             texts = [f"{value:.{panel.digits}f}" for value in panel.values]
             assert [row[-1] for row in seen["rows"]] == texts
@@ -127,11 +139,17 @@ def _assert_panel(seen: dict, panel) -> None:
             widths = [float(width.removesuffix("%")) for width in seen["bars"]]
             assert widths == _near([100 * value / panel.maximum for value in panel.values])
         case KindMap():
-            assert seen["rows"] == [list(row) for row in panel.cells]
-            assert seen["kinds"] == [panel.legend[letter][0] for row in panel.cells for letter in row]
+            letters = "".join(panel.cells)
+            assert seen["rows"] == [[panel.legend[letter][1] for letter in row] for row in panel.cells]
+            assert seen["kinds"] == [panel.legend[letter][0] for letter in letters]
+            assert seen["present"] == [
+                f"{words} {letters.count(letter)}" for letter, (_, words) in panel.legend.items() if letter in letters
+            ]
         case HeatMap():
             assert seen["rows"] == [[f"{value:.{panel.digits}f}" for value in row] for row in panel.values]
             scale = panel.high - panel.low
+            if panel.cells:
+                assert seen["kinds"] == [f"heat {panel.legend[letter][0]}" for row in panel.cells for letter in row]
             assert seen["parts"] == _near([(value - panel.low) / scale for row in panel.values for value in row])
         case Lines():
             rows = zip(panel.x, *panel.curves.values(), strict=True)
@@ -143,10 +161,38 @@ def _assert_panel(seen: dict, panel) -> None:
                 assert list(tops) == _near([50 - 50 * (v - panel.low) / height for v in values])
         case Table():
             assert seen["rows"] == [
-                [cell if isinstance(cell, str) else f"{cell:.{panel.digits}f}" for cell in row] for row in panel.rows
+                [_cell(cell, column) for cell, column in zip(row, panel.columns, strict=True)] for row in panel.rows
+            ]
+            shares = [place for place, column in enumerate(panel.columns) if column.kind == "share"]
+            widths = [float(width.removesuffix("%")) for width in seen["bars"]]
+            assert widths == _near([100 * row[place] for row in panel.rows for place in shares])
+            assert seen["wrong"] == [
+                _cell(cell, column)
+                for row in panel.rows
+                for cell, column in zip(row, panel.columns, strict=True)
+                if column.wrong is True or (column.wrong and cell in column.wrong)
             ]
         case _:
             raise AssertionError(f"no expectation for a panel of type {type(panel).__name__}")
+
+
+def _in_words(number: Number) -> tuple[str, str]:
+    """A number as it is shown, and what stands beside it."""
+    value, right = (None if x is None else f"{x:.{number.digits}f}" for x in (number.value, number.should_be))
+    if right is None:
+        return value, ""
+    if right == value:
+        return value, "as it should be"
+    percent = 100 * (number.value / number.should_be - 1) if number.should_be else 0
+    percent *= 1 if (number.should_be or 0) >= 0 else -1
+    sign = "+" if percent > 0 else "\N{MINUS SIGN}"
+    return value, f"should be {right}" + (f" ({sign}{abs(percent):.0f} %)" if abs(percent) >= 1 else "")
+
+
+def _cell(cell: str | float, column: Column) -> str:
+    if isinstance(cell, str):
+        return cell
+    return f"{100 * cell:.{column.digits}f} %" if column.kind == "share" else f"{cell:.{column.digits}f}"
 
 
 def _near(values: list[float]):

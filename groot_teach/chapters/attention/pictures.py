@@ -67,13 +67,16 @@ def token_panels(
     shown = attend(torch.cat(order, dim=1), real_mask if mask else torch.ones_like(real_mask))
     letters = ["r" if real else ("h" if mask else "p") for real in real_mask[0].tolist()]
     nobody = SEATS - len(letters)
+    row = "".join(letters) + "n" * nobody
     weights = torch.nn.functional.pad(shown.weights[0], (0, nobody))
     change = (shown.output - alone.output).norm() / alone.output.norm()
     return {
-        "attention on padding": Number(mass_on_padding(shown.weights, real_mask).mean().item(), digits=3),
-        "change of the output, next to the sample alone": Number(change.item(), digits=3),
-        "the row": KindMap(["".join(letters) + "n" * nobody], TOKEN_LEGEND, rows="sample", columns="token"),
-        "attention": HeatMap(weights.tolist(), rows="query", columns="token", digits=3),
+        "attention on padding": Number(mass_on_padding(shown.weights, real_mask).mean().item(), digits=3, should_be=0),
+        "change of the output, next to the sample alone": Number(change.item(), digits=3, should_be=0),
+        "the row": KindMap([row], TOKEN_LEGEND, rows=["the row"], columns="token"),
+        "attention": HeatMap(
+            weights, rows="query", columns="token", digits=3, cells=[row] * QUERIES, legend=TOKEN_LEGEND
+        ),
     }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from groot_teach.chapters.inside.policy import GARBLES, Policy, moves, state_mask, toy_policy
+from groot_teach.chapters.inside.policy import GARBLES, ROBOTS, Policy, moves, state_mask, toy_policy
 from groot_teach.show.panels import Bars, KindMap, Panel, one_of
 
 MOST = 150.0
@@ -40,4 +40,4 @@ def garble_panels(policy: Policy, garble: Callable[[Policy], Policy]) -> dict[st
 def _places(real: Tensor, changed: Tensor, columns: str) -> KindMap:
     rows = zip(real.tolist(), changed.tolist(), strict=True)
     cells = ["".join("r" if r else "pg"[c] for r, c in zip(*row, strict=True)) for row in rows]
-    return KindMap(cells, PLACES, rows="robot", columns=columns)
+    return KindMap(cells, PLACES, rows=[robot.name for robot in ROBOTS], columns=columns)

@@ -40,6 +40,18 @@ COUNT_LEGEND = {
     "p": ("padding", "padded dim, does not count"),
 }
 
+WHAT_IT_IS = {
+    "r": ("real", "recorded"),
+    "c": ("padding", "copied"),
+    "d": ("padding", "padded dim"),
+    "x": ("real", "recorded"),
+    "h": ("padding", "copied"),
+    "p": ("padding", "padded dim"),
+}
+"""The letters of `COUNT_LEGEND`, before a mask says what counts."""
+
+GROUPS = {"dual arm": ACTION_HORIZON, "second robot": ACTION_HORIZON}
+
 _TOYS = {robot.name: robot for robot in (TOY_DUAL_ARM, TOY_SMALL_ARM, TOY_HUMANOID)}
 
 
@@ -61,20 +73,19 @@ def count_the_errors(
     }
     divisor = one_of("divide_by", divide_by, divisors)
     squared = torch.where(counts, error, 0.0).square()
-    right = masked_velocity_loss(error, torch.zeros_like(error), recorded)
+    right = masked_velocity_loss(error, torch.zeros_like(error), recorded).item()
+    letters = _letters(counts, dims, recorded)
+    axes = {"rows": "step", "columns": "dim", "groups": GROUPS}
+    as_numbers = axes | {"high": 3, "digits": 0, "cells": letters}
     return {
-        "the loss": Number((squared.sum() / divisor).item(), digits=3),
-        "the mean over what was recorded": Number(right.item(), digits=3),
+        "the loss": Number((squared.sum() / divisor).item(), digits=3, should_be=right),
         "entries summed": Number(int(counts.sum()), digits=0),
         "divided by": Number(divisor, digits=0),
         "share of the loss": _shares(two_robots(second_robot), batch, squared),
-        "what counts": KindMap(_letters(counts, dims, recorded), COUNT_LEGEND, rows=ROWS, columns="dim"),
-        "error": HeatMap(error.flatten(0, 1).tolist(), rows=ROWS, columns="dim", high=3, digits=0),
-        "error x mask": HeatMap((error * counts).flatten(0, 1).tolist(), rows=ROWS, columns="dim", high=3, digits=0),
+        "error": HeatMap(error.flatten(0, 1), **as_numbers, legend=WHAT_IT_IS),
+        "what counts": KindMap(letters, COUNT_LEGEND, **axes),
+        "error x mask": HeatMap((error * counts).flatten(0, 1), **as_numbers, legend=COUNT_LEGEND),
     }
-
-
-ROWS = "step: three of the first robot, then three of the second"
 
 
 def two_robots(second_robot: str) -> tuple[Embodiment, Embodiment]:

@@ -80,7 +80,7 @@ def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
             cells[step][dim] = letter
     return {
         "entries that count": Number(int(action_mask.sum()), digits=0),
-        "of these, copies": Number(int((copied & action_mask).sum()), digits=0),
+        "of these, copies": Number(int((copied & action_mask).sum()), digits=0, should_be=0),
         "the chunk": KindMap(["".join(row) for row in cells], MASK_LEGEND, rows="step", columns="dim"),
         "how many entries are what": Bars(
             labels=[words for _, words in MASK_LEGEND.values()],
@@ -107,7 +107,7 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
     legend = {
         "i": ("real", "camera token"),
         "t": ("real-too", "text token"),
-        "a": ("hidden", "seat of an absent camera"),
+        "a": ("hidden", "place of an absent camera"),
         "p": ("padding", "padding"),
     }
     letters = {(True, True): "i", (True, False): "t", (False, True): "a", (False, False): "p"}
@@ -119,15 +119,12 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
         "the batch": KindMap(
             ["".join(letters[pair] for pair in zip(*row, strict=True)) for row in rows],
             legend,
-            rows="sample",
+            rows=list(samples),
             columns="token",
         ),
         "where the real tokens are": Table(
-            ["row", "robot", "real tokens", "first at", "last at"],
-            [
-                [str(row), robot, len(at), at[0], at[-1]]
-                for row, (robot, at) in enumerate(zip(samples, places, strict=True))
-            ],
+            ["robot", "real tokens", "first", "last"],
+            [[robot, len(at), at[0] + 1, at[-1] + 1] for robot, at in zip(samples, places, strict=True)],
             digits=0,
         ),
     }

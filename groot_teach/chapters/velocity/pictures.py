@@ -78,20 +78,21 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     noise = torch.randn(batch.actions.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     training = interpolate(batch.actions, noise, noise.new_tensor([t]))
     shown = torch.where(real, training, hold(t, noise))
+    in_training = _size(training[~real])
     return {
         "real dims: how far from the action": Number(_size((training - batch.actions)[real]), digits=3),
-        "padded dims: how large in training": Number(_size(training[~real]), digits=3),
-        "padded dims: how large in the sampler": Number(_size(shown[~real]), digits=3),
-        "padded dims: how far the two are apart": Number(_size((shown - training)[~real]), digits=3),
+        "padded dims: how large in training": Number(in_training, digits=3),
+        "padded dims: how large in the sampler": Number(_size(shown[~real]), digits=3, should_be=in_training),
+        "padded dims: how far the two are apart": Number(_size((shown - training)[~real]), digits=3, should_be=0),
         "what the 32 dims hold": KindMap(
             [_letters(values[0, 0], real[0, 0], training[0, 0]) for values in (batch.actions, training, shown)],
             HOLDS_LEGEND,
-            rows="stage (the action; what training shows; what the sampler shows)",
+            rows=["the action", "training shows", "the sampler shows"],
             columns="dim",
         ),
         "how large the 32 numbers of the first step are": HeatMap(
             torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
-            rows="stage (what training shows; what the sampler shows)",
+            rows=["training shows", "the sampler shows"],
             columns="dim",
             high=4,
             digits=2,
