@@ -59,7 +59,7 @@ export const picture = {
     const find = (selector) => root.querySelector(selector);
     const cells = [...root.querySelectorAll(".vl-token")];
     const paths = [...root.querySelectorAll(".ribbons path")];
-    const row = find(".vl-tokens .row");
+    const row = find(".vl-row");
     const inARow = (state) => {
       const padding = Array.from({ length: state.pads }, (_, i) => real + i);
       const prompt = Array.from({ length: real }, (_, i) => i);

@@ -245,7 +245,7 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
 </div>
 <div class="reads">
 <div class="vl-tokens" role="grid" aria-label="Tokens. Space hides one or shows it again."
-><div class="row" role="row" style="--columns: {len(row)};">{"".join(cells)}</div></div>
+><div class="vl-row" role="row" style="--columns: {len(row)};">{"".join(cells)}</div></div>
 <svg class="ribbons" viewBox="0 0 1000 100" preserveAspectRatio="none" aria-hidden="true">{"".join(paths)}</svg>
 <div class="taken"><p class="on-padding wrong"><strong>{percent(padded)}</strong> on padding</p>
 <div><div class="bar" aria-hidden="true"><i class="leak" style="width: {_width(padded)};"></i><i style="width: {
