@@ -290,7 +290,7 @@ def entry_weights(
 
 
 @checked
-def denominators(error_sum: float, divisors: dict[str, float], right: str) -> Picture:
+def denominators(error_sum: float, divisors: dict[str, int | float], right: str) -> Picture:
     """One sum of squared errors, divided in several ways: a bar for each loss, and a tick where it should end.
 
     Args:
@@ -322,3 +322,27 @@ def denominators(error_sum: float, divisors: dict[str, float], right: str) -> Pi
         left + middle + 110 + 216 * wanted / most, 10, f"should be {wanted:.3g}", ink="quiet", anchor="middle"
     )
     return picture
+
+
+@checked
+def copied_actions(recorded_steps: Sequence[int], action_horizon: int) -> Picture:
+    """Chunks at the end of an episode, a row for each: which action every step asks for.
+
+    Recorded steps are blue. Steps that repeat the last action are hatched in orange, since they count all the same.
+
+    Args:
+        recorded_steps: how many steps of each chunk are recorded.
+        action_horizon: how many steps a chunk has.
+
+    Raises:
+        ValueError: no chunk, or a number of recorded steps that is not from 1 to `action_horizon`.
+    """
+    if not recorded_steps or not all(1 <= steps <= action_horizon for steps in recorded_steps):
+        raise ValueError(f"recorded_steps: got {recorded_steps}, expected numbers from 1 to {action_horizon}")
+    steps = torch.arange(action_horizon)
+    recorded = steps < torch.tensor(recorded_steps)[:, None]
+    action = torch.minimum(steps, torch.tensor(recorded_steps)[:, None] - 1) + 1
+    words = [[str(number) for number in row] for row in action.tolist()]
+    rows = [f"{number} recorded" for number in recorded_steps]
+    kinds = kinds_of(recorded, torch.ones_like(recorded))
+    return beside([Sheet([Block(kinds, words=words)], "which action each step asks for", rows, cell=30)])
