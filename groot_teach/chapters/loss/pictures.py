@@ -254,7 +254,7 @@ def entry_weights(
     """How much each entry of the batch weighs in a loss, a sheet for each reduction, in per cent of all weights.
 
     The stronger the blue, the more an entry weighs. Padding that weighs something is a leak; a real entry without
-    weight is hollow. Beside the name of each robot stands its share.
+    weight is hollow. Below each sheet are the share of the real entries of each robot, and that of padding.
 
     Args:
         weights: for each reduction the weight of each entry, not negative, with at least one above 0.
@@ -282,7 +282,7 @@ def entry_weights(
             kinds = kinds_of(real, of_robot > 0)
             words = [[f"{value:.1f}" if value else "" for value in row] for row in of_robot.tolist()]
             blocks.append(Block(kinds, name if not sheets else "", words, graded(of_robot, kinds, most)))
-            below.append(("ink", f"{name}: {of_robot.sum().item():.0f} %"))
+            below.append(("ink", f"{name}: {of_robot[real].sum().item():.0f} %"))
         padded = share[~action_mask].sum().item()
         below.append(("leak-ink" if padded else "ink", f"padding: {padded:.0f} %"))
         sheets.append(Sheet(blocks, title, below=below, cell=32))
