@@ -22,39 +22,12 @@ from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, shade
 
 ACTION_HORIZON, PADDED_DIM = 16, 32
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
-HOLDS = {
-    "noise, as at the start (the fork, first)": "kept",
-    "zeros (the fork, second)": "zero",
-    "noise, scaled as in training (Octo)": "renoise",
-}
-
 HOLDS_LEGEND = {
     "r": ("real", "real dim"),
     "z": ("padding", "padded dim, 0"),
     "n": ("hidden", "padded dim, training's noise"),
     "x": ("leak", "padded dim, what training does not show at this t"),
 }
-
-
-def on_the_way(robot: str, t: float = 0.0, sampler: str = "kept") -> dict[str, Panel]:
-    """What do the 32 dims hold on the way from noise to action, in training and in a sampler?"""
-    hold = one_of("sampler", sampler, {"kept": as_at_the_start, "zero": nothing, "renoise": on_the_line})
-    return line_panels(robot, t, hold)
-
-
-def as_at_the_start(t: float, noise: Tensor) -> Tensor:
-    """The noise of the start, at every flow time."""
-    return noise
-
-
-def nothing(t: float, noise: Tensor) -> Tensor:
-    """Zeros, at every flow time."""
-    return torch.zeros_like(noise)
-
-
-def on_the_line(t: float, noise: Tensor) -> Tensor:
-    """What padded dims hold in training: the point at `t` between the noise and an action of 0."""
-    return (1 - t) * noise
 
 
 def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -> dict[str, Panel]:
@@ -228,7 +201,16 @@ def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[
         raise ValueError(f"padding: got {padding!r}, expected one of {', '.join(map(repr, groups))}")
     kinds = ["leak" if name == padding else "real" for name, size in groups.items() for _ in range(size)]
     most = max(values.max().item() for values in weights.values()) or 1.0
-    parts = [[min(1.0, value / most) for value in values.tolist()] for values in weights.values()]
-    names = [name if place == size // 2 else "" for name, size in groups.items() for place in range(size)]
-    block = Block([kinds] * len(weights), parts=parts)
-    return beside([Sheet([block], rows=[*weights], columns=names, cell=11)])
+    left, pitch, height = max(map(width_of, weights)) + 10, 12, 26
+    picture = Picture(left + pitch * inputs, (height + 2) * len(weights) + 22)
+    for row, (name, values) in enumerate(weights.items()):
+        top = row * (height + 2)
+        picture.words(left - 8, top + height / 2, name, ink="quiet", anchor="end")
+        for place, (kind, value) in enumerate(zip(kinds, values.tolist(), strict=True)):
+            picture.box(left + pitch * place, top, pitch - 1, height, kind, min(1.0, value / most))
+    start = 0
+    for name, size in groups.items():
+        middle = left + pitch * (start + size / 2)
+        picture.words(middle, picture.height - 9, name, ink="leak-ink" if name == padding else "quiet", anchor="middle")
+        start += size
+    return picture
