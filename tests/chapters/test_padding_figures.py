@@ -10,14 +10,16 @@ from drawn import boxes, ink_of, rows, texts
 
 from groot_teach.chapters.padding.pictures import (
     action_batch,
+    batch_entries,
     both_masks,
     episode_end,
     robot_to_columns,
     same_mask_in_many_types,
+    token_rows,
 )
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, LEAKS, PR_741, PRESETS, STRICT, open_leaks
-from groot_teach.padding import collate_chunks, pad_steps_with_copies
+from groot_teach.padding import collate_chunks, join_tokens, pad_steps_with_copies, pad_tokens_left
 from groot_teach.show.drawing import Line
 from groot_teach.show.pictures import six_stages
 
@@ -54,6 +56,28 @@ def test_the_batch_map_shows_what_is_recorded_filled_in_and_padded():
     assert [row.split()[0] for row in cells] == [*dual_arm, *so101]
     said = [*("recorded: 7 steps of 16 dims", "padding: 3 dims"), "recorded: 3 steps of 6 dims", "filled in: 4 steps"]
     assert [text for text in texts(picture) if ":" in text] == [*said, "padding: 13 dims"]
+
+
+def test_every_entry_shows_its_number_and_what_the_mask_makes_of_it():
+    actions = torch.tensor([[[11.1, 0.0, 0.0], [12.1, 12.2, 0.0]], [[0.0, 0.0, 0.0], [22.1, 22.2, 22.3]]])
+    recorded = torch.tensor([[[1, 0, 0], [1, 1, 0]], [[1, 0, 0], [1, 1, 1]]]) == 1
+    counts = torch.tensor([[[1, 0, 1], [1, 1, 0]], [[0, 0, 0], [1, 1, 1]]]) == 1
+    picture = batch_entries(actions, recorded, counts)
+    assert rows(picture) == ["rpl hpp", "rrp rrr"]
+    assert texts(picture)[:7] == ["robot 1", "11.1", "0", "0", "12.1", "12.2", "0"]
+
+
+def test_token_rows_tell_a_real_token_from_an_absent_camera_and_from_padding():
+    camera, words = torch.tensor([[11.1]]), torch.tensor([[12.1], [12.2]])
+    vl = pad_tokens_left([join_tokens([camera, None], words), join_tokens([camera, camera], words[:1])], key_len=5)
+    picture = token_rows(vl)
+    assert rows(picture) == ["prhrr"] * 3 + ["pprrr"] * 3
+    assert (
+        "".join(word for word in texts(picture) if word in ("0", "1"))
+        == "00" + "01011" + "01100" + "00" + "00111" + "00110"
+    )
+    with pytest.raises(ValueError, match="got tokens of width 2, expected 1"):
+        token_rows(pad_tokens_left([join_tokens([camera.expand(1, 2)], torch.ones(2, 2))], key_len=3))
 
 
 def test_a_picture_needs_a_name_for_each_robot():

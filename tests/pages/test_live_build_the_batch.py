@@ -48,7 +48,7 @@ def test_each_edge_follows_the_mouse_and_stays_inside_the_batch(shown):
     drag(tab, "humanoid, recorded steps", 0, -500)
     assert recorded(tab) == [8, 6, 6]
     drag(tab, "dual arm, words of the prompt", -500, 0)
-    assert tab.locator(".prompt .row").first.get_attribute("aria-label") == (
+    assert tab.locator(".token-row").first.get_attribute("aria-label") == (
         "prompt of the dual arm: fold the towel on the table"
     )
     assert "2 of 18 tokens." in result_of(tab)

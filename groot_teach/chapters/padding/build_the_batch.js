@@ -137,7 +137,7 @@ export const picture = {
         rows[robot].style.setProperty("--words", state.words[robot]);
         Object.entries(handles[robot]).forEach(([edge_of, handle]) => handle.setAttribute("aria-valuenow", state[edge_of][robot]));
         const words = prompts[robot].slice(0, state.words[robot]);
-        rows[robot].querySelector(".row").setAttribute("aria-label", `prompt of the ${name}: ${words.join(" ")}`);
+        rows[robot].querySelector(".token-row").setAttribute("aria-label", `prompt of the ${name}: ${words.join(" ")}`);
         rows[robot].querySelectorAll(".token").forEach((token, place) => {
           const word = words[place - key_len + words.length] ?? "";
           token.className = `token ${word ? "real" : "pad"}`;

@@ -283,7 +283,7 @@ def _prompt(name: str, prompt: str, count: int) -> str:
     said = f"prompt of the {name}: {' '.join(prompt.split()[:count])}"
     return (
         f'<div class="prompt" style="--words: {count};"><span class="name" aria-hidden="true">{name}</span>'
-        f'<div class="tokens"><div class="row" role="img" aria-label="{escape(said)}">{tokens}</div>'
+        f'<div class="tokens"><div class="token-row" role="img" aria-label="{escape(said)}">{tokens}</div>'
         f"{_handle('words', f'{name}, words of the prompt', count, WORDS)}</div></div>"
     )
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101, Embodiment
 from groot_teach.padding import (
     ActionBatch,
+    VLBatch,
     VLTokens,
     action_mask_dims_and_steps,
     action_mask_dims_only,
@@ -128,6 +129,51 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
             digits=0,
         ),
     }
+
+
+@checked
+def batch_entries(
+    actions: Float[Tensor, "batch action_horizon action_dim"],
+    recorded: Bool[Tensor, "batch action_horizon action_dim"],
+    action_mask: Bool[Tensor, "batch action_horizon action_dim"],
+) -> Picture:
+    """Every entry of a small batch: a sheet for each robot, with the number in each cell, and what a mask makes of it.
+
+    Blue: recorded, and the mask counts it. Grey and hatched: padding. Hollow: recorded, and the mask leaves it out.
+    Orange and hatched: padding that the mask counts.
+
+    Args:
+        actions: the numbers.
+        recorded: True = this entry was recorded.
+        action_mask: True = the mask counts this entry.
+    """
+    sheets = []
+    for number, (values, real, counts) in enumerate(zip(actions, recorded, action_mask, strict=True), start=1):
+        words = [[f"{value:.1f}" if value else "0" for value in row] for row in values.tolist()]
+        sheets.append(Sheet([Block(kinds_of(real, counts), words=words)], f"robot {number}", cell=42))
+    return beside(sheets)
+
+
+@checked
+def token_rows(batch: VLBatch) -> Picture:
+    """A batch of toy tokens of width 1: the number of each token, and below it what both masks say of it.
+
+    Blue: real. Hollow: the place of an absent camera. Grey and hatched: padding.
+
+    Raises:
+        ValueError: the tokens are wider than 1.
+    """
+    if batch.tokens.shape[2] != 1:
+        raise ValueError(f"batch: got tokens of width {batch.tokens.shape[2]}, expected 1, one number for each token")
+    blocks = []
+    samples = zip(batch.tokens[:, :, 0], batch.backbone_attention_mask, batch.image_mask, strict=True)
+    for number, (tokens, real, image) in enumerate(samples, start=1):
+        words = {(True, True): "real", (True, False): "real", (False, True): "hidden", (False, False): "padding"}
+        kinds = [words[pair] for pair in zip(real.tolist(), image.tolist(), strict=True)]
+        numbers = [f"{value:.1f}" if value else "0" for value in tokens.tolist()]
+        digits = [[str(int(bit)) for bit in mask.tolist()] for mask in (real, image)]
+        blocks.append(Block([kinds] * 3, f"robot {number}", words=[numbers, *digits]))
+    return beside([Sheet(blocks, rows=["token", "backbone_attention_mask", "image_mask"], cell=38)])
 
 
 @checked
