@@ -8,15 +8,16 @@ waits for the next frame, up to 16.7 ms, whatever it costs.
 
 import argparse
 import gzip
-import shutil
 import statistics
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
-from playwright.sync_api import Browser, Locator, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from tqdm.auto import tqdm
+
+from tools.chromium import launch
 
 SITE = Path(__file__).resolve().parents[1] / "_build" / "html"
 
@@ -43,18 +44,6 @@ def weight(urls: Iterable[str]) -> int:
     files = {Path(unquote(urlparse(url).path)) for url in urls if url.startswith("file:")}
     packed = {".woff2", ".png"}
     return sum(len(f.read_bytes() if f.suffix in packed else gzip.compress(f.read_bytes())) for f in files)
-
-
-def launch(playwright: Playwright, *flags: str) -> Browser:
-    """A headless Chromium with these flags: the system's, or else Chrome where its installer puts it.
-
-    Raises:
-        playwright.sync_api.Error: there is neither.
-    """
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    # CI runs as root; and there Chromium's own errands to the network are refused, many at a time.
-    quiet = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    return playwright.chromium.launch(executable_path=path, channel=None if path else "chrome", args=[*quiet, *flags])
 
 
 def moved_to_painted(tab: Page, widget: Locator, changes: int) -> list[float]:

@@ -35,7 +35,7 @@ ARROWS = {
     "chapters": ["show", "bugs", "training"],
     "front door": ["chapters"],
     "evidence": ["front door"],
-    "benchmarks": ["evidence"],
+    "benchmarks": ["evidence", "tools"],
     "tools": ["evidence"],
     "notebooks": ["front door"],
     "book": [],
@@ -200,7 +200,7 @@ def house(tmp_path):
         ("evidence/audits", "import cases", "cases"),
         ("evidence/claims", "import mend", "mend"),
         ("tools/build", "from tests import conftest", "tests.conftest"),
-        ("benchmarks/pages", "import tools.mend", "tools.mend"),
+        ("tools/build", "import benchmarks.pages", "benchmarks.pages"),
         ("book/_ext/claims", "import groot_teach.masks", "groot_teach.masks"),
     ],
 )

@@ -13,10 +13,9 @@ from urllib.parse import urlparse
 import yaml
 from bs4 import BeautifulSoup, Tag
 from build_book import ROOT, build
+from chromium import launch
 from playwright.sync_api import sync_playwright
 from tqdm.auto import tqdm
-
-from benchmarks.pages import launch
 
 PDF = ROOT / "_build" / "book.pdf"
 NAMES = ("id", "for", "aria-labelledby", "aria-describedby", "aria-controls", "headers")  # attributes that hold ids

@@ -4,7 +4,13 @@ import pytest
 import torch
 from drawn import boxes, ink_of, lines, rows, texts
 
-from groot_teach.chapters.loss.pictures import denominators, entry_weights, mask_and_error, slice_against_mask
+from groot_teach.chapters.loss.pictures import (
+    copied_actions,
+    denominators,
+    entry_weights,
+    mask_and_error,
+    slice_against_mask,
+)
 
 
 def a_case():
@@ -128,3 +134,15 @@ def test_a_divisor_of_0_and_an_unknown_right_one_are_refused():
         denominators(1.0, {"a": 1.0}, "x")
     with pytest.raises(ValueError, match="expected numbers above 0"):
         denominators(1.0, {"a": 0.0}, "a")
+
+
+def test_steps_behind_the_recording_repeat_its_last_action_and_leak():
+    picture = copied_actions([3, 1], 3)
+    assert rows(picture) == ["rrr", "rll"]
+    assert [text for text in texts(picture) if text.isdigit()] == ["1", "2", "3", "1", "1", "1"]
+
+
+@pytest.mark.parametrize("recorded", [[], [0], [4]])
+def test_a_chunk_without_a_recorded_step_or_with_too_many_is_refused(recorded):
+    with pytest.raises(ValueError, match="expected numbers from 1 to 3"):
+        copied_actions(recorded, 3)

@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from chromium import launch
 from live_cases import PICTURES
 from live_page import IMPORT, STANDING
 from playwright.sync_api import Error, sync_playwright
-
-from benchmarks.pages import launch
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 
