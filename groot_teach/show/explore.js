@@ -42,13 +42,16 @@ const movers = {
 
   heat(el, panel) {
     const cells = [...el.querySelectorAll("tbody td")];
+    let [before, kinds] = [[], ""];
     return ([rows, runs]) => {
-      const letters = runs && unpacked(runs);
-      rows.flat().forEach((value, i) => {
-        if (letters) cells[i].className = `heat ${panel.legend[letters[i]][0]}`;
-        cells[i].style.setProperty("--part", part(value, panel.low, panel.high));
-        cells[i].textContent = show(value, panel.digits);
+      const [values, letters] = [rows.flat(), runs ? unpacked(runs) : ""];
+      cells.forEach((cell, i) => {
+        if (letters[i] !== kinds[i]) cell.className = `heat ${panel.legend[letters[i]][0]}`;
+        if (values[i] === before[i]) return; // what stays costs nothing: it is not laid out or painted again
+        cell.style.setProperty("--part", part(values[i], panel.low, panel.high));
+        cell.textContent = show(values[i], panel.digits);
       });
+      [before, kinds] = [values, letters];
     };
   },
 

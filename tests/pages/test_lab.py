@@ -158,8 +158,8 @@ def test_two_live_widgets_do_not_share_their_radio_buttons(live, first):
 def test_a_state_that_is_linked_in_the_browser_moves_the_other_widget_and_what_follows_its_value(live):
     one, other = live.locator(".explore").nth(2), live.locator(".explore").nth(3)
     one.locator("input[type=range]").press("End")
-    says(live, "twice is 6")
+    says(live, "twice is 6.0")
     assert other.locator(".explore-number strong").inner_text() == "6.0000"
     other.locator("input[type=range]").press("Home")
-    says(live, "twice is 2")
+    says(live, "twice is 2.0")
     assert one.locator(".explore-number strong").inner_text() == "2.0000"
