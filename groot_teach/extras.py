@@ -13,6 +13,7 @@ Item = TypeVar("Item")
 EXTRA_OF = {
     "anywidget": "notebooks",
     "ipywidgets": "notebooks",
+    "matplotlib": "notebooks",
     "traitlets": "notebooks",  # comes with ipywidgets
     "pyarrow": "recordings",
     "safetensors": "checkpoints",

@@ -73,6 +73,8 @@ def article(html: str, page: str, book: set[str]) -> Tag:
         for name, value in tag.attrs.items():  # the hatches of pictures
             if isinstance(value, str) and "url(#" in value:
                 tag[name] = value.replace("url(#", f"url(#{place(page)}--")
+        if tag.name == "use":  # the marks of plots
+            tag["href"] = f"#{place(page)}--{tag['href'].removeprefix('#')}"
         if tag.name == "a" and tag.get("href"):
             if target := leads_to(tag["href"], page, book):
                 tag["href"] = target

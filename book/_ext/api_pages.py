@@ -125,7 +125,7 @@ def handed_on(package, env) -> list:
 
 class Elsewhere:
     """All modules but the library's own. astroid opens none of them, or the pages would depend on what is installed:
-    a method without a docstring takes that of a base class, which is found where torch is."""
+    a method without a docstring takes that of a base class, which is found where torch or matplotlib is."""
 
     def __contains__(self, module: str) -> bool:
         return module.partition(".")[0] not in ("groot_teach", "builtins")

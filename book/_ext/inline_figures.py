@@ -3,7 +3,7 @@
 A picture in an `<img>` is sealed: it knows neither whether the page is dark nor what its typeface is. Here each image
 node with an SVG file, from a notebook or from `book/figures`, becomes an `<svg>` of the page. The picture's own paper
 is taken away, its ids get a prefix, since several pictures on a page use the same ones, and its alt text becomes its
-label. The pictures of `groot_teach.show.drawing` already name their colours as `look.css` does.
+label. Pictures and plots of `groot_teach.show` already name their colours as `look.css` does.
 """
 
 import re
@@ -28,7 +28,8 @@ def inline(svg: str, prefix: str, alt: str) -> str:
         raise ValueError(f"expected a picture of shapes and words alone, got {found.group().strip()!r}")
     svg = IN_LIGHT.sub(r"var(\1)", PAPER.sub("", svg[start:].rstrip(), count=1))
     for name in set(re.findall(r'\bid="([^"]+)"', svg)):
-        svg = svg.replace(f'id="{name}"', f'id="{prefix}{name}"').replace(f"url(#{name})", f"url(#{prefix}{name})")
+        for before, after in (('id="', '"'), ("url(#", ")"), ('href="#', '"')):
+            svg = svg.replace(f"{before}{name}{after}", f"{before}{prefix}{name}{after}")
     return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
 
 

@@ -5,12 +5,12 @@ that gets through a mask is hatched in orange (*leak*), and so is written every 
 is orange. What a mask *hides* although it is real is a hollow box. Four forms speak this language:
 
     sheets.beside(...)    batches as sheets of square cells: rows are steps, columns are dims, each robot is a block
-    plot.Plot(...)        curves and dots over axes, each curve with its name at its end
+    plot.Plot(...)        a matplotlib figure: curves, dots and bars over axes, with their names beside them
     tokens(...)           a row of boxes with words in them
     bar(...)              a bar made of parts, with a tick where it should end
 
-Each figure is a function that takes tensors and records and returns a `Picture`. The figures of a single chapter are in
-`chapters/<topic>/pictures.py`.
+Each figure is a function that takes tensors and records and returns a `Picture`, or a `Plot` where there are axes. The
+figures of a single chapter are in `chapters/<topic>/pictures.py`.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ from textwrap import wrap
 
 from groot_teach.masks import LEAKS, Leak, Masking, open_leaks
 from groot_teach.shapes import checked
-from groot_teach.show.drawing import HALOS, LINE, ON, Picture, width_of
-from groot_teach.show.plot import Plot
+from groot_teach.show.drawing import HALOS, INKS, LINE, ON, Picture, width_of
+from groot_teach.show.plot import LINES, Plot, name_ends, styled
 
 
 def token_width(words: Sequence[str]) -> float:
@@ -58,8 +58,9 @@ def bar(
         picture.line((start + should_be * width, y - 5), (start + should_be * width, y + 19), width=2)
 
 
+@styled
 @checked
-def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> Picture:
+def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> Plot:
     """How widely something spreads at each flow time: a curve for each name, the first of which is how it should be.
 
     The first curve is blue. Others that lie on it are blue as well, and those that do not are orange and dashed.
@@ -71,30 +72,29 @@ def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> P
     Raises:
         ValueError: no name, more than five, or a curve that is not as long as `t`.
     """
-    shapes = ["circle", "square", "diamond", "square", "diamond"]
+    shapes = ["o", "s", "D", "s", "D"]
     if not 1 <= len(spreads) <= len(shapes):
         raise ValueError(f"spreads: got {len(spreads)} names, expected 1 to {len(shapes)}")
     for name, values in spreads.items():
         if len(values) != len(t):
             raise ValueError(f"spreads: got {len(values)} values for {name!r}, expected {len(t)}, one for each t")
-    right, most = next(iter(spreads.values())), max(map(max, spreads.values()))
-    beyond = max(map(width_of, spreads)) + 16
-    picture = Picture(54 + 400 + beyond, 296)
-    plot = Plot(picture, (50, 40, 400, 200), (min(t), max(t)), (0, max(1.0, most)))
-    plot.axes(
-        {at: f"{at:g}" for at in t}, {0: "0", 0.5: "0.5", 1: "1"}, "flow time t (0 = noise)", "standard deviation"
-    )
+    right = next(iter(spreads.values()))
+    plot = Plot(680, 300)
+    axes = plot.figure.subplots()
     ends = []
     for (name, values), shape in zip(spreads.items(), shapes, strict=False):
+        is_first = values is right
         is_right = all(abs(value - wanted) < 0.05 for value, wanted in zip(values, right, strict=True))
         kind = "real" if is_right else "leak"
-        points = [*zip(t, values, strict=True)]
-        plot.curve(points, kind, width=5 if values is right else 2)
-        for point in points:
-            picture.dot(*plot.at(*point), ink=kind, shape=shape, hollow=values is not right)
+        ground = INKS[kind] if is_first else INKS["paper"]
+        width = 5 if is_first else 2
+        marks = {"marker": shape, "markersize": 9, "markeredgewidth": 1.5, "markerfacecolor": ground}
+        axes.plot(t, values, **LINES[kind], **marks, linewidth=width, clip_on=False)
         ends.append((values[-1], name, kind))
-    plot.names(ends)
-    return picture
+    axes.set(title="standard deviation", xlabel="flow time t (0 = noise)", xticks=t, ylim=(0, None))
+    axes.locator_params(axis="y", nbins=4)
+    name_ends(axes, ends)
+    return plot
 
 
 @checked

@@ -41,6 +41,11 @@ def test_ids_get_a_prefix_wherever_they_are_used():
     assert "url(#padding)" not in svg
 
 
+def test_the_marks_of_a_plot_refer_to_the_ids_with_the_prefix():
+    svg = inline('<svg><path id="mark"/><use href="#mark"/><use href="#marked"/></svg>', "figure-2-", "x")
+    assert '<path id="figure-2-mark"/><use href="#figure-2-mark"/><use href="#marked"/>' in svg
+
+
 @pytest.mark.parametrize(
     "foreign",
     [

@@ -1,14 +1,14 @@
 """The figures of chapter 7: the same bytes each time, a mark for what hurts, and errors for what does not fit."""
 
-from math import log10
 from xml.etree import ElementTree
 
 import pytest
 import torch
-from drawn import lines, texts
+from matplotlib.colors import to_hex
 
 from groot_teach.chapters.dropped.pictures import curves_beside, hand_paths, seed_ratios
-from groot_teach.show.drawing import Line
+from groot_teach.show.drawing import INKS
+from groot_teach.show.plot import SVG
 
 RATIOS = {"hurts": [1.2, 1.5, 3.0], "helps": [0.5, 0.9, 0.7], "not seen": [0.8, 1.1, 1.3], "the same": [1.0, 1.0, 1.0]}
 SHORT = torch.tensor([[1.0, 0.5, 0.2], [2.0, 0.6, 0.1]], dtype=torch.float64)
@@ -37,14 +37,27 @@ def test_a_figure_is_the_same_bytes_each_time_and_valid_xml(draw):
     ("name", "ink"), [("hurts", "leak"), ("helps", "real"), ("not seen", "pad-ink"), ("the same", "pad-ink")]
 )
 def test_a_row_of_ratios_has_the_colour_of_its_verdict_and_a_dot_for_each_seed(name, ink):
-    picture = seed_ratios({name: RATIOS[name]}, "times the strict error")
-    assert {name, "times the strict error", "1"} <= {*texts(picture)}
-    dots = [mark for mark in picture.marks if isinstance(mark, Line) and mark.fill == "paper"]
-    assert [dot.ink for dot in dots] == [ink] * 3
-    places = [sum(x for x, _ in dot.points) / len(dot.points) for dot in dots]
-    ((one, _), _) = lines(picture, "quiet")[-1]
-    assert [place > one + 1e-6 for place in places] == [ratio > 1 for ratio in RATIOS[name]]
-    assert sorted(places) == [place for _, place in sorted(zip(RATIOS[name], places, strict=True))]
+    axes = seed_ratios({name: RATIOS[name]}, "times the strict error").figure.axes[0]
+    (dots,) = axes.collections
+    assert dots.get_offsets().tolist() == [[ratio, 0] for ratio in RATIOS[name]]
+    assert to_hex(dots.get_edgecolor()[0]) == INKS[ink]
+    at_1, over_all = axes.lines
+    assert [*at_1.get_xdata()] == [1, 1]
+    assert [*over_all.get_xdata()] == [min(RATIOS[name]), max(RATIOS[name])]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [name]
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlabel() == "times the strict error"
+
+
+@pytest.mark.parametrize("ratios", [[0.95, 1.04], [0.5, 10.0], [3.0, 3.5]])
+def test_the_ratio_1_and_all_dots_are_on_the_axis_and_marked_with_plain_numbers(ratios):
+    plot = seed_ratios({"one": ratios}, "ratio")
+    axes = plot.figure.axes[0]
+    low, high = axes.get_xlim()
+    assert low < min(*ratios, 1) <= max(*ratios, 1) < high
+    words = [text.text for text in ElementTree.fromstring(plot._repr_svg_()).iter(f"{SVG}text")]
+    assert "1" in words
+    assert len(words) >= 3
 
 
 @pytest.mark.parametrize("ratios", [{}, {"none": []}, {"zero": [1.0, 0.0]}])
@@ -55,20 +68,27 @@ def test_ratios_that_cannot_be_drawn_are_refused(ratios):
 
 def test_curves_show_the_median_and_the_range_of_the_seeds():
     three = torch.tensor([[1.0, 5.0], [2.0, 4.0], [10.0, 10.0]], dtype=torch.float64)
-    picture = curves_beside([10, 20], {"one": (three, three)}, ("strict", "dropped"), "loss")
-    (_, first), (_, second) = lines(picture, "real")[-1]
-    band = [y for _, y in next(mark for mark in picture.marks if isinstance(mark, Line) and mark.opacity < 1).points]
-    lowest, from_4, to_10, highest = band
-    assert to_10 == highest < second < first < lowest  # y grows downwards; the medians are 2 and 5
-    assert (lowest - first) / (lowest - highest) == pytest.approx(log10(2))
-    assert (lowest - from_4) / (lowest - highest) == pytest.approx(log10(4))
+    axes = curves_beside([10, 20], {"one": (three, 2 * three)}, ("strict", "dropped"), "loss").figure.axes[0]
+    assert [[*line.get_ydata()] for line in axes.lines] == [[2, 5], [4, 10]]
+    assert [line.get_color() for line in axes.lines] == [INKS["real"], INKS["leak"]]
+    bands = [band.get_paths()[0].get_extents() for band in axes.collections]
+    assert [(band.y0, band.y1) for band in bands] == [(1, 10), (2, 20)]
+    assert axes.get_yscale() == "log"
 
 
 def test_each_panel_has_its_title_and_its_pair_of_curves():
-    picture = curves_beside([1, 2, 3], {f"panel {n}": (SHORT, SHORT) for n in range(7)}, ("a", "b"), "loss")
-    assert [text for text in texts(picture) if text.startswith("panel")] == [f"panel {n}" for n in range(7)]
-    assert len(lines(picture, "real")) == len(lines(picture, "leak")) == 7 + 1  # and one beside each name
-    assert {"a", "b", "loss"} <= {*texts(picture)}
+    plot = curves_beside([1, 2, 3], {f"panel {n}": (SHORT, SHORT) for n in range(7)}, ("a", "b"), "loss")
+    assert [axes.get_title(loc="left") for axes in plot.figure.axes] == [f"panel {n}" for n in range(7)]
+    assert [len(axes.lines) for axes in plot.figure.axes] == [2] * 7
+    assert [axes.get_ylabel() for axes in plot.figure.axes] == ["loss", "", "", "", "loss", "", ""]
+    assert len({axes.get_ylim() for axes in plot.figure.axes}) == 1
+    assert names_of(plot) == {"a": INKS["real-ink"], "b": INKS["leak-ink"]}
+
+
+def names_of(plot):
+    """What the names above the panels say, and their inks."""
+    (legend,) = plot.figure.legends
+    return {text.get_text(): text.get_color() for text in legend.get_texts()}
 
 
 @pytest.mark.parametrize(
@@ -81,16 +101,16 @@ def test_curves_that_do_not_fit_are_refused(panels, message):
 
 
 def test_each_robot_has_a_panel_with_its_paths_and_its_goal():
-    picture = hand_paths(PATHS, GOALS, ["strict", "other"])
-    assert {"small", "large", "strict", "other", "+ goal"} <= {*texts(picture)}
-    for panel in range(2):
-        (strict,), (other,) = lines(picture, "real")[panel : panel + 1], lines(picture, "leak")[panel : panel + 1]
-        across, up = lines(picture, "ink")[2 * panel : 2 * panel + 2]
-        goal = (across[0][0] + across[1][0]) / 2, (up[0][1] + up[1][1]) / 2
-        assert strict[0] == other[0]  # both begin at the start
-        assert strict[1][1] > other[1][1]  # 0.1 and 0.4 away from us
-        assert strict[2][0] == pytest.approx(goal[0])  # both 0.3 to the right
-        assert strict[2][1] > goal[1]  # the goal is a little farther away
+    plot = hand_paths(PATHS, GOALS, ["strict", "other"])
+    assert [axes.get_title(loc="left") for axes in plot.figure.axes] == ["small", "large"]
+    for axes, robot in zip(plot.figure.axes, PATHS, strict=True):
+        *paths, goal = axes.lines
+        assert [line.get_xydata() for line in paths] == [pytest.approx(path.numpy()) for path in PATHS[robot].values()]
+        assert [line.get_color() for line in paths] == [INKS["real"], INKS["leak"]]
+        assert goal.get_xydata()[0] == pytest.approx(GOALS[robot].numpy())
+        assert axes.get_aspect() == 1  # a centimetre to the right is as long as one away from us
+    inks = {"strict": INKS["real-ink"], "other": INKS["leak-ink"], "goal": INKS["ink"]}
+    assert names_of(plot) == inks
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from draw_figures import FOLDER, PICTURES
 from drawn import boxes, ink_of, rows, texts
+from matplotlib.colors import to_hex
 
 from groot_teach.chapters.padding.pictures import (
     action_batch,
@@ -20,7 +21,7 @@ from groot_teach.chapters.padding.pictures import (
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, LEAKS, PR_741, PRESETS, STRICT, open_leaks
 from groot_teach.padding import collate_chunks, join_tokens, pad_steps_with_copies, pad_tokens_left
-from groot_teach.show.drawing import Line
+from groot_teach.show.drawing import INKS, Line
 from groot_teach.show.pictures import six_stages
 
 ROOT = Path(__file__).parents[2]
@@ -97,21 +98,31 @@ def test_an_episode_end_draws_all_the_dims_it_is_asked_for_or_none():
 
 def test_an_episode_end_draws_recorded_steps_filled_and_copied_ones_hollow():
     chunk = pad_steps_with_copies(torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64), 5)
-    picture = episode_end(chunk.actions, chunk.action_is_pad, {"joint": 0})
-    dots = [mark for mark in picture.marks if isinstance(mark, Line) and mark.fill in ("paper", "real")]
-    assert [mark.fill for mark in dots] == ["real"] * 3 + ["paper"] * 2
-    heights = [sum(y for _, y in mark.points) / len(mark.points) for mark in dots]
-    assert heights[0] - heights[2] == pytest.approx(3 * (heights[0] - heights[1]))
-    assert heights[2] == pytest.approx(heights[3]) == pytest.approx(heights[4])
-    assert rows(picture) == ["rrrpp"]
-    assert {"joint", "recorded", "copies of the last recorded step", "the episode has ended"} <= {*texts(picture)}
+    plot = episode_end(chunk.actions, chunk.action_is_pad, {"joint": 0})
+    recorded, copied = (line for line in plot.figure.axes[0].lines if line.get_marker() == "o")
+    assert ([*recorded.get_xdata()], [*recorded.get_ydata()]) == ([1, 2, 3], [0, 1, 3])
+    assert ([*copied.get_xdata()], [*copied.get_ydata()]) == ([4, 5], [3, 3])
+    assert [line.get_markerfacecolor() for line in (recorded, copied)] == [INKS["real"], INKS["paper"]]
+    assert steps_of(plot) == ["real"] * 3 + ["padding"] * 2
+    assert {"joint", "recorded", "copies of the last recorded step", "the episode has ended"} <= words_of(plot)
 
 
 def test_an_episode_that_does_not_end_has_no_end():
     nothing_padded = torch.zeros(5, dtype=torch.bool)
-    picture = episode_end(torch.arange(5.0)[:, None], nothing_padded, {"joint": 0})
-    assert rows(picture) == ["rrrrr"]
-    assert not {"the episode has ended", "copies of the last recorded step"} & {*texts(picture)}
+    plot = episode_end(torch.arange(5.0)[:, None], nothing_padded, {"joint": 0})
+    assert steps_of(plot) == ["real"] * 5
+    assert not {"the episode has ended", "copies of the last recorded step"} & words_of(plot)
+
+
+def steps_of(plot):
+    """What the box of each step is, from the left."""
+    kinds = {(INKS["real"], None): "real", (INKS["pad"], "//"): "padding"}
+    boxes_of_steps = sorted(plot.figure.axes[1].patches, key=lambda box: box.get_x())
+    return [kinds[to_hex(box.get_facecolor()), box.get_hatch()] for box in boxes_of_steps]
+
+
+def words_of(plot):
+    return {text.get_text() for axes in plot.figure.axes for text in axes.texts}
 
 
 def test_the_six_stages_mark_what_leaks_and_only_that():

@@ -2,28 +2,30 @@
 
 import pytest
 import torch
-from drawn import boxes, ink_of, lines, rows, texts
+from drawn import boxes, rows, texts
 
 from groot_teach.chapters.velocity.pictures import how_often, noise_over_time, noise_to_action, weights_on_inputs
-from groot_teach.show.drawing import Line
+from groot_teach.show.drawing import INKS
 from groot_teach.show.pictures import over_flow_time
 
 
-def bars(picture):
-    heights = [box.height for box in sorted(boxes(picture), key=lambda box: box.x)]
+def bars(plot):
+    heights = [bar.get_height() for bar in plot.figure.axes[0].patches]
     return [height / sum(heights) for height in heights]
 
 
 def test_a_histogram_shows_parts_of_the_whole_and_counts_the_last_edge_in():
     values = torch.tensor([0.0, 0.1, 0.5, 1.0], dtype=torch.float64)
-    picture = how_often(values, [0.0, 0.5, 1.0], "x")
-    assert bars(picture) == pytest.approx([0.5, 0.5])
-    assert [text for text in texts(picture) if "%" in text] == ["50 %", "50 %"]
+    plot = how_often(values, [0.0, 0.5, 1.0], "x")
+    assert bars(plot) == pytest.approx([0.5, 0.5])
+    assert [text.get_text() for text in plot.figure.axes[0].texts] == ["50 %", "50 %"]
+    assert plot.figure.axes[0].get_xlabel() == "x"
 
 
 def test_a_histogram_shows_where_the_values_are():
-    picture = how_often(torch.tensor([0.7, 0.8, 0.2]), [0.0, 0.5, 1.0], "x")
-    assert bars(picture) == pytest.approx([1 / 3, 2 / 3])
+    plot = how_often(torch.tensor([0.7, 0.8, 0.2]), [0.0, 0.5, 1.0], "x")
+    assert bars(plot) == pytest.approx([1 / 3, 2 / 3])
+    assert [text.get_text() for text in plot.figure.axes[0].texts] == ["33 %", "67 %"]
 
 
 @pytest.mark.parametrize("outside", [-0.1, 1.1, torch.nan])
@@ -40,17 +42,13 @@ def test_edges_have_to_grow(edges):
 
 def test_curves_on_the_first_are_blue_and_the_others_orange_and_dashed_each_with_its_name():
     spreads = {"training": [1.0, 0.5], "kept": [1.0, 1.0], "zero": [0.0, 0.0], "on it": [1.0, 0.51]}
-    picture = over_flow_time([0.0, 0.5], spreads)
-    (training, on_it), (kept, zero) = lines(picture, "real"), lines(picture, "leak")
-    (left, top), (right, middle) = training
-    assert kept == [(left, top), (right, top)]
-    assert zero == [(left, 2 * middle - top), (right, 2 * middle - top)]
-    assert on_it[1][1] == pytest.approx(middle, abs=3)
-    assert [ink_of(picture, name) for name in spreads] == ["real-ink", "leak-ink", "leak-ink", "real-ink"]
-    dashes = {
-        mark.dash for mark in picture.marks if isinstance(mark, Line) and mark.ink == "leak" and mark.fill == "none"
-    }
-    assert "" not in dashes
+    axes = over_flow_time([0.0, 0.5], spreads).figure.axes[0]
+    assert [[*line.get_ydata()] for line in axes.lines] == [*spreads.values()]
+    assert [line.get_color() for line in axes.lines] == [INKS[kind] for kind in ("real", "leak", "leak", "real")]
+    assert [line.get_linestyle() for line in axes.lines] == ["-", "--", "--", "-"]
+    names = {text.get_text(): text.get_color() for text in axes.texts}
+    inks = [INKS["real-ink"], INKS["leak-ink"], INKS["leak-ink"], INKS["real-ink"]]
+    assert names == dict(zip(spreads, inks, strict=True))
 
 
 def test_a_curve_of_another_length_is_refused():
@@ -90,13 +88,15 @@ def test_a_flow_time_for_each_row_is_needed():
 
 
 def test_the_line_of_a_real_dim_ends_at_its_action_and_that_of_a_padded_one_at_0():
-    picture = noise_to_action([0.0, 0.5, 1.0], [1.0, 0.8, 0.6], [-1.0, -0.5, -0.0])
-    real, padded = lines(picture, "real")[0], lines(picture, "pad-mark")[0]
-    top, bottom = real[0][1], padded[0][1]
-    assert [y for _, y in real] == pytest.approx([top, top + 0.1 * (bottom - top), top + 0.2 * (bottom - top)])
-    assert [y for _, y in padded] == pytest.approx([bottom, (top + 3 * bottom) / 4, (top + bottom) / 2])
-    assert ink_of(picture, "a real dim: its action, 0.6") == "real-ink"
-    assert ink_of(picture, "a padded dim: 0") == "pad-ink"
+    axes = noise_to_action([0.0, 0.5, 1.0], [1.0, 0.8, 0.6], [-1.0, -0.5, -0.0]).figure.axes[0]
+    padded, real = axes.lines
+    assert [*real.get_ydata()] == [1.0, 0.8, 0.6]
+    assert [*padded.get_ydata()] == [-1.0, -0.5, 0.0]
+    assert [real.get_color(), padded.get_color()] == [INKS["real"], INKS["pad-mark"]]
+    assert {text.get_text(): text.get_color() for text in axes.texts} == {
+        "a real dim: its action, 0.6": INKS["real-ink"],
+        "a padded dim: 0": INKS["pad-ink"],
+    }
 
 
 @pytest.mark.parametrize("values", [[1.0], [1.0, 2.0, 3.0]])

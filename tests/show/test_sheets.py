@@ -1,14 +1,11 @@
 """Sheets, plots, tokens and bars: what is where, and that nothing lies outside of the picture."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 from drawn import boxes, ink_of, lines, rows, texts
 
-from groot_teach.show.drawing import Line, Picture, Words, width_of
+from groot_teach.show.drawing import Picture, Words, width_of
 from groot_teach.show.pictures import bar, tokens
-from groot_teach.show.plot import Plot
 from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of, runs
 
 REAL = torch.tensor([[True, True, False], [True, False, False]])
@@ -67,30 +64,3 @@ def test_a_bar_is_as_long_as_its_parts_and_its_tick_is_where_it_should_end():
     bar(picture, 10, 8, 200, [("real", 0.5), ("leak", 0.25)], should_be=0.5)
     assert [(box.x, box.width, box.kind) for box in boxes(picture)] == [(10, 100, "real"), (110, 50, "leak")]
     assert lines(picture, "ink") == [[(110, 3), (110, 27)]]
-
-
-def test_a_plot_puts_points_where_the_data_says_on_straight_and_on_logarithmic_axes():
-    picture = Picture(100, 100)
-    assert Plot(picture, (10, 20, 50, 40), (0, 2), (0, 1)).at(1, 0.25) == (35, 50)
-    assert Plot(picture, (10, 20, 50, 40), (1, 100), (0.1, 10), log="xy").at(10, 1) == pytest.approx((35, 40))
-
-
-def test_names_at_the_ends_of_curves_do_not_overlap_and_stay_in_order():
-    picture = Picture(200, 200)
-    plot = Plot(picture, (0, 0, 100, 100), (0, 1), (0, 1))
-    plot.names([(0.02, "low", "real"), (0.03, "middle", "leak"), (0.01, "lowest", "leak"), (1.0, "top", "real")])
-    marks = sorted((mark for mark in picture.marks if isinstance(mark, Words)), key=lambda mark: mark.y)
-    assert [mark.text for mark in marks] == ["top", "middle", "low", "lowest"]
-    heights = [mark.y for mark in marks]
-    assert all(below - above >= 17.9 for above, below in pairwise(heights))
-    assert heights[-1] <= 100
-
-
-def test_a_curve_of_a_leak_is_dashed():
-    picture = Picture(100, 100)
-    plot = Plot(picture, (0, 0, 100, 100), (0, 1), (0, 1))
-    plot.curve([(0, 0), (1, 1)], "real")
-    plot.curve([(0, 0), (1, 1)], "leak")
-    dashes = [mark.dash for mark in picture.marks if isinstance(mark, Line)]
-    assert dashes[0] == ""
-    assert dashes[1]

@@ -24,7 +24,8 @@ def test_a_link_leads_to_the_same_place_in_the_one_file(address, expected):
 def test_an_article_gets_names_of_its_own_and_is_unfolded():
     html = """<article class="bd-article"><h1><span class="section-number">Chapter 1 </span>Which?</h1>
       <script>1</script><details><summary id="a b">s</summary>x</details><img src="../_images/x.png">
-      <svg><path fill="url(#hatch)"></path></svg><a href="../search.html">s</a><label for="c">c</label></article>"""
+      <svg><path fill="url(#hatch)"></path><use href="#mark"></use></svg>
+      <a href="../search.html">s</a><label for="c">c</label></article>"""
     found = article(html, "notebooks/01_padding", BOOK)
     assert found["id"] == "notebooks-01_padding"
     assert found.h1.get_text() == "1. Which?"
@@ -33,6 +34,7 @@ def test_an_article_gets_names_of_its_own_and_is_unfolded():
     assert found.summary["id"] == "notebooks-01_padding--a notebooks-01_padding--b"
     assert found.img["src"] == "html/_images/x.png"
     assert found.path["fill"] == "url(#notebooks-01_padding--hatch)"
+    assert found.use["href"] == "#notebooks-01_padding--mark"
     assert not found.a.has_attr("href")
     assert found.label["for"] == "notebooks-01_padding--c"
 

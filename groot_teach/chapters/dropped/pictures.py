@@ -11,12 +11,14 @@ from math import log10
 from statistics import median
 
 from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
 from torch import Tensor
 
 from groot_teach.shapes import checked
-from groot_teach.show.drawing import INK, Picture, width_of
+from groot_teach.show.drawing import INK, INKS
 from groot_teach.show.panels import Bars, Lines, Number, Panel, Table, one_of
-from groot_teach.show.plot import DASHES, LINE_INKS, Plot
+from groot_teach.show.plot import LINES, Plot, styled
 from groot_teach.training.ablation import AMOUNTS, compare, error_when
 from groot_teach.training.run import stored
 from groot_teach.training.task import ACTION_HORIZON, ROBOTS
@@ -122,8 +124,9 @@ def _round_up(value: float) -> float:
     return (int(value * 20) + 1) / 20
 
 
+@styled
 @checked
-def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Picture:
+def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Plot:
     """How each condition compares with another one: a dot for each seed, and a line over the range of the seeds.
 
     Orange diamonds: above 1 with every seed. Blue dots: below 1 with every seed. Grey dots: on both sides, or on 1.
@@ -137,31 +140,35 @@ def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Picture:
     """
     if not ratios or not all(len(of_name) and min(of_name) > 0 for of_name in ratios.values()):
         raise ValueError(f"ratios: got {ratios}, expected at least one name, each with ratios above 0")
-    left, width, pitch = max(map(width_of, ratios)) + 16, 400, 34
-    everything = [ratio for of_name in ratios.values() for ratio in of_name]
-    low, high = min(*everything, 0.9) / 1.1, max(*everything, 1.1) * 1.1
-    picture = Picture(left + width + 16, 16 + pitch * len(ratios) + 56)
-    plot = Plot(picture, (left, 8, width, pitch * len(ratios)), (low, high), (len(ratios) - 0.5, -0.5), log="x")
-    steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if high / low > 4 else (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)
-    plot.axes({mark: f"{mark:g}" for mark in steps if low <= mark <= high}, {}, x_name)
-    picture.line(plot.at(1, -0.5), plot.at(1, len(ratios) - 0.5), ink="quiet", width=1)
-    for row, (name, of_name) in enumerate(ratios.items()):
+    plot = Plot(680, 76 + 34 * len(ratios))
+    axes = plot.figure.subplots()
+    axes.axvline(1, color=INKS["quiet"], linewidth=1)
+    for row, of_name in enumerate(ratios.values()):
         kind = "leak" if min(of_name) > 1 else "real" if max(of_name) < 1 else "padding"
-        ink, shape = {"leak": ("leak", "diamond"), "real": ("real", "circle"), "padding": ("pad-ink", "circle")}[kind]
-        picture.words(left - 16, plot.at(1, row)[1], name, anchor="end")
-        picture.line(plot.at(min(of_name), row), plot.at(max(of_name), row), ink=ink, width=2)
-        for ratio in of_name:
-            picture.dot(*plot.at(ratio, row), ink=ink, shape=shape, hollow=True)
-    return picture
+        ink, shape = {"leak": ("leak", "D"), "real": ("real", "o"), "padding": ("pad-ink", "o")}[kind]
+        axes.plot([min(of_name), max(of_name)], [row, row], color=INKS[ink])
+        dots = {"marker": shape, "facecolor": INKS["paper"], "edgecolor": INKS[ink], "linewidth": 1.5}
+        axes.scatter(of_name, [row] * len(of_name), s=70, zorder=3, **dots)
+    axes.set(xscale="log", xlabel=x_name, ylim=(len(ratios) - 0.5, -0.5), yticks=range(len(ratios)))
+    axes.set_yticklabels([*ratios], color=INKS["ink"])
+    axes.grid(visible=False)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.9), max(high, 1.1))
+    marks = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if high / low > 4 else (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)
+    axes.xaxis.set_major_locator(FixedLocator(marks))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    return plot
 
 
+@styled
 @checked
 def curves_beside(
     step: Sequence[int],
     panels: dict[str, tuple[Float[Tensor, "seed point"], Float[Tensor, "seed point"]]],
     names: tuple[str, str],
     y_name: str,
-) -> Picture:
+) -> Plot:
     """Two conditions over the steps of training, a panel for each pair: the median over the seeds, and their range.
 
     Args:
@@ -179,36 +186,32 @@ def curves_beside(
         for curves in pair:
             if curves.shape[1] != len(step):
                 raise ValueError(f"panels[{title!r}]: got {curves.shape[1]} points, expected {len(step)} as in step")
-    everything = [value for pair in panels.values() for curves in pair for value in curves.flatten().tolist()]
-    low, high = min(everything), max(everything)
-    powers = [10.0**power for power in range(-6, 7) if low <= 10.0**power <= high]
     across = min(4, len(panels))
-    picture = Picture(30 + 158 * across, 54 + 186 * -(-len(panels) // across))
-    x = 46.0
-    for name, kind in zip(names, ("real", "leak"), strict=True):
-        picture.line((x, 10), (x + 30, 10), ink=LINE_INKS[kind], dash=DASHES[kind], width=2.5)
-        picture.words(x + 38, 10, name, ink=INK[kind], bold=True)
-        x += 68 + width_of(name)
-    for place, (title, pair) in enumerate(panels.items()):
-        left, top = 46 + 158 * (place % across), 72 + 186 * (place // across)
-        plot = Plot(picture, (left, top, 118, 100), (step[0], step[-1]), (low / 1.1, high * 1.1), log="y")
-        marks = {power: f"{power:g}" for power in powers} if place % across == 0 else dict.fromkeys(powers, "")
-        if place % across == 0:
-            picture.words(left - 8, top - 14, y_name, ink="quiet", anchor="end")
-        plot.axes({step[0]: str(step[0]), step[-1]: str(step[-1])}, marks)
-        for line, text in enumerate(title.split("\n")[::-1]):
-            picture.words(left, top - 14 - 18 * line, text, bold=True)
-        for curves, kind in zip(pair, ("real", "leak"), strict=True):
-            plot.band(step, curves.amin(dim=0).tolist(), curves.amax(dim=0).tolist(), kind)
-            plot.curve([*zip(step, curves.median(dim=0).values.tolist(), strict=True)], kind, width=2)
-        picture.words(left + 59, top + 116, "step", ink="quiet", anchor="middle")
-    return picture
+    rows = -(-len(panels) // across)
+    plot = Plot(712, 40 + 200 * rows)
+    grid = plot.figure.subplots(rows, across, sharey=True, squeeze=False, gridspec_kw={"wspace": 0.2})
+    for (title, pair), axes in zip(panels.items(), grid.flat, strict=False):
+        for curves, kind, name in zip(pair, ("real", "leak"), names, strict=True):
+            low, high = curves.amin(dim=0).tolist(), curves.amax(dim=0).tolist()
+            axes.fill_between(step, low, high, color=LINES[kind]["color"], alpha=0.2, linewidth=0)
+            axes.plot(step, curves.median(dim=0).values.tolist(), **LINES[kind], label=name)
+        axes.set_title(title, fontweight="bold")
+        axes.set(xlabel="step", xticks=[step[0], step[-1]], yscale="log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    for axes in grid[:, 0]:
+        axes.set_ylabel(y_name)
+    _name_lines(plot, grid[0, 0], ("real", "leak"))
+    return plot
 
 
+@styled
 @checked
 def hand_paths(
     paths: dict[str, dict[str, Float[Tensor, "point 2"]]], goals: dict[str, Float[Tensor, " 2"]], names: Sequence[str]
-) -> Picture:
+) -> Plot:
     """Where the hand goes: a panel for each robot, a path for each condition; the first is blue, the others orange.
 
     Args:
@@ -219,34 +222,35 @@ def hand_paths(
     Raises:
         ValueError: no robot, more than three conditions, or a path or a goal that is missing.
     """
-    styles = [("real", "circle"), ("leak", "square"), ("leak", "diamond")]
+    styles = [("real", "o"), ("leak", "s"), ("leak", "D")]
     if not paths or not 1 <= len(names) <= len(styles):
         raise ValueError(f"paths: got {len(paths)} robots and {len(names)} conditions, expected 1 or more, and 1 to 3")
     for robot, of_robot in paths.items():
         if robot not in goals or any(name not in of_robot for name in names):
             raise ValueError(f"paths of {robot!r}: got {[*of_robot]}, expected {[*names]} and a goal")
-    side, shown = 206, {robot: {name: of_robot[name].tolist() for name in names} for robot, of_robot in paths.items()}
-    picture, x = Picture((side + 22) * len(paths) - 16, side + 92), 20.0
-    for name, (kind, shape) in zip(names, styles, strict=False):
-        picture.dot(x, 10, ink=LINE_INKS[kind], shape=shape)
-        picture.words(x + 14, 10, name, ink=INK[kind], bold=True)
-        x += 44 + width_of(name)
-    picture.words(x, 10, "+ goal")
-    for place, (robot, of_robot) in enumerate(shown.items()):
-        points = [goals[robot].tolist(), *(point for path in of_robot.values() for point in path)]
-        middles = [(min(axis) + max(axis)) / 2 for axis in zip(*points, strict=True)]
-        half = 0.6 * max(max(axis) - min(axis) for axis in zip(*points, strict=True)) or 1.0
-        (low, high), (below, above) = ((middle - half, middle + half) for middle in middles)
-        plot = Plot(picture, (2 + (side + 22) * place, 62, side, side), (low, high), (below, above))
-        corners = [(plot.x, plot.y), (plot.x + side, plot.y), (plot.x + side, 62 + side), (plot.x, 62 + side)]
-        picture.line(*corners, corners[0], ink="rule")
-        picture.words(plot.x, 44, robot, bold=True)
+    plot = Plot(680, 310)
+    panels = plot.figure.subplots(1, len(paths), squeeze=False)
+    for axes, (robot, of_robot) in zip(panels.flat, paths.items(), strict=True):
         for name, (kind, shape) in zip(names, styles, strict=False):
-            plot.curve([(right, away) for right, away in of_robot[name]], kind, width=2)
-            for point in of_robot[name]:
-                picture.dot(*plot.at(*point), ink=LINE_INKS[kind], shape=shape, size=3)
-        x, y = plot.at(*goals[robot].tolist())
-        picture.line((x - 9, y), (x + 9, y), width=2)
-        picture.line((x, y - 9), (x, y + 9), width=2)
-    picture.words(4, side + 78, "seen from above: up in the picture is away from us", ink="quiet")
-    return picture
+            right, away = of_robot[name].T.tolist()
+            axes.plot(right, away, **LINES[kind], marker=shape, markersize=5, label=name)
+        right, away = goals[robot].tolist()
+        axes.plot(right, away, "+", color=INKS["ink"], markersize=18, markeredgewidth=2, label="goal")
+        axes.set_title(robot, fontweight="bold")
+        axes.set(box_aspect=1, xticks=[], yticks=[])
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.margins(0.1)
+        axes.spines[:].set(visible=True, color=INKS["rule"])
+    _name_lines(plot, panels[0, 0], [*(kind for kind, _ in styles[: len(names)]), "ink"])
+    plot.figure.supxlabel("seen from above: up in the picture is away from us", x=0.01, ha="left", color=INKS["quiet"])
+    return plot
+
+
+def _name_lines(plot: Plot, axes: Axes, kinds: Sequence[str]) -> None:
+    """Writes above all panels what each line in them shows, in the inks of their kinds."""
+    lines, names = axes.get_legend_handles_labels()
+    legend = plot.figure.legend(
+        lines, names, loc="outside upper left", ncols=len(names), handlelength=2.4, borderpad=0.8
+    )
+    for text, kind in zip(legend.get_texts(), kinds, strict=True):
+        text.set(color=INKS[INK.get(kind, kind)], fontweight="bold")

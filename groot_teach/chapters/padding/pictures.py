@@ -25,9 +25,9 @@ from groot_teach.padding import (
     pad_tokens_right,
 )
 from groot_teach.shapes import checked
-from groot_teach.show.drawing import DIGITS, INK, Picture, width_of, write_on
+from groot_teach.show.drawing import DIGITS, INK, INKS, ON, Picture, width_of, write_on
 from groot_teach.show.panels import Bars, KindMap, Number, Panel, Table, one_of
-from groot_teach.show.plot import Plot
+from groot_teach.show.plot import BOXES, LINES, Plot, name_ends, styled
 from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, runs, shade
 
 ACTION_HORIZON, PADDED_DIM, KEY_LEN = 16, 32, 20
@@ -209,12 +209,13 @@ def action_batch(batch: ActionBatch, names: Sequence[str]) -> Picture:
     return beside([Sheet(blocks, columns=columns, below=[("quiet", "a row is a step, a column is a dim")], cell=9)])
 
 
+@styled
 @checked
 def episode_end(
     actions: Float[Tensor, "action_horizon action_dim"],
     action_is_pad: Bool[Tensor, " action_horizon"],
     dims: dict[str, int],
-) -> Picture:
+) -> Plot:
     """A chunk that runs over the end of its episode: some of its dims over the steps, and below what each step is.
 
     Filled blue marks are recorded, hollow grey ones are copies of the last recorded step.
@@ -227,44 +228,46 @@ def episode_end(
     Raises:
         ValueError: no dim, or more than four.
     """
-    shapes = ["circle", "square", "diamond", "circle"]
+    shapes = ["o", "s", "D", "o"]
     if not 1 <= len(dims) <= len(shapes):
         raise ValueError(f"dims: got {len(dims)}, expected 1 to {len(shapes)}")
-    is_pad, horizon, pitch = action_is_pad.tolist(), len(action_is_pad), 32
-    shown = actions[:, [*dims.values()]]
-    low, high = shown.min().item(), shown.max().item()
-    room = 0.1 * (high - low) or 1.0
-    width = pitch * horizon
-    picture = Picture(50 + width + 16 + max(map(width_of, dims)), 316)
-    place = 50 + pitch / 2, 34, width - pitch, 170
-    plot = Plot(picture, place, (1, horizon), (low - room, high + room))
-    marks = {value: f"{value:.2g}" for value in (low, high)} if high > low else {low: f"{low:.2g}"}
-    plot.axes({}, marks, up_name="action")
-    real_steps = is_pad.index(True) if True in is_pad else horizon
+    is_pad, steps = action_is_pad.tolist(), [*range(1, len(action_is_pad) + 1)]
+    real_steps = is_pad.count(False)
+    plot = Plot(680, 310)
+    axes, chunk = plot.figure.subplots(2, sharex=True, height_ratios=[6, 1])
     ends = []
     for (name, dim), shape in zip(dims.items(), shapes, strict=False):
-        points = [*enumerate(actions[:, dim].tolist(), start=1)]
-        plot.curve(points[:real_steps], "real", width=2)
-        plot.curve(points[max(real_steps - 1, 0) :], "padding", width=2)
-        for (step, value), copied in zip(points, is_pad, strict=True):
-            picture.dot(*plot.at(step, value), ink="pad-ink" if copied else "real", shape=shape, hollow=copied)
-        ends.append((points[-1][1], name, "padding" if is_pad[-1] else "real"))
-    plot.names([(up, name, kind) for up, name, kind in ends])
-    for step, copied in enumerate(is_pad):
-        left, kind = 50 + pitch * step, "padding" if copied else "real"
-        picture.box(left + 1, 222, pitch - 2, 30, kind)
-        write_on(picture, left + pitch / 2, 237, str(step + 1), kind)
-    picture.words(42, 237, "step", ink="quiet", anchor="end")
-    for start, _ in runs(is_pad):
-        left, kind = 50 + pitch * start, "padding" if is_pad[start] else "real"
+        values = actions[:, dim].tolist()
+        axes.plot(steps[: real_steps + 1], values[: real_steps + 1], **LINES["padding"])
+        for kind, edge, ground in (("real", INKS["real"], INKS["real"]), ("padding", INKS["pad-ink"], INKS["paper"])):
+            of_kind = [place for place, copied in enumerate(is_pad) if copied == (kind == "padding")]
+            marks = {"marker": shape, "markersize": 8, "markeredgecolor": edge, "markerfacecolor": ground}
+            points = [steps[place] for place in of_kind], [values[place] for place in of_kind]
+            axes.plot(*points, **LINES[kind], **marks, markeredgewidth=1.5, clip_on=False)
+        ends.append((values[-1], name, "padding" if is_pad[-1] else "real"))
+    axes.set(title="action")
+    axes.tick_params(bottom=False, labelbottom=False)
+    axes.spines["bottom"].set_visible(False)
+    axes.locator_params(axis="y", nbins=4)
+    axes.margins(y=0.1)
+    for start, end in runs(is_pad):
+        kind = "padding" if is_pad[start] else "real"
+        chunk.bar(steps[start:end], 1, width=0.92, **BOXES[kind])
+        for step in steps[start:end]:
+            ground = {"facecolor": BOXES[kind]["facecolor"], "edgecolor": "none", "pad": 1}
+            chunk.text(step, 0.5, str(step), color=INKS[ON[kind]], size=DIGITS, ha="center", va="center", bbox=ground)
         words = "copies of the last recorded step" if is_pad[start] else "recorded"
-        picture.words(left + 2, 266, words, ink=INK[kind])
-    if 0 < real_steps < horizon:
-        end = 50 + pitch * real_steps
-        picture.line((end, 16), (end, 254), dash="4 4", width=1.5)
-        picture.words(end + 6, 16, "the episode has ended")
-    picture.height = 280
-    return picture
+        chunk.text(start + 0.54, -0.25, words, color=INKS[INK[kind]], va="top")
+    chunk.set(xlim=(0.5, len(steps) + 0.5), ylim=(0, 1), xticks=[], yticks=[0.5], yticklabels=["step"])
+    chunk.grid(visible=False)
+    chunk.spines["bottom"].set_visible(False)
+    if 0 < real_steps < len(steps):
+        for part in (axes, chunk):
+            part.axvline(real_steps + 0.5, color=INKS["ink"], linestyle=(0, (3, 3)), linewidth=1.5)
+        place = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+        axes.annotate("the episode has ended", (real_steps + 0.5, 1), (8, 12), **place)
+    name_ends(axes, ends)
+    return plot
 
 
 @checked

@@ -4,7 +4,6 @@ A widget's function takes the values of its controls and returns what the widget
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,9 +14,9 @@ from groot_teach.flow import interpolate
 from groot_teach.padding import action_mask_dims_only, collate_chunks
 from groot_teach.recordings import chunk_at, toy_episode
 from groot_teach.shapes import checked
-from groot_teach.show.drawing import Picture, width_of
+from groot_teach.show.drawing import INKS, Picture, width_of
 from groot_teach.show.panels import HeatMap, KindMap, Number, Panel, one_of
-from groot_teach.show.plot import Plot
+from groot_teach.show.plot import LINES, Plot, name_ends, styled
 from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, shade
 
 ACTION_HORIZON, PADDED_DIM = 16, 32
@@ -84,8 +83,9 @@ def _size(values: Tensor) -> float:
     return values.square().mean().sqrt().item()
 
 
+@styled
 @checked
-def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: str) -> Picture:
+def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: str) -> Plot:
     """A histogram: the part of the values between each edge and the next. The parts are written on the bars.
 
     Args:
@@ -101,19 +101,15 @@ def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: s
     if not ((values >= edges[0]) & (values <= edges[-1])).all():
         low, high = values.min().item(), values.max().item()
         raise ValueError(f"values: got {low:g} to {high:g}, expected {edges[0]:g} to {edges[-1]:g}")
-    parts = []
-    for left, right in pairwise(edges):
-        inside = (values >= left) & ((values < right) | ((right == edges[-1]) & (values == right)))
-        parts.append(inside.double().mean().item())
-    picture = Picture(620, 262)
-    plot = Plot(picture, (14, 56, 592, 150), (edges[0], edges[-1]), (0, max(parts)))
-    for (left, right), part in zip(pairwise(edges), parts, strict=True):
-        (x, y), (end, bottom) = plot.at(left, part), plot.at(right, 0)
-        picture.box(x + 1, y, end - x - 2, bottom - y, "real")
-        picture.words((x + end) / 2, y - 11, f"{100 * part:.0f} %", anchor="middle")
-    plot.axes({edge: f"{edge:g}" for edge in edges}, {}, x_name)
-    picture.words(14, 12, "part of the draws")
-    return picture
+    plot = Plot(680, 262)
+    axes = plot.figure.subplots()
+    counts, *_ = axes.hist(values.tolist(), [*edges], color=INKS["real"], rwidth=0.96)
+    for count, bar in zip(counts, axes.patches, strict=True):
+        place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+        axes.annotate(f"{100 * count / len(values):.0f} %", (bar.get_x() + bar.get_width() / 2, count), **place)
+    axes.margins(y=0.12)
+    axes.set(title="part of the draws", xlabel=x_name, xticks=[*edges], yticks=[], xlim=(edges[0], edges[-1]))
+    return plot
 
 
 @checked
@@ -148,8 +144,9 @@ def noise_over_time(
     return beside([Sheet([Block(kinds, words=words, parts=parts)], rows=rows, columns=columns, cell=36)])
 
 
+@styled
 @checked
-def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[float]) -> Picture:
+def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[float]) -> Plot:
     """The line from noise to action of two dims: a real one ends at its action, and a padded one ends at 0.
 
     Args:
@@ -166,18 +163,16 @@ def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[
         )
     low, high = min(*real, *padded, 0.0), max(*real, *padded, 0.0)
     ends = {"real": f"a real dim: its action, {real[-1] + 0.0:.2g}", "padding": f"a padded dim: {padded[-1] + 0.0:.2g}"}
-    picture = Picture(60 + 320 + 16 + max(map(width_of, ends.values())), 270)
-    plot = Plot(picture, (56, 34, 320, 180), (t[0], t[-1]), (low, high))
-    plot.axes(
-        {t[0]: f"{t[0]:g}", t[-1]: f"{t[-1]:g}"}, {0: "0"}, "flow time t (0 = noise, 1 = data)", "what the dim holds"
-    )
-    for values, kind, ink, shape in ((padded, "padding", "pad-ink", "square"), (real, "real", "real", "circle")):
-        points = [*zip(t, values, strict=True)]
-        plot.curve(points, kind)
-        for point in points:
-            picture.dot(*plot.at(*point), ink=ink, shape=shape, hollow=kind == "padding")
-    plot.names([(real[-1], ends["real"], "real"), (padded[-1], ends["padding"], "padding")])
-    return picture
+    plot = Plot(680, 270)
+    axes = plot.figure.subplots()
+    looks = {"padding": ("s", INKS["pad-ink"], INKS["paper"]), "real": ("o", INKS["real"], INKS["real"])}
+    for values, (kind, (shape, edge, ground)) in zip((padded, real), looks.items(), strict=True):
+        marks = {"marker": shape, "markersize": 9, "markeredgecolor": edge, "markerfacecolor": ground}
+        axes.plot(t, values, **LINES[kind], **marks, markeredgewidth=1.5, clip_on=False)
+    axes.set(title="what the dim holds", xlabel="flow time t (0 = noise, 1 = data)", ylim=(low, high))
+    axes.set(xticks=[t[0], t[-1]], yticks=[0])
+    name_ends(axes, [(real[-1], ends["real"], "real"), (padded[-1], ends["padding"], "padding")])
+    return plot
 
 
 @checked
