@@ -4,6 +4,7 @@ A widget's function takes the values of its controls and returns what the widget
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -104,9 +105,9 @@ def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: s
     plot = Plot(680, 262)
     axes = plot.figure.subplots()
     counts, *_ = axes.hist(values.tolist(), [*edges], color=INKS["real"], rwidth=0.96)
-    for count, bar in zip(counts, axes.patches, strict=True):
+    for (left, right), count in zip(pairwise(edges), counts, strict=True):
         place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-        axes.annotate(f"{100 * count / len(values):.0f} %", (bar.get_x() + bar.get_width() / 2, count), **place)
+        axes.annotate(f"{100 * count / len(values):.0f} %", ((left + right) / 2, count), **place)
     axes.margins(y=0.12)
     axes.set(title="part of the draws", xlabel=x_name, xticks=[*edges], yticks=[], xlim=(edges[0], edges[-1]))
     return plot
