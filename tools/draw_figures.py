@@ -4,18 +4,18 @@ import argparse
 import sys
 from pathlib import Path
 
-from groot_teach.masks import GROOT_N1_5
-from groot_teach.show.pictures import six_stages
+from groot_teach.chapters.inside.six_doors import six_doors_picture
 
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "figures"
-PICTURES = {"six_stages.svg": lambda: six_stages(GROOT_N1_5)}
+PICTURES = {"six_doors.html": lambda: f"{six_doors_picture()._html}\n"}
+"""For each file what it holds: a live picture is the HTML that a page takes in as it is."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     argparse.ArgumentParser(description=__doc__).parse_args(arguments)
     FOLDER.mkdir(exist_ok=True)
     for name, draw in PICTURES.items():
-        (FOLDER / name).write_text(draw()._repr_svg_(), encoding="utf-8")
+        (FOLDER / name).write_text(draw(), encoding="utf-8")
     return 0
 
 

@@ -140,7 +140,7 @@ def test_the_six_stages_mark_what_leaks_and_only_that():
 
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_stored_pictures_are_what_the_code_draws(name):
-    assert (FOLDER / name).read_text(encoding="utf-8") == PICTURES[name]()._repr_svg_(), "run `make notebooks`"
+    assert (FOLDER / name).read_text(encoding="utf-8") == PICTURES[name](), "run `make notebooks`"
 
 
 def test_the_table_of_the_intro_is_what_the_presets_say():

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import torch
 
 from groot_teach.chapters.attention import what_an_action_reads
+from groot_teach.chapters.inside import garbled, six_doors
 from groot_teach.chapters.loss import masked_loss
 from groot_teach.chapters.padding import build_the_batch as batch
 from groot_teach.chapters.velocity import noise_to_action
+from groot_teach.masks import Masking
 from groot_teach.show.es_modules import as_module
 from groot_teach.show.live import LivePicture
 
@@ -138,6 +140,24 @@ def by_torch_what_an_action_reads(state: dict[str, Any]) -> dict[str, Any]:
     return what_an_action_reads.what_an_action_reads(**tensors)._asdict()
 
 
+DOORS = {
+    name: constant
+    for name, constant in six_doors.constants().items()
+    if name in ("leaks", "positions", "depends", "moved", "counts")
+}
+
+
+def draw_six_doors(chance: random.Random) -> dict[str, Any]:
+    """Any doors of any version, with as many open as one likes."""
+    parts = chance.choice(garbled.PARTS)
+    doors = {switch: chance.choice(known) for switch, known in garbled.positions(parts).items()}
+    return {"parts": parts, "doors": doors} | DOORS
+
+
+def by_torch_six_doors(state: dict[str, Any]) -> dict[str, Any]:
+    return six_doors.six_doors(state["parts"], Masking(**state["doors"]))._asdict()
+
+
 TWINS = {
     "build_the_batch": Twin(
         CHAPTERS / "padding" / "build_the_batch.js", by_torch_build_the_batch, draw_build_the_batch
@@ -156,10 +176,12 @@ TWINS = {
     "noise_to_action": Twin(
         FLOW, lambda state: noise_to_action.noise_to_action(**in_tensors(state))._asdict(), draw_flow
     ),
+    "six_doors": Twin(CHAPTERS / "inside" / "six_doors.js", by_torch_six_doors, draw_six_doors),
 }
 PICTURES: dict[str, Callable[[], LivePicture]] = {
     "build_the_batch": batch.build_the_batch_picture,
     "masked_loss": masked_loss.masked_loss_picture,
     "noise_to_action": noise_to_action.noise_to_action_picture,
     "what_an_action_reads": what_an_action_reads.what_an_action_reads_picture,
+    "six_doors": six_doors.six_doors_picture,
 }
