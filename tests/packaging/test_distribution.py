@@ -80,7 +80,7 @@ def test_with_an_address_each_link_and_picture_is_whole(with_address):
     inside = [ours.fullmatch(target) for target in targets(description) if target.startswith(ADDRESS)]
     assert inside
     assert [found[2] for found in inside if not Path(ROOT, found[2]).exists()] == []
-    assert any(found[1] == "raw" and found[2].endswith(".svg") for found in inside)
+    assert any(found[1] == "raw" and found[2].endswith(".png") for found in inside)
 
 
 def test_code_in_the_description_is_left_as_it_is(with_address):
