@@ -18,7 +18,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from groot_teach.show.numbers import finite, kept, known_digits, known_scale, part, plain, rounded, texts, written
+from groot_teach.show.numbers import kept, known_digits, known_scale, part, plain, rounded, texts, written
 from groot_teach.show.tables import Table
 
 KINDS = ("real", "real-too", "padding", "leak", "hidden")
@@ -374,7 +374,7 @@ class _Axes:
         sizes = [height]
         if groups is not None:
             texts("groups", [*groups])
-            sizes = [finite("groups", size) for size in groups.values()]
+            sizes = list(groups.values())
             if any(type(size) is not int or size < 1 for size in sizes) or sum(sizes) != height:
                 raise ValueError(f"groups: got {dict(groups)}, expected {height} rows in all, and at least 1 in each")
         if isinstance(rows, str):

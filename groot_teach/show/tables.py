@@ -44,14 +44,17 @@ class Column:
         texts("name", [self.name])
         if self.kind not in COLUMN_KINDS:
             raise ValueError(f"kind of {self.name!r}: got {self.kind!r}, expected one of {', '.join(COLUMN_KINDS)}")
-        digits = {"number": 4, "share": 1}.get(self.kind, 0) if self.digits is None else self.digits
-        known_digits(digits)
+        known_digits(self.decimals)
         words = self.wrong if isinstance(self.wrong, bool) else list(self.wrong)
         if isinstance(self.wrong, str) or (not isinstance(words, bool) and self.kind != "verdict"):
             raise ValueError(
                 f"wrong of {self.name!r}: got {self.wrong!r}, expected True or False, or for a verdict a list of words"
             )
-        kept(self, digits=digits, wrong=words)
+        kept(self, digits=self.decimals, wrong=words)
+
+    @property
+    def decimals(self) -> int:
+        return {"number": 4, "share": 1}.get(self.kind, 0) if self.digits is None else self.digits
 
     def checked(self, cell: Any) -> str | float:
         """The cell as it is stored: words as they are, numbers rounded to what is shown.
@@ -68,14 +71,14 @@ class Column:
         if self.kind in ("text", "verdict"):
             raise TypeError(f"column {self.name!r}: got {cell!r}, expected text, since its kind is {self.kind!r}")
         if self.kind == "share":
-            return rounded(f"column {self.name!r}", cell, self.digits + 2, 0, 1)
-        return rounded(f"column {self.name!r}", cell, self.digits)
+            return rounded(f"column {self.name!r}", cell, self.decimals + 2, 0, 1)
+        return rounded(f"column {self.name!r}", cell, self.decimals)
 
     def shown(self, cell: str | float) -> str:
         """The cell as a reader sees it."""
         if isinstance(cell, str):
             return cell
-        return f"{written(100 * cell, self.digits)} %" if self.kind == "share" else written(cell, self.digits)
+        return f"{written(100 * cell, self.decimals)} %" if self.kind == "share" else written(cell, self.decimals)
 
     def is_wrong(self, cell: str | float) -> bool:
         return self.wrong if isinstance(self.wrong, bool) else cell in self.wrong
@@ -145,7 +148,7 @@ class Table:
     def fixed(self) -> dict:
         columns = [
             {"name": column.name, "kind": column.kind, "digits": column.digits, "wrong": column.wrong}
-            for column in self.columns
+            for column in self._columns
         ]
         return {"panel": "table", "columns": columns, "length": len(self.rows)}
 
@@ -161,7 +164,7 @@ class Table:
     def html(self) -> str:
         """The table for the page. What `tables.css` does not reach, such as Jupyter, shows it plainly."""
         head = "".join(
-            f'<th scope="col"{_look(column, wrong=False)}>{escape(column.name)}</th>' for column in self.columns
+            f'<th scope="col"{_look(column, wrong=False)}>{escape(column.name)}</th>' for column in self._columns
         )
         body = "\n".join(
             "<tr>" + "".join(self._cell(place, cell) for place, cell in enumerate(row)) + "</tr>" for row in self.rows
@@ -174,7 +177,7 @@ class Table:
         return f'<div class="book-table-frame" role="region" aria-label="{label}" tabindex="0">{table}</div>'
 
     def _cell(self, place: int, cell: str | float) -> str:
-        column = self.columns[place]
+        column = self._columns[place]
         look, shown = _look(column, column.is_wrong(cell)), escape(column.shown(cell))
         if column.kind == "share":
             # The bar has its size and a colour here as well, so that it is seen where there is no style sheet.
@@ -185,12 +188,17 @@ class Table:
         return f'<th scope="row"{look}>{shown}</th>' if place == 0 else f"<td{look}>{shown}</td>"
 
     def _shown(self, row: Sequence[str | float]) -> list[str]:
-        return [column.shown(cell) for column, cell in zip(self.columns, row, strict=True)]
+        return [column.shown(cell) for column, cell in zip(self._columns, row, strict=True)]
+
+    @property
+    def _columns(self) -> list[Column]:
+        """The columns, each of which is a `Column` since the table was made."""
+        return [column for column in self.columns if isinstance(column, Column)]
 
     def __str__(self) -> str:
-        lines = [[column.name for column in self.columns], *map(self._shown, self.rows)]
+        lines = [[column.name for column in self._columns], *map(self._shown, self.rows)]
         widths = [max(map(len, texts_of_column)) for texts_of_column in zip(*lines, strict=True)]
-        right = [column.kind in ("number", "share") for column in self.columns]
+        right = [column.kind in ("number", "share") for column in self._columns]
         aligned = [
             "  ".join(
                 cell.rjust(width) if is_right else cell.ljust(width)

@@ -75,7 +75,7 @@ def token_panels(
         "change of the output, next to the sample alone": Number(change.item(), digits=3, should_be=0),
         "the row": KindMap([row], TOKEN_LEGEND, rows=["the row"], columns="token"),
         "attention": HeatMap(
-            weights, rows="query", columns="token", digits=3, cells=[row] * QUERIES, legend=TOKEN_LEGEND
+            weights.tolist(), rows="query", columns="token", digits=3, cells=[row] * QUERIES, legend=TOKEN_LEGEND
         ),
     }
 

@@ -82,9 +82,9 @@ def count_the_errors(
         "entries summed": Number(int(counts.sum()), digits=0),
         "divided by": Number(divisor, digits=0),
         "share of the loss": _shares(two_robots(second_robot), batch, squared),
-        "error": HeatMap(error.flatten(0, 1), **as_numbers, legend=WHAT_IT_IS),
+        "error": HeatMap(error.flatten(0, 1).tolist(), **as_numbers, legend=WHAT_IT_IS),
         "what counts": KindMap(letters, COUNT_LEGEND, **axes),
-        "error x mask": HeatMap((error * counts).flatten(0, 1), **as_numbers, legend=COUNT_LEGEND),
+        "error x mask": HeatMap((error * counts).flatten(0, 1).tolist(), **as_numbers, legend=COUNT_LEGEND),
     }
 
 
