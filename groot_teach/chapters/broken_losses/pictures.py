@@ -28,5 +28,5 @@ def what_survives(results: dict[str, list[Tensor]], columns: Sequence[str]) -> P
     finite = [[bool(value.isfinite().all()) for value in values] for values in results.values()]
     kinds = [["real" if ok else "leak" for ok in row] for row in finite]
     words = [["finite" if ok else "NaN" for ok in row] for row in finite]
-    cell = max(86, 14 + max(map(width_of, columns)))
+    cell = max(70, 6 + max(map(width_of, columns)))
     return beside([Sheet([Block(kinds, words=words)], rows=[*results], columns=columns, cell=cell)])

@@ -247,8 +247,5 @@ def _said(name: str, report: DoorsReport) -> str:
 def _opened(leaks: tuple[str, ...]) -> str:
     if not leaks:
         return "no door is open."
-    return (
-        f"{len(leaks)} of 7 doors are open, {', '.join(leaks)}."
-        if len(leaks) > 1
-        else f"1 of 7 doors is open, {leaks[0]}."
-    )
+    count = f"{len(leaks)} of 7 doors {'is' if len(leaks) == 1 else 'are'} open"
+    return f"{count}, {', '.join(leaks)}."

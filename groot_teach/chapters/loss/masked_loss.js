@@ -77,11 +77,10 @@ export const picture = {
       off.forEach((value, i) => {
         const squared = value * value;
         const strength = fixed(Math.min(1, squared / 2), 2);
-        const faint = squared < 0.8 ? " faint" : "";
         const counted = kind(on[i], recorded[i]);
-        set(error[i], (recorded[i] ? "real" : "pad") + (recorded[i] ? faint : ""), fixed(squared, 1), strength);
+        set(error[i], recorded[i] ? "real" : "pad", fixed(squared, 1), strength);
         set(mask[i], counted, on[i] ? "1" : "0", "0.85");
-        set(product[i], counted + (counted === "real" ? faint : ""), on[i] ? fixed(squared, 1) : "0", strength);
+        set(product[i], counted, on[i] ? fixed(squared, 1) : "0", strength);
         mask[i].setAttribute("aria-selected", String(on[i]));
         mask[i].setAttribute("aria-label", `${names[i]}, ${recorded[i] ? "recorded" : "padding"}, ${on[i] ? "counts" : "does not count"}`);
       });

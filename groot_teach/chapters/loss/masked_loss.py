@@ -142,9 +142,8 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
         for kind_row, value_row in zip(kinds, squared, strict=True):
             row = []
             for kind, value in zip(kind_row, value_row, strict=True):
-                shade = " faint" if value < 0.8 and kind == "real" and text(value) != "1" else ""
                 strength = "0.85" if text(value) == "1" else fixed(min(1, value / 2), 2)
-                row.append(Cell((kind if kind == "real" else padding) + shade, text(value), strength))
+                row.append(Cell(kind if kind == "real" else padding, text(value), strength))
             rows.append(row)
         return {robot.name: rows[i * STEPS : (i + 1) * STEPS] for i, robot in enumerate(ROBOTS)}
 

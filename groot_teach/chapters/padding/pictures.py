@@ -335,7 +335,7 @@ def same_mask_in_many_types(masks: dict[str, Tensor], real: Bool[Tensor, "row co
             raise ValueError(f"masks[{title!r}]: got the shape {tuple(mask.shape)}, expected {tuple(real.shape)}")
         words = [[_as_written(value) for value in row] for row in mask.tolist()]
         dtype = str(mask.dtype).removeprefix("torch.")
-        sheets.append(Sheet([Block(kinds_of(real, real), words=words)], title, below=[("quiet", dtype)], cell=36))
+        sheets.append(Sheet([Block(kinds_of(real, real), words=words)], title, below=[("quiet", dtype)], cell=35))
     return beside(sheets)
 
 
