@@ -49,7 +49,7 @@ const grouped = (count) => count.toLocaleString("en-US");
 
 function divided({ divisor, recorded }) {
   if (divisor === recorded) return `The loss divides by the ${recorded} recorded entries.`;
-  return `The loss divides by ${grouped(divisor)} entries and should divide by the ${recorded} that are recorded.`;
+  return `The loss divides by ${grouped(divisor)} entries, and only ${recorded} of them are recorded.`;
 }
 
 function opened(leaks) {

@@ -166,7 +166,7 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
     )
     numbers = "\n".join(_number(number, words, report) for number, words in NUMBERS.items())
     worth_trying = {
-        "the mask that the note misses": _state("N1.5", cross_attention="closed"),
+        "N1.5 with the note's mask": _state("N1.5", cross_attention="closed"),
         "half a fix": _state("N1.7", encoder_input="closed"),
         "only the loss counts padding": _state("strict", loss="open"),
     }
@@ -231,9 +231,7 @@ def _short_divisor(report: DoorsReport) -> str:
 def _divided(report: DoorsReport) -> str:
     if report.divisor == report.recorded:
         return f"The loss divides by the {report.recorded} recorded entries."
-    return (
-        f"The loss divides by {report.divisor:,} entries and should divide by the {report.recorded} that are recorded."
-    )
+    return f"The loss divides by {report.divisor:,} entries, and only {report.recorded} of them are recorded."
 
 
 def _said(name: str, report: DoorsReport) -> str:

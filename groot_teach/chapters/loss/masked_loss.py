@@ -104,7 +104,7 @@ def masked_loss_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("masked_loss.js"),
         title="The masked loss, in your hands",
-        caption="Click a cell of the mask, or drag over many. The loss hardly shows what the gradient shows at once.",
+        caption="Click a cell of the mask, or drag over many. The number hardly changes, but the bars do.",
         body=_body(state, error, recorded, names, report, [*bits]),
         said=_said(report),
         state=state,
