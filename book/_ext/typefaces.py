@@ -19,7 +19,7 @@ FEATURES = ["ccmp", "kern", "liga", "locl", "mark", "mkmk", "tnum"]
 ASK_EARLY = """if (location.protocol !== "file:") for (const face of ["serif-400", "sans-400", "sans-600"]) {
   const link = document.createElement("link");
   Object.assign(link, {rel: "preload", as: "font", type: "font/woff2", crossOrigin: ""});
-  link.href = `${document.documentElement.dataset.content_root}_static/typefaces/${face}.woff2`;
+  link.href = new URL(`typefaces/${face}.woff2`, document.querySelector("link[href*='/typefaces.css']").href);
   document.head.append(link);
 }"""
 

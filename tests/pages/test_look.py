@@ -172,7 +172,7 @@ def test_a_guess_hides_its_answer_until_it_is_opened(browser, site):
     )
     written = MarkdownIt().render(shown[1])  # as a Markdown cell is read
     tab.evaluate("(html) => document.querySelector('article h1').insertAdjacentHTML('afterend', html)", written)
-    guess = tab.locator("details.guess")
+    guess = tab.locator("details.guess").first
     closed = guess.bounding_box()["height"]
     assert guess.locator("kbd").first.evaluate("(chip) => getComputedStyle(chip).borderRadius") == "16px"
     guess.locator("summary").focus()

@@ -188,7 +188,7 @@ def test_each_notebook_can_be_downloaded_from_its_page(visit, site, notebook):
 
 def test_going_back_to_a_page_finds_controls_and_picture_in_the_same_state(visit, site):
     tab = visit(NOTEBOOKS[0])
-    widget = tab.locator(".explore").nth(1)
+    widget = tab.locator(".explore:has(input[type=checkbox])").first
     widget.locator("input[type=range]").press("End")
     widget.locator("input[type=checkbox]").uncheck()
     tab.goto(address(site, "index"))

@@ -38,8 +38,7 @@ def test_a_policy_takes_ten_lines_at_most():
 def test_a_row_of_the_field_survey_says_run_for_each_and_for_no_other_policy():
     rows = re.split(r"\n  - policy: ", (BOOK / "field_survey.yml").read_text())[1:]
     run = {row.splitlines()[0] for row in rows if "\n    status: run\n" in row}
-    # Of Wall-X its action head runs, and not the mean over the head's losses, of which the row speaks.
-    assert run == {audit["row"] for audit in STORED.values()} - {"Wall-X in LeRobot"}
+    assert run == {audit["row"] for audit in STORED.values()}
 
 
 def test_the_clean_policy_is_not_clean_once_its_padding_counts_as_real():
