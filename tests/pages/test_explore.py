@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from explorer_static import classic_script
+from front_ends import classic_script
 from reading import assert_shows_what_torch_computed, read_all_states, widget_of
 
 from groot_teach.show import Bars, Column, HeatMap, KindMap, Lines, Number, Table, explore

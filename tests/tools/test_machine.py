@@ -16,7 +16,7 @@ import offline
 import pytest
 import yaml
 from docutils import nodes
-from explorer_static import HYDRATE, classic_script
+from front_ends import HYDRATE, classic_script
 from mathml_static import render, to_mathml
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from repository import add_buttons, find_repository

@@ -1,18 +1,18 @@
-"""The widgets and the figure of the chapter on attention.
+"""The widget and the figures of the chapter on attention.
 
-A widget's function takes the values of its controls and returns what the widget shows. Three action tokens read eight
+The widget's function takes the values of its controls and returns what the widget shows. Three action tokens read eight
 real tokens and some padding. All weights are random and small: they show what can happen, not how much of it happens
 in a trained policy.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from groot_teach.attention import cross_attention, mass_on_padding, may_read_real
+from groot_teach.attention import Attended, cross_attention, mass_on_padding, may_read_real
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import INK, Picture, write_on
 from groot_teach.show.panels import HeatMap, KindMap, Number, Panel, one_of
@@ -21,13 +21,6 @@ from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of
 
 QUERIES, REAL_TOKENS, MOST_PADS, WIDTH = 3, 8, 12, 5
 SEATS = REAL_TOKENS + MOST_PADS
-PADS = {
-    "zeros": "zeros",
-    "noise": "noise",
-    "zeros, then a LayerNorm": "layer_norm",
-    "zeros; keys and values have a bias": "bias",
-}
-SIDES = {"left": "left", "right": "right"}
 TOKEN_LEGEND = {
     "r": ("real", "real token"),
     "p": ("leak", "padding, may be read"),
@@ -36,17 +29,7 @@ TOKEN_LEGEND = {
 }
 
 
-def read_the_tokens(mask: bool, pads: int, kind: str, side: str) -> dict[str, Panel]:
-    """Three queries, eight real tokens, some padding: what is read, and how far does the answer move?"""
-    one_of("kind", kind, {word: word for word in PADS.values()})
-    real = _draw(1, 1, REAL_TOKENS, WIDTH)
-    padding = _draw(2, 1, MOST_PADS, WIDTH)[:, :pads] * (kind == "noise")
-    return token_panels(real, padding, mask, side, layer_norm=kind == "layer_norm", bias=kind == "bias")
-
-
-def token_panels(
-    real: Tensor, padding: Tensor, mask: bool, side: str, layer_norm: bool = False, bias: bool = False
-) -> dict[str, Panel]:
+def token_panels(real: Tensor, padding: Tensor, mask: bool, side: str) -> dict[str, Panel]:
     """What three fixed queries read from a row of tokens.
 
     Args:
@@ -54,17 +37,14 @@ def token_panels(
         padding: `1, pads, 5`: the padded tokens, 12 at most.
         mask: whether the padding is hidden from the queries.
         side: `left` or `right`: the side on which the padding is.
-        layer_norm: whether the tokens first go through a LayerNorm, which has a bias.
-        bias: whether keys and values have a bias.
     """
     is_real = torch.tensor([[True] * REAL_TOKENS])
     is_pad = torch.zeros(1, padding.shape[1], dtype=torch.bool)
     order = one_of("side", side, {"left": (padding, real), "right": (real, padding)})
     masks = (is_pad, is_real) if side == "left" else (is_real, is_pad)
     real_mask = torch.cat(masks, dim=1)
-    attend = _attention(layer_norm, bias)
-    alone = attend(real, torch.ones_like(is_real))
-    shown = attend(torch.cat(order, dim=1), real_mask if mask else torch.ones_like(real_mask))
+    alone = _attend(real, torch.ones_like(is_real))
+    shown = _attend(torch.cat(order, dim=1), real_mask if mask else torch.ones_like(real_mask))
     letters = ["r" if real else ("h" if mask else "p") for real in real_mask[0].tolist()]
     nobody = SEATS - len(letters)
     row = "".join(letters) + "n" * nobody
@@ -80,18 +60,12 @@ def token_panels(
     }
 
 
-def _attention(layer_norm: bool, bias: bool) -> Callable:
+def _attend(tokens: Tensor, backbone_attention_mask: Tensor) -> Attended:
     """Cross-attention with fixed random weights. Keys and values are linear maps of the tokens."""
     query, to_key, to_value = _draw(3, 1, QUERIES, WIDTH), _draw(4, WIDTH, WIDTH), _draw(5, WIDTH, WIDTH)
-    norm_bias, key_bias, value_bias = _draw(6, WIDTH), _draw(7, WIDTH) * bias, _draw(8, WIDTH) * bias
-
-    def attend(tokens: Tensor, backbone_attention_mask: Tensor):
-        if layer_norm:
-            tokens = torch.nn.functional.layer_norm(tokens, (WIDTH,), bias=norm_bias)
-        key, value = tokens @ to_key / 2 + key_bias, tokens @ to_value + value_bias
-        return cross_attention(query, key, value, may_read_real(backbone_attention_mask, QUERIES))
-
-    return attend
+    return cross_attention(
+        query, tokens @ to_key / 2, tokens @ to_value, may_read_real(backbone_attention_mask, QUERIES)
+    )
 
 
 def _draw(seed: int, *shape: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""The widgets and the figure of the chapter on the loss.
+"""The widget and the figures of the chapter on the loss.
 
-A widget's function takes the values of its controls and returns what the widget shows. The sizes are small, so that
-every entry can be seen: 3 steps instead of 16, a head of 8 dims instead of 32, a slice to 4 dims instead of 16.
+The widget's function takes the values of its controls and returns what the widget shows. The sizes are small, so that
+every entry can be seen: 3 steps instead of 16, and a head of 8 dims instead of 32.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,106 +10,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from groot_teach.embodiments import TOY_DUAL_ARM, TOY_HUMANOID, TOY_SMALL_ARM, Embodiment
-from groot_teach.loss import masked_velocity_loss
-from groot_teach.padding import (
-    ActionBatch,
-    action_mask_dims_and_steps,
-    action_mask_dims_only,
-    collate_chunks,
-    pad_steps_with_copies,
-)
+from groot_teach.embodiments import TOY_DUAL_ARM, TOY_HUMANOID, TOY_SMALL_ARM
+from groot_teach.padding import action_mask_dims_and_steps, collate_chunks, pad_steps_with_copies
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import Picture, width_of
-from groot_teach.show.panels import Bars, HeatMap, KindMap, Number, Panel, one_of
+from groot_teach.show.panels import HeatMap, Number, one_of
 from groot_teach.show.pictures import bar
 from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of, under
 
-ACTION_HORIZON, HEAD_DIM, SLICE_DIM = 3, 8, 4
+ACTION_HORIZON, HEAD_DIM = 3, 8
 
 ROBOTS = {f"{robot.name}, {robot.action_dim} dims": robot.name for robot in (TOY_DUAL_ARM, TOY_SMALL_ARM, TOY_HUMANOID)}
-MASKS = {"none": "none", "dims (N1.5)": "dims", "dims and steps (LeRobot N1.7)": "dims_and_steps"}
-DIVISORS = {"all entries": "all", "entries that count": "valid", "steps that count": "steps"}
-
-COUNT_LEGEND = {
-    "r": ("real", "recorded, counts"),
-    "c": ("leak", "copied, counts all the same"),
-    "d": ("leak", "padded dim, counts all the same"),
-    "x": ("real-too", "recorded, cut off by the slice"),
-    "h": ("hidden", "copied, does not count"),
-    "p": ("padding", "padded dim, does not count"),
-}
-
-WHAT_IT_IS = {
-    "r": ("real", "recorded"),
-    "c": ("padding", "copied"),
-    "d": ("padding", "padded dim"),
-    "x": ("real", "recorded"),
-    "h": ("padding", "copied"),
-    "p": ("padding", "padded dim"),
-}
-"""The letters of `COUNT_LEGEND`, before a mask says what counts."""
-
-GROUPS = {"dual arm": ACTION_HORIZON, "second robot": ACTION_HORIZON}
 
 _TOYS = {robot.name: robot for robot in (TOY_DUAL_ARM, TOY_SMALL_ARM, TOY_HUMANOID)}
-
-
-def count_the_errors(
-    action_mask: str, slice_to_4: bool, divide_by: str, copied_steps: int = 0, second_robot: str = "dual arm"
-) -> dict[str, Panel]:
-    """Two chunks, one loss: which errors count, whose are they, and what is their sum divided by?"""
-    batch = two_chunks(second_robot, copied_steps)
-    error = toy_error(batch)
-    dims = action_mask_dims_only(batch.dim_mask, ACTION_HORIZON)
-    recorded = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
-    masks = {"none": torch.ones_like(dims), "dims": dims, "dims_and_steps": recorded}
-    in_slice = torch.arange(HEAD_DIM) < (SLICE_DIM if slice_to_4 else HEAD_DIM)
-    counts = one_of("action_mask", action_mask, masks) & in_slice
-    divisors = {
-        "all": counts.shape[0] * counts.shape[1] * int(in_slice.sum()),
-        "valid": int(counts.sum()),
-        "steps": int(counts.any(dim=-1).sum()),
-    }
-    divisor = one_of("divide_by", divide_by, divisors)
-    squared = torch.where(counts, error, 0.0).square()
-    right = masked_velocity_loss(error, torch.zeros_like(error), recorded).item()
-    letters = _letters(counts, dims, recorded)
-    axes = {"rows": "step", "columns": "dim", "groups": GROUPS}
-    as_numbers = axes | {"high": 3, "digits": 0, "cells": letters}
-    return {
-        "the loss": Number((squared.sum() / divisor).item(), digits=3, should_be=right),
-        "entries summed": Number(int(counts.sum()), digits=0),
-        "divided by": Number(divisor, digits=0),
-        "share of the loss": _shares(two_robots(second_robot), batch, squared),
-        "error": HeatMap(error.flatten(0, 1).tolist(), **as_numbers, legend=WHAT_IT_IS),
-        "what counts": KindMap(letters, COUNT_LEGEND, **axes),
-        "error x mask": HeatMap((error * counts).flatten(0, 1).tolist(), **as_numbers, legend=COUNT_LEGEND),
-    }
-
-
-def two_robots(second_robot: str) -> tuple[Embodiment, Embodiment]:
-    """The toy dual arm, and a second robot by its name."""
-    return TOY_DUAL_ARM, one_of("second_robot", second_robot, _TOYS)
-
-
-def two_chunks(second_robot: str, copied_steps: int) -> ActionBatch:
-    """A full chunk of the toy dual arm, and one of a second robot whose last `copied_steps` steps are copies.
-
-    Only the masks are of interest: all actions are 0.
-    """
-    real_steps = ACTION_HORIZON, ACTION_HORIZON - copied_steps
-    chunks = [
-        pad_steps_with_copies(torch.zeros(steps, robot.action_dim, dtype=torch.float64), ACTION_HORIZON)
-        for robot, steps in zip(two_robots(second_robot), real_steps, strict=True)
-    ]
-    return collate_chunks(chunks, HEAD_DIM)
-
-
-def toy_error(batch: ActionBatch) -> Tensor:
-    """An invented error for each entry, the same in every state: 1 or 2 in the robot's dims, 3 in padded ones."""
-    drawn = torch.randint(1, 3, batch.actions.shape, generator=torch.Generator().manual_seed(1)).double()
-    return torch.where(batch.dim_mask[:, None, :], drawn, 3.0)
 
 
 def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: str, recorded_steps: int) -> dict:
@@ -132,44 +45,6 @@ def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: s
         "the loss, if every error is 1": Number(value.item(), digits=3),
         "what each entry weighs": HeatMap(weights.tolist(), rows="step", columns="dim", digits=3),
     }
-
-
-def _letters(counts: Tensor, dims: Tensor, recorded: Tensor) -> list[str]:
-    """For each entry its letter in `COUNT_LEGEND`: a row for each step, one sample below the other."""
-    kinds = {
-        "r": recorded & counts,
-        "c": dims & ~recorded & counts,
-        "d": ~dims & counts,
-        "x": recorded & ~counts,
-        "h": dims & ~recorded & ~counts,
-        "p": ~dims & ~counts,
-    }
-    cells = [["?"] * counts.shape[-1] for _ in range(counts.shape[0] * counts.shape[1])]
-    for letter, where in kinds.items():
-        for row, dim in where.flatten(0, 1).nonzero().tolist():
-            cells[row][dim] = letter
-    return ["".join(row) for row in cells]
-
-
-def _shares(robots: Sequence[Embodiment], batch: ActionBatch, squared: Tensor) -> Bars:
-    """The parts of the sum that come from recorded arms, recorded claws and the like, copies, and padding."""
-    is_arm = torch.zeros_like(batch.dim_mask)
-    for place, robot in enumerate(robots):
-        is_arm[place, robot.group_slices["arm"]] = True
-    dims, steps = batch.dim_mask[:, None, :], batch.step_mask[:, :, None]
-    parts = {
-        "arms": (is_arm[:, None, :] & steps, "real"),
-        "claw, gripper, hands": (dims & ~is_arm[:, None, :] & steps, "real-too"),
-        "copied steps": (dims & ~steps, "leak"),
-        "padded dims": (~dims & torch.ones_like(steps), "leak"),
-    }
-    return Bars(
-        labels=list(parts),
-        values=[(squared[part].sum() / squared.sum()).item() for part, _ in parts.values()],
-        kinds=[kind for _, kind in parts.values()],
-        maximum=1,
-        digits=3,
-    )
 
 
 @checked
