@@ -5,7 +5,7 @@ prints. No number is typed by hand. The tests run the experiments again and fail
 experiment also has a control, a case in which it must come out differently, which shows that it can fail.
 
     claims        the claims of the note, one check for each                   book/claims.md
-    conformance   our action head beside the two that LeRobot released         notebooks/06_inside_gr00t.ipynb
+    conformance   our action head beside the two that LeRobot released         notebooks/07_inside_gr00t.ipynb
     zoo           the auditor's own trial, on policies with known bugs         book/auditor_trial.md
     audits        what the auditor finds in LeRobot's policies                 book/audits.md
 

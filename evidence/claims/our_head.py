@@ -229,7 +229,7 @@ BOTH_CLOSED = {"vl_self_attention": "closed", "cross_attention": "closed"}
 
 @claim(15, "both attentions masked", masking=with_switches(GROOT_N1_5, **BOTH_CLOSED))
 def training_teaches_to_ignore_padding(masking: Masking = GROOT_N1_5) -> Found:
-    """We train the head of chapter 6 on its batch, 200 steps: is it misled by less than 1% then?"""
+    """We train the head of chapter 7 on its batch, 200 steps: is it misled by less than 1% then?"""
     policy = toy_policy("N1.5")
     policy.head.masking = masking
     before = off_by_padding(policy)

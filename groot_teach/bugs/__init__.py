@@ -23,7 +23,7 @@ keys, because its layers have several heads.
 
 An exercise takes `name`, `message` and `source` from the record. Where its function has the shape of the wrong part, or
 of `Bug.reduce`, that is the wrong answer too; elsewhere the exercise writes its own. A new bug is a function with the
-decorator `record.bug`, and one line here. The museum of chapter 8 (`exhibits`) and the losses of chapter 3
+decorator `record.bug`, and one line here. The museum of chapter 9 (`exhibits`) and the losses of chapter 3
 (`WRONG_LOSSES`) are choices from this catalogue.
 """
 

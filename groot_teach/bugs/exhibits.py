@@ -1,4 +1,4 @@
-"""The museum of silent mask bugs: sixteen exhibits in seven rooms, in the order of chapter 8.
+"""The museum of silent mask bugs: sixteen exhibits in seven rooms, in the order of chapter 9.
 
     EXHIBITS             the bugs of the catalogue that it shows, each with its title and its room
     report_on(name)      what the auditor says of an exhibit

@@ -21,7 +21,18 @@ from groot_teach.show.exercises.cards import BLUE
 
 __all__ = ["TOPICS", "Chapter", "chapter", "check", "hint", "hints", "progress", "solution"]
 
-TOPICS = ("padding", "velocity", "loss", "broken_losses", "attention", "inside", "dropped", "bugs", "audit")
+TOPICS = (
+    "padding",
+    "velocity",
+    "loss",
+    "broken_losses",
+    "attention",
+    "passing_masks",
+    "inside",
+    "dropped",
+    "bugs",
+    "audit",
+)
 """The chapters in their order, by topic."""
 
 _FORMERLY = {"padding": 5, "velocity": 6, "loss": 5, "attention": 7, "inside": 5, "dropped": 6, "bugs": 6, "audit": 6}
@@ -31,6 +42,8 @@ OLD_IDS = {
     for place in range(1, count + 1)
 }
 OLD_IDS |= {f"{old}.{5 + place}": f"broken_losses.{place}" for old in ("3", "loss") for place in (1, 2)}
+_MOVED = {2: "passing_masks.3", 3: "attention.2", 4: "passing_masks.1", 5: "passing_masks.4", 6: "attention.3"}
+OLD_IDS |= {f"4.{place}": now for place, now in (_MOVED | {7: "passing_masks.2"}).items()}
 """The ids that exercises once had, by number or in another chapter, for progress files of that time."""
 
 _hints_shown: dict[str, int] = {}

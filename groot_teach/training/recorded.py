@@ -174,7 +174,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command `python -m groot_teach.training.recorded`."""
     parser = argparse.ArgumentParser(
         prog="python -m groot_teach.training.recorded",
-        description="Train the tiny heads of chapter 7 on a real recording, with one mask dropped at a time.",
+        description="Train the tiny heads of chapter 8 on a real recording, with one mask dropped at a time.",
     )
     plan = RECORDED_PLAN
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="a LeRobot folder")

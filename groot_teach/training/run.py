@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command `python -m groot_teach.training.run`."""
     parser = argparse.ArgumentParser(
         prog="python -m groot_teach.training.run",
-        description="Train the tiny heads of chapter 7, with one mask dropped at a time, and store what came of it.",
+        description="Train the tiny heads of chapter 8, with one mask dropped at a time, and store what came of it.",
     )
     cores = os.cpu_count() or 1
     for name, default, words in (

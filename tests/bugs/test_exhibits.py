@@ -27,7 +27,7 @@ from groot_teach.bugs.checks import AUDITED, everyday_checks
 from groot_teach.bugs.exhibits import policy_named
 
 ROOT = Path(__file__).parents[2]
-CHAPTER = ROOT / "notebooks" / "08_silent_mask_bugs.ipynb"
+CHAPTER = ROOT / "notebooks" / "09_silent_mask_bugs.ipynb"
 BY_NUMBER = {exhibit.number: exhibit for exhibit in EXHIBITS}
 
 LOSS_STEPS, LOSS_DIMS = ("loss sum", "steps"), ("loss sum", "dims")

@@ -1,4 +1,4 @@
-"""The figure of chapter 9: the same bytes each time, all cells in words, errors for what does not fit."""
+"""The figure of chapter 10: the same bytes each time, all cells in words, errors for what does not fit."""
 
 import pytest
 from drawn import boxes, texts

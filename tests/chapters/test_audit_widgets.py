@@ -1,4 +1,4 @@
-"""What the widget of chapter 9 says: the audit's own table, and the leaks that presets say of themselves."""
+"""What the widget of chapter 10 says: the audit's own table, and the leaks that presets say of themselves."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The figure of chapter 8 shows which check catches which bug."""
+"""The figure of chapter 9 shows which check catches which bug."""
 
 import pytest
 from drawn import boxes, rows, texts

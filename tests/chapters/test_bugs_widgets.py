@@ -1,4 +1,4 @@
-"""What the widget of chapter 8 says: sizes where the auditor found something, and cells that go dark elsewhere."""
+"""What the widget of chapter 9 says: sizes where the auditor found something, and cells that go dark elsewhere."""
 
 import pytest
 

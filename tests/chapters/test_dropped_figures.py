@@ -1,4 +1,4 @@
-"""The figures of chapter 7: the same bytes each time, a mark for what hurts, and errors for what does not fit."""
+"""The figures of chapter 8: the same bytes each time, a mark for what hurts, and errors for what does not fit."""
 
 from xml.etree import ElementTree
 

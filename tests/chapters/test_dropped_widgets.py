@@ -1,4 +1,4 @@
-"""What the widget of chapter 7 shows: the stored records, picked, paired and nothing else."""
+"""What the widget of chapter 8 shows: the stored records, picked, paired and nothing else."""
 
 from statistics import median
 

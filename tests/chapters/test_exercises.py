@@ -25,10 +25,10 @@ CHANGES_NOTHING = {
     "velocity.4": ["dtype=noise.dtype) -> torch.full((len(noise),), step / steps)"],  # float32 is exact enough
     "velocity.6": ["dtype=noise.dtype) -> torch.full((len(noise),), step / steps)"],
     "loss.4": [".sum -> torch.where(action_mask, squared_error, 0.0).mean"],  # a constant, and shares have none
-    "attention.3": ["-1 -> 1"],  # the last axis is axis 1
-    "attention.4": ["0 -> -1"],  # comes to the same in a sum of one axis
-    "attention.6": ["steps[:, None] > steps -> steps[:, None] >= steps"],
-    "attention.7": ["attention_mask.any(dim=-1, keepdim=True) -> attention_mask"],
+    "attention.2": ["-1 -> 1"],  # the last axis is axis 1
+    "passing_masks.1": ["0 -> -1"],  # comes to the same in a sum of one axis
+    "attention.3": ["steps[:, None] > steps -> steps[:, None] >= steps"],
+    "passing_masks.2": ["attention_mask.any(dim=-1, keepdim=True) -> attention_mask"],
     "dropped.4": ["seed.argsort(dim=1) -> seed.argsort()"],
     "bugs.2": ["(after - before).abs() <= tolerance -> (after - before).abs() < tolerance"],
     "bugs.3": ["zip(tokens, real, strict=True) -> zip(tokens, real)", "True -> False"],

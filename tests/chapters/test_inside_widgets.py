@@ -1,4 +1,4 @@
-"""What the widget of chapter 6 says: which door is open in which version, known from reading the versions."""
+"""What the widget of chapter 7 says: which door is open in which version, known from reading the versions."""
 
 from dataclasses import replace
 

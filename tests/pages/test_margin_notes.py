@@ -20,7 +20,7 @@ def notes(browser, site):
     def found(width):
         contexts.append(browser.new_context(offline=True, viewport={"width": width, "height": 900}))
         tab = contexts[-1].new_page()
-        tab.goto((site / "notebooks" / "08_silent_mask_bugs.html").as_uri())
+        tab.goto((site / "notebooks" / "09_silent_mask_bugs.html").as_uri())
         return tab, tab.locator(".margin-note")
 
     yield found

@@ -1,4 +1,4 @@
-"""The small policy on which chapter 6 experiments: a real action head with few parts, and one batch for it.
+"""The small policy on which chapter 7 experiments: a real action head with few parts, and one batch for it.
 
 The weights are random and small. They show what is connected to what, and not how much of it a trained policy keeps.
 The batch has three robots that differ in dims, in steps and in tokens, so every kind of padding occurs in it. The

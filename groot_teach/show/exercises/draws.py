@@ -39,3 +39,8 @@ def masks(seed: int, *shape: int) -> Tensor:
     real[:, :, 0], real[0, 0], real[-1, -1] = False, False, False
     real[:, 1, -1] = True
     return real
+
+
+def left_padded(real_tokens: Sequence[int], key_len: int) -> Tensor:
+    """A row for each sample, True for a real token. The padding comes first, as in GR00T's prompts."""
+    return torch.arange(key_len) >= key_len - torch.tensor(real_tokens)[:, None]
