@@ -64,7 +64,7 @@ GR1 = Embodiment("GR1", (("left_arm", 7), ("right_arm", 7), ("left_hand", 6), ("
 
 Source: the groups and sizes in `meta/modality.json` of Isaac-GR00T's GR1 demo data. In the two of its episodes that we
 read, the left hand is commanded and never moves: 19 of the 26 dims change. The order is ours, arms first; among the 44
-columns of the recording the groups are in other places, so `recordings.lerobot.read_episode` collects them by name.
+columns of the recording the groups are in other places, so `recordings.read_episode` collects them by name.
 """
 
 SO101 = Embodiment("SO-101", (("arm", 5), ("gripper", 1)), embodiment_id=2)

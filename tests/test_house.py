@@ -3,7 +3,7 @@
     notebooks -> chapters -> show, bugs, training
     bugs -> audit -> head -> ideas -> torch
     training -> head, recordings         recordings -> ideas         show -> ideas
-    recordings, head -> extras
+    recordings, head -> extras, on_disk
     evidence -> all of the library       benchmarks, tools -> the library and evidence
 
 Whoever may import a room may import everything that this room may import. So a chapter may also read `head` or
@@ -26,8 +26,9 @@ ARROWS = {
     "ideas": [],
     "command": [],  # starts `python -m groot_teach.audit`
     "extras": [],  # which extra brings which package: for the error where a package is missing
-    "recordings": ["ideas", "extras"],
-    "head": ["ideas", "extras"],
+    "on_disk": [],  # what lies where a file should be
+    "recordings": ["ideas", "extras", "on_disk"],
+    "head": ["ideas", "extras", "on_disk"],
     "audit": ["head"],
     "bugs": ["audit"],
     "training": ["head", "recordings"],

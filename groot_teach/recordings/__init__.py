@@ -1,6 +1,8 @@
 """Where action chunks come from: recorded LeRobot episodes, and invented episodes of toy robots.
 
-    lerobot      the recorded actions of a LeRobot dataset folder
+    lerobot      the description of a LeRobot dataset folder
+    columns      which columns of it are the actions
+    episodes     the recorded actions of one episode
     files        its JSON and parquet files, each value checked when it is read
     toy_robots   invented episodes
     chunks       cuts a chunk out of an episode of either kind
@@ -9,19 +11,16 @@ Toy robots need nothing but torch. Parquet files are read with the package pyarr
 """
 
 from groot_teach.recordings.chunks import chunk_at
-from groot_teach.recordings.lerobot import (
-    DatasetError,
-    Episode,
-    LeRobotDataset,
-    dataset_embodiment,
-    open_dataset,
-    read_episode,
-)
+from groot_teach.recordings.episodes import Episode, dataset_embodiment, read_episode
+from groot_teach.recordings.files import DatasetError, DatasetWarning
+from groot_teach.recordings.lerobot import EpisodeEntry, LeRobotDataset, open_dataset
 from groot_teach.recordings.toy_robots import toy_episode
 
 __all__ = [
     "DatasetError",
+    "DatasetWarning",
     "Episode",
+    "EpisodeEntry",
     "LeRobotDataset",
     "chunk_at",
     "dataset_embodiment",

@@ -1,4 +1,4 @@
-"""Reads the recorded actions of a LeRobot dataset folder, version 2.0, 2.1 or 3.0. Cameras and states are not read.
+"""Reads the description of a LeRobot dataset folder, version 2.0, 2.1 or 3.0.
 
     what                      v2.0 and v2.1                       v3.0
     description of the data   meta/info.json                      meta/info.json
@@ -14,29 +14,32 @@ episode is listed in `episodes_missing`, and reading it raises an error.
 Source: huggingface/lerobot. v3.0: `src/lerobot/datasets/utils.py` at 00448aa1 (paths, `load_episodes`) and
 `dataset_metadata.py` at 000c716d (`get_data_file_path`). v2.1: `lerobot/common/datasets/utils.py` at 000e447c. v2.0 and
 `modality.json`: NVIDIA/Isaac-GR00T at 16d0dae3, `getting_started/LeRobot_compatible_data_schema.md`. v2.0 and v2.1
-differ only in their statistics, which we do not read.
+differ only in their statistics.
 """
 
+import re
+import string
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from groot_teach.embodiments import Embodiment
+from groot_teach.recordings.columns import INFO, MODALITY, action_columns, dim_names, group_slices
 from groot_teach.recordings.files import (
-    DatasetError,
+    DatasetWarning,
+    Report,
+    attempt,
     count_of,
     field_of,
-    floats,
+    inside,
     integers,
+    is_on_disk,
     json_lines,
     new_index,
     parse_json,
+    raise_it,
     read_table,
     read_text,
     table_rows,
@@ -44,18 +47,10 @@ from groot_teach.recordings.files import (
 )
 from groot_teach.shapes import checked
 
-__all__ = [
-    "VERSIONS",
-    "DatasetError",
-    "Episode",
-    "EpisodeEntry",
-    "LeRobotDataset",
-    "dataset_embodiment",
-    "open_dataset",
-    "read_episode",
-]
-
 VERSIONS = ("v2.0", "v2.1", "v3.0")
+
+V2_LIST, V3_LISTS = "meta/episodes.jsonl", "meta/episodes/*/*.parquet"
+"""Where the list of episodes lies."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +61,13 @@ class EpisodeEntry:
         length: the number of steps.
         file: the parquet file that holds them, relative to the folder. In v3.0 it may hold other episodes too.
         first_index: the number of its first frame in the whole dataset, v3.0's `dataset_from_index`; None in v2.
+        tasks: the texts of its tasks, as far as the list says them.
     """
 
     length: int
     file: str
     first_index: int | None
+    tasks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,12 +79,14 @@ class LeRobotDataset:
         version: `codebase_version`, such as "v2.1".
         fps: steps per second.
         robot_type: as the recorder wrote it, or None.
-        action_dim: the width of the `action` column.
-        groups: name -> dims of each action group, in the order of `modality.json`. Without that file there is one
-            group, "action".
+        columns: the columns that hold the actions -> their widths; the actions of a step are their numbers, one column
+            after the other.
+        dim_names: what each dim of the actions is called: the name of the joint, or its column and number.
+        groups: name -> dims of each action group, in the order of `modality.json`. Without that file each column is a
+            group.
         tasks: task_index -> text.
         entries: episode_index -> what the folder's list says about it.
-        episodes_present: the listed episodes whose file is on disk.
+        episodes_present: the listed episodes whose file is on disk. A Git LFS pointer is no file.
         episodes_missing: the listed episodes whose file is not.
     """
 
@@ -95,7 +94,8 @@ class LeRobotDataset:
     version: str
     fps: float
     robot_type: str | None
-    action_dim: int
+    columns: dict[str, int]
+    dim_names: tuple[str, ...]
     groups: dict[str, slice]
     tasks: dict[int, str]
     entries: dict[int, EpisodeEntry]
@@ -103,217 +103,177 @@ class LeRobotDataset:
     episodes_missing: tuple[int, ...]
 
     @property
+    def action_dim(self) -> int:
+        """The width of the actions, all columns together."""
+        return sum(self.columns.values())
+
+    @property
     def episode_lengths(self) -> dict[int, int]:
         """episode_index -> number of steps, for all listed episodes, also those whose file is missing."""
         return {index: entry.length for index, entry in self.entries.items()}
 
 
-@dataclass(frozen=True)
-class Episode:
-    """One complete recorded episode.
-
-    Attributes:
-        actions: `step, action_dim`, float64, in the units of the recording: **not** normalised.
-        tasks: one text for each step, because the task may change within an episode.
-        episode_index: its number in the dataset.
-        groups: `(group name, number of dims)` in the order of the last axis of `actions`, as `Embodiment` takes them.
-    """
-
-    actions: Float[Tensor, "step action_dim"]
-    tasks: tuple[str, ...]
-    episode_index: int
-    groups: tuple[tuple[str, int], ...]
-
-    @property
-    def task(self) -> str:
-        """The text of the task, if it is the same in all steps.
-
-        Raises:
-            ValueError: the episode has several texts. Then use `tasks[start]`, as LeRobot does.
-        """
-        texts = sorted(set(self.tasks))
-        if len(texts) > 1:
-            raise ValueError(f"task of episode {self.episode_index}: got {texts}, expected one text; use tasks[start]")
-        return texts[0]
-
-
 @checked
-def open_dataset(folder: Path | str) -> LeRobotDataset:
+def open_dataset(folder: Path | str, columns: Sequence[str] | None = None) -> LeRobotDataset:
     """Reads and checks the files in `meta`, and finds out which episodes are on disk.
+
+    Args:
+        folder: the dataset folder.
+        columns: the columns that hold the actions. None = those that `modality.json` names, or `action`, or all whose
+            names begin with that word.
+
+    Warns:
+        DatasetWarning: the list of episodes names files that do not exist, and their rows were found in others.
 
     Raises:
         DatasetError: a file or a key is missing, a value is of the wrong type, or two values contradict each other.
         ImportError: the folder is v3.0, and pyarrow is not installed.
     """
-    folder, file = Path(folder), "meta/info.json"
-    info = parse_json(file, read_text(folder, file))
-    version = field_of(file, info, "codebase_version", str)
-    if version not in VERSIONS:
-        raise wrong(file, "codebase_version", repr(version), f"one of {VERSIONS}")
-    fps = field_of(file, info, "fps", int, float)
-    if not 0 < fps < float("inf"):
-        raise wrong(file, "fps", fps, "a finite number above 0")
-    robot_type = None if info.get("robot_type") is None else field_of(file, info, "robot_type", str)
-    action = field_of(f"{file}: features", field_of(file, info, "features", dict), "action", dict)
-    shape = field_of(f"{file}: features.action", action, "shape", list)
-    if len(shape) != 1 or type(shape[0]) is not int or shape[0] < 1:
-        raise wrong(file, "features.action.shape", shape, "one number, 1 or more")
-    entries = _episodes_v3(folder, info) if version == "v3.0" else _episodes_v2(folder, info)
-    frames = sum(entry.length for entry in entries.values())
-    for field, listed in {"total_episodes": len(entries), "total_frames": frames}.items():
-        if (total := count_of(file, info, field, least=1)) != listed:
-            raise wrong(file, field, total, f"{listed}, as the list of episodes says")
-    present = tuple(index for index, entry in entries.items() if (folder / entry.file).is_file())
+    return describe(Path(folder), columns, raise_it)
+
+
+def describe(folder: Path, columns: Sequence[str] | None, report: Report) -> LeRobotDataset:
+    """The description of a dataset, with `report` called for each fault.
+
+    With a `report` that does not raise, what cannot be read is left empty in the description, except for the version,
+    without which nothing can be read.
+    """
+    info = parse_json(INFO, read_text(folder, INFO))
+    version = _version(folder, info)
+    features = attempt(report, {}, field_of, INFO, info, "features", dict)
+    described = attempt(report, None, _described_groups, folder)
+    widths = attempt(report, {}, action_columns, features, described, columns) if features else {}
+    whole = {name: slice(0, width) for name, width in widths.items()} if len(widths) == 1 else {}
+    entries = (_episodes_v3 if version == "v3.0" else _episodes_v2)(folder, info, report)
+    attempt(report, None, _check_totals, info, entries)
+    if version == "v3.0":
+        entries = attempt(report, entries, _with_files_that_exist, folder, entries)
+    there = cache(lambda file: is_on_disk(folder, file))
+    present = tuple(index for index, entry in entries.items() if there(entry.file))
     return LeRobotDataset(
         folder=folder,
         version=version,
-        fps=float(fps),
-        robot_type=robot_type,
-        action_dim=shape[0],
-        groups=_groups(folder, shape[0]),
-        tasks=_tasks(folder, version),
+        fps=attempt(report, float("nan"), _fps, info),
+        robot_type=attempt(report, None, _robot_type, info),
+        columns=widths,
+        dim_names=dim_names(features, widths),
+        groups=attempt(report, whole, group_slices, features, described, widths),
+        tasks=attempt(report, {}, _tasks, folder, version, report),
         entries=entries,
         episodes_present=present,
         episodes_missing=tuple(sorted(entries.keys() - set(present))),
     )
 
 
-@checked
-def read_episode(dataset: LeRobotDataset, episode_index: int, groups: Sequence[str] | None = None) -> Episode:
-    """Reads all actions of one episode, and checks them against the description of the dataset.
+# ------------------------------------------------------------------------------------------------ meta/info.json
 
-    Args:
-        dataset: what `open_dataset` returned.
-        episode_index: a listed episode whose file is on disk.
-        groups: the action groups to read, in this order. None reads all groups, and raises an error if a dim is in none
-            of them.
 
-    The numbers are converted to float64 if that changes none of them: floats of any kind, and integers up to 2^53.
-    Parquet files as pyarrow writes them have no checksums, so a bit that was flipped inside a number goes unnoticed.
+def _version(folder: Path, info: dict) -> str:
+    """`codebase_version`, if the folder is laid out as that version says."""
+    version = field_of(INFO, info, "codebase_version", str)
+    if version not in VERSIONS:
+        raise wrong(INFO, "codebase_version", f"{version!r:.60}", f"one of {VERSIONS}; LeRobot converts older folders")
+    has_v2, has_v3 = (folder / V2_LIST).exists(), any(folder.glob(V3_LISTS))
+    if version == "v3.0" and has_v2 and not has_v3:
+        got, remedy = f"'v3.0', but the folder has a {V2_LIST}, as v2.1 has it, and no {V3_LISTS}", "'v2.1'"
+    elif version != "v3.0" and has_v3 and not has_v2:
+        got, remedy = f"{version!r}, but the folder has {V3_LISTS}, as v3.0 has it, and no {V2_LIST}", "'v3.0'"
+    else:
+        return version
+    raise wrong(INFO, "codebase_version", got, f"{remedy}, if a conversion was not finished: then convert it again")
 
-    Raises:
-        DatasetError: the episode is not listed or not on disk, its file is damaged, or its content is not as described:
-            the number of rows, the width, the order of the frames, the tasks, or a number that is missing or infinite.
-        ImportError: pyarrow is not installed.
+
+def _fps(info: dict) -> float:
+    fps = field_of(INFO, info, "fps", int, float)
+    if not 0 < fps < 1e9:  # a NaN is refused too
+        raise wrong(INFO, "fps", f"{fps!r:.60}", "a finite number above 0")
+    return float(fps)
+
+
+def _robot_type(info: dict) -> str | None:
+    return None if info.get("robot_type") is None else field_of(INFO, info, "robot_type", str)
+
+
+def _check_totals(info: dict, entries: dict[int, EpisodeEntry]) -> None:
+    frames = sum(entry.length for entry in entries.values())
+    for field, listed in {"total_episodes": len(entries), "total_frames": frames}.items():
+        if (total := count_of(INFO, info, field, least=1)) != listed:
+            raise wrong(INFO, field, total, f"{listed}, as the list of episodes says")
+
+
+def _described_groups(folder: Path) -> dict[str, Any] | None:
+    """`action` of GR00T's `modality.json`, or None without that file."""
+    if not (folder / MODALITY).exists():
+        return None
+    return field_of(MODALITY, parse_json(MODALITY, read_text(folder, MODALITY)), "action", dict)
+
+
+def data_path(info: dict, **numbers: int) -> str:
+    """The path of a data file: `data_path` of `info.json`, a format string, with these numbers in it.
+
+    A format string can write any text, a slash too. So the path is checked after formatting, and the string may ask
+    for nothing but whole numbers, filled up with zeros.
     """
-    chosen = _chosen(dataset, groups)
-    if episode_index not in dataset.entries:
-        raise wrong("meta/episodes", "episode_index", episode_index, f"a listed one: {list(dataset.entries)}")
-    entry = dataset.entries[episode_index]
-    file = entry.file
-    wanted, optional = ["action", "task_index", "episode_index"], ["frame_index", "index", "timestamp"]
-    table = read_table(dataset.folder, file, wanted, optional)
-    owners = integers(file, table, "episode_index")
-    if entry.first_index is None and not set(owners) <= {episode_index}:
-        raise wrong(file, "episode_index", sorted(set(owners)), f"{episode_index} in every row")
-    rows = [row for row, owner in enumerate(owners) if owner == episode_index]
-    if len(rows) != entry.length:
-        raise wrong(file, "rows", len(rows), f"{entry.length}, the listed length of episode {episode_index}")
-    table = table.take(rows)
-    _check_order(entry, table, dataset.fps)
-    actions = _actions(file, table, dataset.action_dim)
-    task_indices = integers(file, table, "task_index")
-    if unknown := set(task_indices) - set(dataset.tasks):
-        raise wrong(file, "task_index", sorted(unknown), f"numbers listed in meta/tasks: {sorted(dataset.tasks)}")
-    return Episode(
-        actions=torch.cat([actions[:, dims] for dims in chosen.values()], dim=1),
-        tasks=tuple(dataset.tasks[index] for index in task_indices),
-        episode_index=episode_index,
-        groups=_sizes(chosen),
-    )
+    template = field_of(INFO, info, "data_path", str)
+    try:
+        fields = [(name, spec, how) for _, name, spec, how in string.Formatter().parse(template) if name is not None]
+    except ValueError as error:
+        raise wrong(INFO, "data_path", f"{template!r:.100}", f"a template of {sorted(numbers)}") from error
+    for name, spec, how in fields:
+        if name not in numbers or how is not None or not re.fullmatch(r"(0?[1-9]\d?)?d?", spec or ""):
+            expected = f"a template of {sorted(numbers)}, such as {{{min(numbers)}:03d}}"
+            raise wrong(INFO, "data_path", f"{template!r:.100}", expected)
+    return inside(INFO, "data_path", template.format(**numbers))
 
 
-@checked
-def dataset_embodiment(
-    dataset: LeRobotDataset, groups: Sequence[str] | None = None, *, embodiment_id: int
-) -> Embodiment:
-    """The robot of a dataset, with the same action groups as `read_episode` returns for the same `groups`.
-
-    Raises:
-        DatasetError: as `read_episode` does for its `groups`.
-        ValueError: a negative `embodiment_id`.
-    """
-    name = dataset.robot_type or dataset.folder.resolve().name
-    return Embodiment(name, _sizes(_chosen(dataset, groups)), embodiment_id)
+# ---------------------------------------------------------------------------------------------- lists in meta
 
 
-def _chosen(dataset: LeRobotDataset, groups: Sequence[str] | None) -> dict[str, slice]:
-    """The dims of the groups to read, in the order asked for."""
-    file = "meta/modality.json"
-    names = list(dataset.groups if groups is None else groups)
-    if isinstance(groups, str) or not names or not set(names) <= set(dataset.groups):
-        raise wrong(file, "action", f"groups {groups!r}", f"a list of names out of {list(dataset.groups)}")
-    dims = sorted(dim for name in names for dim in range(dataset.action_dim)[dataset.groups[name]])
-    if len(set(dims)) < len(dims):
-        raise wrong(file, "action", f"groups {names}, which share dims", "each dim in one group at most")
-    if groups is None and len(dims) < dataset.action_dim:
-        left_out = sorted(set(range(dataset.action_dim)) - set(dims))
-        raise wrong(file, "action", f"no group for dims {left_out}", "a group for each dim; or name the groups to read")
-    return {name: dataset.groups[name] for name in names}
+def _episodes_v2(folder: Path, info: dict, report: Report) -> dict[int, EpisodeEntry]:
+    chunks_size = attempt(report, 0, lambda: count_of(INFO, info, "chunks_size", least=1))
+    entries: dict[int, EpisodeEntry] = {}
 
-
-def _sizes(groups: dict[str, slice]) -> tuple[tuple[str, int], ...]:
-    return tuple((name, dims.stop - dims.start) for name, dims in groups.items())
-
-
-def _groups(folder: Path, action_dim: int) -> dict[str, slice]:
-    """The groups that GR00T's `modality.json` names. Without that file, all dims are one group."""
-    file = "meta/modality.json"
-    if not (folder / file).exists():
-        return {"action": slice(0, action_dim)}
-    described = field_of(file, parse_json(file, read_text(folder, file)), "action", dict)
-    groups = {}
-    for name in described:
-        group, where = field_of(f"{file}: action", described, name, dict), f"{file}: action.{name}"
-        start, end = count_of(where, group, "start", least=0), count_of(where, group, "end", least=1)
-        if not start < end <= action_dim:
-            raise wrong(where, "end", end, f"above start {start}, at most action_dim {action_dim}")
-        if group.get("original_key", "action") != "action":
-            raise wrong(where, "original_key", repr(group["original_key"]), "'action', the only column that is read")
-        groups[name] = slice(start, end)
-    if not groups:
-        raise wrong(file, "action", "no group", "at least one")
-    return groups
-
-
-def _episodes_v2(folder: Path, info: dict) -> dict[int, EpisodeEntry]:
-    chunks_size = count_of("meta/info.json", info, "chunks_size", least=1)
-    entries = {}
-    for where, row in json_lines(folder, "meta/episodes.jsonl"):
+    def add(where: str, row: dict) -> None:
         index = new_index(where, row, "episode_index", entries)
-        file = _data_path(info, episode_chunk=index // chunks_size, episode_index=index)
-        entries[index] = EpisodeEntry(count_of(where, row, "length", least=1), file, first_index=None)
+        length = count_of(where, row, "length", least=1)
+        file = data_path(info, episode_chunk=index // chunks_size, episode_index=index) if chunks_size else ""
+        entries[index] = EpisodeEntry(length, file, None, _texts(row))
+
+    for where, row in attempt(report, [], json_lines, folder, V2_LIST, report):
+        attempt(report, None, add, where, row)
     return entries
 
 
-def _episodes_v3(folder: Path, info: dict) -> dict[int, EpisodeEntry]:
-    lists = sorted(path.relative_to(folder).as_posix() for path in folder.glob("meta/episodes/*/*.parquet"))
+def _episodes_v3(folder: Path, info: dict, report: Report) -> dict[int, EpisodeEntry]:
+    lists = sorted(path.relative_to(folder).as_posix() for path in folder.glob(V3_LISTS))
     if not lists:
-        raise wrong("meta/episodes", "chunk-*/file-*.parquet", "no such file", "at least one")
+        report(wrong("meta/episodes", "chunk-*/file-*.parquet", "no such file", "at least one"))
     places = ["data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index"]
-    rows = [row for file in lists for row in table_rows(folder, file, ["episode_index", "length", *places])]
-    entries = {}
-    for where, row in rows:
+    wanted = ["episode_index", "length", *places]
+    entries: dict[int, EpisodeEntry] = {}
+
+    def add(where: str, row: dict) -> None:
         index, length = new_index(where, row, "episode_index", entries), count_of(where, row, "length", least=1)
         chunk_index, file_index, first, end = (count_of(where, row, place, least=0) for place in places)
         if end - first != length:
             raise wrong(where, "length", length, f"{end - first}: dataset_from_index {first}, dataset_to_index {end}")
-        file = _data_path(info, chunk_index=chunk_index, file_index=file_index)
-        entries[index] = EpisodeEntry(length, file, first_index=first)
+        file = data_path(info, chunk_index=chunk_index, file_index=file_index)
+        entries[index] = EpisodeEntry(length, file, first, _texts(row))
+
+    for file in lists:
+        for where, row in attempt(report, [], table_rows, folder, file, wanted, ["tasks"]):
+            attempt(report, None, add, where, row)
     return entries
 
 
-def _data_path(info: dict, **numbers: int) -> str:
-    template = field_of("meta/info.json", info, "data_path", str)
-    if Path(template).is_absolute() or ".." in Path(template).parts:
-        raise wrong("meta/info.json", "data_path", repr(template), "a path inside the folder")
-    try:
-        return template.format(**numbers)
-    except (LookupError, ValueError, AttributeError) as error:
-        raise wrong("meta/info.json", "data_path", repr(template), f"a template of {sorted(numbers)}") from error
+def _texts(row: dict) -> tuple[str, ...]:
+    """The texts under `tasks`. They are needed only where the frames have no `task_index`."""
+    texts = row.get("tasks")
+    texts = [texts] if isinstance(texts, str) else texts
+    return tuple(texts) if isinstance(texts, list) and all(isinstance(text, str) for text in texts) else ()
 
 
-def _tasks(folder: Path, version: str) -> dict[int, str]:
+def _tasks(folder: Path, version: str, report: Report) -> dict[int, str]:
     """task_index -> text. In v3.0 the text is a pandas index: nameless in older folders, "task" in newer ones.
 
     Source: `convert_tasks` in huggingface/lerobot, `src/lerobot/datasets/v30/convert_dataset_v21_to_v30.py` at 00af1832
@@ -322,46 +282,69 @@ def _tasks(folder: Path, version: str) -> dict[int, str]:
     if version == "v3.0":
         rows = table_rows(folder, "meta/tasks.parquet", ["task_index"], ["task", "__index_level_0__"])
     else:
-        rows = json_lines(folder, "meta/tasks.jsonl")
-    tasks = {}
-    for where, row in rows:
+        rows = json_lines(folder, "meta/tasks.jsonl", report)
+    tasks: dict[int, str] = {}
+
+    def add(where: str, row: dict) -> None:
         text = "task" if "task" in row or "__index_level_0__" not in row else "__index_level_0__"
         tasks[new_index(where, row, "task_index", tasks)] = field_of(where, row, text, str)
+
+    for where, row in rows:
+        attempt(report, None, add, where, row)
     return tasks
 
 
-def _check_order(entry: EpisodeEntry, table: Any, fps: float) -> None:
-    """Checks that no frame is lost, doubled or out of order, by those columns that the recording has."""
-    file, firsts = entry.file, {"frame_index": 0, "index": entry.first_index}
-    for field in [name for name in firsts if name in table.column_names]:
-        frames = integers(file, table, field)
-        first = frames[0] if firsts[field] is None else firsts[field]
-        for step, frame in enumerate(frames):
-            if frame != first + step:
-                raise wrong(file, field, f"{frame} at step {step}", first + step)
-    if "timestamp" in table.column_names:
-        for step, (before, after) in enumerate(pairwise(floats(file, "timestamp", table["timestamp"])), start=1):
-            # A lost or doubled frame is off by a whole step. Less than half a step is the jitter of a clock.
-            if not abs((after - before) * fps - 1) < 0.5:
-                raise wrong(file, "timestamp", f"{before} s, then {after} s at step {step}", f"{1 / fps} s between")
+# ------------------------------------------------------------------------------------ where the rows really lie
 
 
-def _actions(file: str, table: Any, action_dim: int) -> Float[Tensor, "step action_dim"]:
-    """The numbers in the `action` column, each of them checked.
+def files_with_rows(folder: Path, episode_index: int) -> dict[str, int]:
+    """Data file -> how many rows of this episode it holds, for the files that hold some and can be read."""
+    counts = {}
+    for file in _data_files(folder):
+        number = attempt(lambda _: None, 0, _count_rows, folder, file, episode_index)
+        counts |= {file: number} if number else {}
+    return counts
 
-    Source: `get_hf_features_from_features` in `src/lerobot/datasets/utils.py` at 00448aa1: a feature of shape (1,) is a
-    column of plain numbers, any other a column of lists.
+
+def _data_files(folder: Path) -> list[str]:
+    """Every parquet file of the folder outside `meta`."""
+    files = (path.relative_to(folder) for path in folder.rglob("*.parquet"))
+    return sorted(file.as_posix() for file in files if file.parts[0] != "meta" and is_on_disk(folder, str(file)))
+
+
+def _count_rows(folder: Path, file: str, episode_index: int) -> int:
+    table = read_table(folder, file, ["episode_index"], only=("episode_index", episode_index))
+    return int((integers(file, table, "episode_index") == episode_index).sum())
+
+
+def _with_files_that_exist(folder: Path, entries: dict[int, EpisodeEntry]) -> dict[int, EpisodeEntry]:
+    """The same entries. Where one names a file that does not exist, it gets the one file that holds all its rows.
+
+    Folders that were merged from several sometimes name a file that never was.
     """
-    column = table["action"].combine_chunks()
-    if hasattr(column, "value_lengths"):
-        widths = set(column.value_lengths().to_pylist())
-        column = column.flatten()
-    else:
-        widths = {1}
-    if widths != {action_dim}:
-        raise wrong(file, "action", f"rows of width {sorted(map(str, widths))}", f"{action_dim}, as in meta/info.json")
-    actions = torch.tensor(floats(file, "action", column), dtype=torch.float64).reshape(-1, action_dim)
-    if not actions.isfinite().all():
-        step, dim = (~actions.isfinite()).nonzero()[0].tolist()
-        raise wrong(file, "action", f"{actions[step, dim].item()} at step {step}, dim {dim}", "finite numbers")
-    return actions
+    absent = {file for file in {entry.file for entry in entries.values()} if not (folder / file).exists()}
+    lost = [index for index, entry in entries.items() if entry.file in absent]
+    if not lost or not (files := _data_files(folder)):
+        return entries
+    found: dict[int, dict[str, int]] = {index: {} for index in lost}
+    for file in files:
+        table = attempt(lambda _: None, None, read_table, folder, file, ["episode_index"])
+        if table is not None:
+            rows, counts = integers(file, table, "episode_index").unique(return_counts=True)
+            for index, count in zip(rows.tolist(), counts.tolist(), strict=True):
+                if index in found:
+                    found[index][file] = count
+    moved = {}
+    for index, counts in found.items():
+        if list(counts.values()) == [entries[index].length]:
+            moved[index] = replace(entries[index], file=next(iter(counts)))
+    if moved:
+        one = next(iter(moved))
+        warnings.warn(
+            f"meta/episodes: data/file_index: {len(moved)} episodes are listed in files that do not exist; they are "
+            f"read from where their rows lie: episode {one} is listed in {entries[one].file} and lies in "
+            f"{moved[one].file}",
+            DatasetWarning,
+            stacklevel=7,
+        )
+    return entries | moved

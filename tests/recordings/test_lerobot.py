@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from real_data import gr1_folder
 
 from groot_teach.embodiments import Embodiment
-from groot_teach.recordings import DatasetError, chunk_at, dataset_embodiment, open_dataset, read_episode
+from groot_teach.recordings import (
+    DatasetError,
+    DatasetWarning,
+    chunk_at,
+    dataset_embodiment,
+    open_dataset,
+    read_episode,
+)
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -324,7 +331,10 @@ def test_v2_needs_the_chunks_size_and_v3_does_not(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"codebase_version": "v1.6"}, r"codebase_version: got 'v1.6', expected one of \('v2.0', 'v2.1', 'v3.0'\)"),
+        (
+            {"codebase_version": "v1.6"},
+            r"codebase_version: got 'v1.6', expected one of \('v2.0', 'v2.1', 'v3.0'\); LeRo",
+        ),
         ({"codebase_version": 2.1}, "codebase_version: got 2.1, expected str"),
         ({"fps": 0}, "fps: got 0, expected a finite number above 0"),
         ({"fps": "10"}, "fps: got '10', expected int or float"),
@@ -332,8 +342,11 @@ def test_v2_needs_the_chunks_size_and_v3_does_not(tmp_path):
         ({"fps": math.nan}, "fps: got nan"),
         ({"robot_type": 7}, "robot_type: got 7, expected str"),
         ({"features": []}, r"features: got \[\], expected dict"),
-        ({"features": {}}, "features: action: got no such key"),
+        ({"features": {}}, "features: got no such key as 'action' among"),
         ({"features": {"action": {}}}, "features.action: shape: got no such key"),
+        ({"features": {"action": 5}}, "features: action: got 5, expected dict"),
+        ({"fps": 10**400}, "fps: got 1000"),
+        ({"chunks_size": 2**63}, "chunks_size: got a number of 64 bits, expected"),
         ({"features": {"action": {"shape": [2, 3]}}}, r"features.action.shape: got \[2, 3\], expected one number"),
         ({"features": {"action": {"shape": [0]}}}, r"features.action.shape: got \[0\], expected one number"),
         ({"features": {"action": {"shape": [5.0]}}}, r"features.action.shape: got \[5.0\], expected one number"),
@@ -351,6 +364,12 @@ def test_v2_needs_the_chunks_size_and_v3_does_not(tmp_path):
             {"data_path": "/secret/{episode_index}.parquet"},
             "data_path: got .*secret.*, expected a path inside the folder",
         ),
+        ({"data_path": "..\\secret\\{episode_index}"}, "data_path: got .*secret.*, expected a path inside the folder"),
+        ({"data_path": "C:{episode_index}"}, "data_path: got .*C:0.*, expected a path inside the folder"),
+        ({"data_path": "{episode_index}" + "a" * 300}, "data_path: got .*, expected a path inside the folder"),
+        ({"data_path": "data/{episode_index:0999999999d}"}, "data_path: got .*, expected a template of"),
+        ({"data_path": "data/{episode_index!r}"}, "data_path: got .*, expected a template of"),
+        ({"data_path": "data/{episode_index.real}"}, "data_path: got .*, expected a template of"),
     ],
 )
 def test_a_wrong_info_value_is_named(v2, changes, match):
@@ -358,20 +377,36 @@ def test_a_wrong_info_value_is_named(v2, changes, match):
     refuses(f"^meta/info.json: {match}", open_dataset, v2)
 
 
+def test_no_format_of_the_path_leads_out_of_the_folder(v2):
+    """`c` writes the character of a number: 47 is a slash, and 46 a dot."""
+    edit_info(v2, chunks_size=1, data_path="{episode_chunk:c}etc{episode_chunk:c}passwd")
+    write_json_lines(v2 / "meta/episodes.jsonl", [{"episode_index": 47, "tasks": [], "length": 12}])
+    refuses("^meta/info.json: data_path: got .*, expected a template of", open_dataset, v2)
+
+
 def test_a_folder_without_info_is_refused(tmp_path):
-    refuses("^meta/info.json: file: got .*No such file", open_dataset, tmp_path)
+    refuses("^meta/info.json: file: got no such file in", open_dataset, tmp_path)
+    refuses("^meta/info.json: file: got no folder", open_dataset, tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", "null", ""])
+@pytest.mark.parametrize("text", ["{", "[1]", "null", "[" * 100_000, '{"a": 1, "a": 2}', '{"a": "\\ud800"}'])
 @pytest.mark.parametrize("file", ["meta/info.json", "meta/modality.json"])
 def test_malformed_json_is_refused(v2, file, text):
     (v2 / file).write_text(text)
-    refuses(f"^{file}: JSON: got .*expected an object", open_dataset, v2)
+    refuses(f"^{file}: JSON: got .*expected (an object|characters that are whole)", open_dataset, v2)
 
 
 def test_bytes_that_are_not_text_are_refused(v2):
-    (v2 / "meta/tasks.jsonl").write_bytes(b"\xff\xfe\x00")
+    (v2 / "meta/tasks.jsonl").write_bytes(b"\xc3\x28")
     refuses("^meta/tasks.jsonl: file: got .*expected a readable UTF-8 file", open_dataset, v2)
+    (v2 / "meta/tasks.jsonl").write_text('{"task_index": 0, "task": "stack"}', encoding="utf-16")
+    refuses("^meta/tasks.jsonl: file: got text in UTF-16, expected UTF-8", open_dataset, v2)
+
+
+def test_a_text_that_begins_with_a_byte_order_mark_is_read(v2):
+    text = (v2 / "meta/tasks.jsonl").read_text()
+    (v2 / "meta/tasks.jsonl").write_text(text, encoding="utf-8-sig")
+    assert open_dataset(v2).tasks == {0: "stack", 1: "pour"}
 
 
 @pytest.mark.parametrize("file", ["meta/episodes.jsonl", "meta/tasks.jsonl"])
@@ -411,9 +446,12 @@ def test_a_wrong_row_of_a_list_is_named(v2, file, row, match):
         ({"arm": 3}, "action: arm: got 3, expected dict"),
         ({"arm": {"start": -1, "end": 3}}, "action.arm: start: got -1, expected 0 or more"),
         ({"arm": {"start": 3, "end": 3}}, "action.arm: end: got 3, expected above start 3"),
-        ({"arm": {"start": 0, "end": 6}}, "action.arm: end: got 6, .*at most action_dim 5"),
+        ({"arm": {"start": 0, "end": 6}}, "action.arm: end: got 6, .*at most 5, the width of 'action'"),
         ({"arm": {"start": 0, "end": 3.0}}, "action.arm: end: got 3.0, expected int"),
-        ({"arm": {"start": 0, "end": 3, "original_key": "eef"}}, "action.arm: original_key: got 'eef'"),
+        (
+            {"arm": {"start": 0, "end": 3, "original_key": "eef"}},
+            "action.arm: original_key: got 'eef', expected a feature",
+        ),
     ],
 )
 def test_a_wrong_group_is_named(v2, action, match):
@@ -454,10 +492,92 @@ def test_an_episode_that_is_not_listed_is_refused(v2):
     )
 
 
-@pytest.mark.parametrize("column", ["action", "task_index", "episode_index"])
-def test_a_missing_column_is_named(v2, column):
-    rewrite(v2, **{column: None})
-    refuses(f"^{V2_FILE}: {column}: got 0 columns", read_episode, open_dataset(v2), 0)
+def test_a_missing_column_is_named(v2):
+    rewrite(v2, action=None)
+    refuses(f"^{V2_FILE}: action: got 0 columns", read_episode, open_dataset(v2), 0)
+
+
+def test_a_v3_file_that_does_not_say_whose_rows_it_holds_is_refused(tmp_path):
+    write_v3(tmp_path)
+    write_table(tmp_path / "data/chunk-000/file-001.parquet", frames(1, 5, episode_index=None))
+    match = "^data/chunk-000/file-001.parquet: episode_index: got 0 columns"
+    refuses(match, read_episode, open_dataset(tmp_path), 1)
+
+
+def test_a_v2_file_need_not_say_whose_rows_it_holds_and_what_its_one_task_is(v2):
+    rewrite(v2, episode_index=None, task_index=None)
+    rows = [{"episode_index": n, "tasks": ["stack"], "length": length} for n, length in LENGTHS.items()]
+    write_json_lines(v2 / "meta/episodes.jsonl", rows)
+    episode = read_episode(open_dataset(v2), 0)
+    assert (episode.tasks, episode.actions.shape) == (("stack",) * 3, (3, 5))
+    write_json_lines(v2 / "meta/episodes.jsonl", [row | {"tasks": TASKS} for row in rows])
+    refuses("task_index: got no column of that name, and 2 tasks", read_episode, open_dataset(v2), 0)
+    write_json_lines(v2 / "meta/episodes.jsonl", [row | {"tasks": None} for row in rows])
+    assert read_episode(open_dataset(v2), 0).task == ""
+
+
+def features(**widths):
+    return {name: {"dtype": "float32", "shape": [width]} for name, width in widths.items()}
+
+
+def test_a_column_whose_name_only_begins_with_action_holds_the_actions(v2):
+    edit_info(v2, features=features(actions=5, action_is_pad=1, state=5))
+    rewrite(v2, action=None, actions=[[1.0, 2.0, 3.0, 4.0, 5.0]] * 3)
+    dataset = open_dataset(v2)
+    assert (dataset.columns, dataset.dim_names) == ({"actions": 5}, tuple(f"actions {dim}" for dim in range(5)))
+    assert read_episode(dataset, 0, ["hand"]).actions[0].tolist() == [4.0, 5.0]
+
+
+def test_actions_in_several_columns_stand_beside_each_other_a_bool_as_0_or_1(v2):
+    (v2 / "meta/modality.json").unlink()
+    edit_info(v2, features=features(state=4, **{"action.arm": 2, "action.open": 1}))
+    rewrite(v2, action=None, **{"action.open": [True, False, True], "action.arm": [[1, 2], [3, 4], [5, 6]]})
+    episode = read_episode(open_dataset(v2), 0)
+    assert episode.groups == (("action.arm", 2), ("action.open", 1))
+    assert episode.actions.tolist() == [[1, 2, 1], [3, 4, 0], [5, 6, 1]]
+
+
+def test_groups_may_lie_in_columns_of_other_names(v2):
+    edit_info(v2, features=features(action=5, **{"teleop.pose": 3}))
+    described = {
+        "hand": {"start": 1, "end": 3, "original_key": "teleop.pose"},
+        "arm": {"start": 0, "end": 5},
+        "head": {"start": 0, "end": 1, "original_key": "teleop.pose"},
+    }
+    write_json(v2 / "meta/modality.json", {"action": described})
+    rewrite(v2, **{"teleop.pose": [[70.0, 71.0, 72.0]] * 3})
+    dataset = open_dataset(v2)
+    assert (dataset.columns, dataset.action_dim) == ({"teleop.pose": 3, "action": 5}, 8)
+    assert read_episode(dataset, 0).actions[1].tolist() == [71.0, 72.0, 1.0, 1.1, 1.2, 1.3, 1.4, 70.0]
+    own = open_dataset(v2, columns=["teleop.pose"])
+    assert own.groups == {"hand": slice(1, 3), "head": slice(0, 1)}
+    refuses("features: got columns .*nothing.*, expected a list of names", open_dataset, v2, columns=["nothing"])
+
+
+def test_a_group_has_to_say_its_column_where_there_are_several(v2):
+    edit_info(v2, features=features(**{"action.arm": 5, "action.open": 1}))
+    refuses(r"action.arm: original_key: got nothing, expected one of the columns \['action.arm'", open_dataset, v2)
+
+
+@pytest.mark.parametrize("wrap", [list, lambda names: {"motors": names}, lambda names: [names]])
+def test_dims_are_called_as_the_recorder_called_the_joints(v2, wrap):
+    edit_info(v2, features={"action": {"shape": [5], "names": wrap(["a", "b", "c", "d", "e"])}})
+    dataset = open_dataset(v2)
+    assert dataset.dim_names == ("a", "b", "c", "d", "e")
+    assert read_episode(dataset, 0, ["hand", "arm"]).dim_names == ("d", "e", "a", "b", "c")
+
+
+def test_a_frame_that_a_camera_dropped_costs_a_word_with_its_place_and_not_the_episode(v2):
+    rewrite(v2, timestamp=[0.0, 0.1, 0.3])
+    dataset = open_dataset(v2)
+    place = "episode 0: .*000000.parquet: timestamp: 0.1 s, then 0.3 s at step 2, .* 1 of 2 steps are irregular"
+    with pytest.warns(DatasetWarning, match=place):
+        assert read_episode(dataset, 0).actions.shape == (3, 5)
+    assert read_episode(dataset, 0, timestamp_tolerance=1.5).actions.shape == (3, 5)
+    rewrite(v2, timestamp=["not", "looked", "at"])
+    assert read_episode(dataset, 0, timestamp_tolerance=None).actions.shape == (3, 5)
+    with pytest.raises(ValueError, match=r"timestamp_tolerance: got 0\.0, expected more"):
+        read_episode(dataset, 0, timestamp_tolerance=0.0)
 
 
 def test_two_columns_of_one_name_are_refused(v2):
@@ -480,7 +600,6 @@ ROW = [0.0] * 5
         ({"action": [ROW, ROW, [0.0, 0.0, math.nan, 0.0, 0.0]]}, "action: got nan at step 2, dim 2"),
         ({"action": [ROW, [0.0, 0.0, 0.0, 0.0, -math.inf], ROW]}, "action: got -inf at step 1, dim 4"),
         ({"action": [["a"] * 5] * 3}, "action: got string with"),
-        ({"action": [[True] * 5] * 3}, "action: got bool with"),
         ({"action": [[[0.0]] * 5] * 3}, "action: got list<"),
         ({"action": [[2**53 + 1, 0, 0, 0, 0]] * 3}, "action: got .*expected integers that float64 holds exactly"),
         ({"task_index": [0, 9, 0]}, r"task_index: got \[9\], expected numbers listed in meta/tasks: \[0, 1\]"),
@@ -491,10 +610,18 @@ ROW = [0.0] * 5
         ({"frame_index": [0, 2, 1]}, "frame_index: got 2 at step 1, expected 1"),
         ({"frame_index": [1, 2, 3]}, "frame_index: got 1 at step 0, expected 0"),
         ({"index": [4, 5, 7]}, "index: got 7 at step 2, expected 6"),
-        ({"timestamp": [0.0, 0.1, 0.3]}, "timestamp: got 0.1 s, then 0.3 s at step 2, expected 0.1 s"),
-        ({"timestamp": [0.0, 0.1, 0.1]}, "timestamp: got 0.1 s, then 0.1 s at step 2"),
+        (
+            {"timestamp": [0.0, 1.0, 2.0]},
+            "timestamp: got 0 s, then 1 s at step 1, .*as fps 10 says; most steps last 1 s",
+        ),
+        ({"timestamp": [0, 100, 200]}, "timestamp: got 0 s, then 100 s .*are they milliseconds"),
+        (
+            {"timestamp": pa.array([1.7e9, 1.7e9, 1.7e9], pa.float32())},
+            "timestamp: got seconds since 1970 as float, which is exact to about 2e.02 s there, expected .*=None",
+        ),
+        ({"timestamp": [0.0, 0.1, 0.1]}, "timestamp: got 0.1 s, then 0.1 s at step 2, expected timestamps that rise"),
         ({"timestamp": [0.2, 0.1, 0.0]}, "timestamp: got 0.2 s, then 0.1 s at step 1"),
-        ({"timestamp": [0.0, math.nan, 0.2]}, "timestamp: got 0.0 s, then nan s"),
+        ({"timestamp": [0.0, math.nan, 0.2]}, "timestamp: got nan at step 1, expected a finite number; .*=None"),
         ({"timestamp": [0.0, None, 0.2]}, "timestamp: got double with 1 empty entries"),
         ({"timestamp": ["0", "1", "2"]}, "timestamp: got string"),
     ],
@@ -528,7 +655,7 @@ def test_a_parquet_file_cut_anywhere_is_refused(tmp_path_factory, data):
     write_v2(folder)
     whole = (folder / V2_FILE).read_bytes()
     (folder / V2_FILE).write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
-    refuses(f"^{V2_FILE}: file: got damage", read_episode, open_dataset(folder), 0)
+    refuses(f"^{V2_FILE}: file: got (damage|an empty file)", read_episode, open_dataset(folder), 0)
 
 
 def test_a_damaged_byte_is_refused_or_changes_a_number_but_never_escapes_as_another_error(v2):
@@ -547,9 +674,41 @@ def test_a_damaged_byte_is_refused_or_changes_a_number_but_never_escapes_as_anot
     assert all(message.startswith(f"{V2_FILE}: ") for message in refused)
 
 
-def test_a_git_lfs_pointer_is_not_a_parquet_file(v3):
-    (v3 / "data/chunk-000/file-001.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    refuses("^data/chunk-000/file-001.parquet: file: got damage", read_episode, open_dataset(v3), 1)
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 140159\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (POINTER, "a Git LFS pointer, .*git lfs pull"),
+        ("", "an empty file"),
+        ("<!DOCTYPE html><title>Log in</title>", "a web page"),
+    ],
+)
+def test_a_file_that_stands_in_for_another_is_named_and_is_no_episode_on_disk(v3, text, said):
+    for file in ("data/chunk-000/file-001.parquet", V3_LIST, "meta/info.json"):
+        (v3 / file).write_text(text)
+        if file.startswith("data"):
+            dataset = open_dataset(v3)
+            assert (dataset.episodes_present, dataset.episodes_missing) == ((2, 0), (1,))
+            refuses(f"^{file}: file: got {said}", read_episode, dataset, 1)
+        else:
+            refuses(f"^{file}: file: got {said}", open_dataset, v3)
+
+
+@pytest.mark.parametrize("wrap", ["{}", "[{}]"])
+def test_json_that_is_spread_over_lines_is_told_from_a_broken_line(v2, wrap):
+    (v2 / "meta/tasks.jsonl").write_text(wrap.format(json.dumps({"task_index": 0, "task": "stack"}, indent=2)))
+    refuses("^meta/tasks.jsonl: JSON: got JSON that is not .*, expected one object a line", open_dataset, v2)
+
+
+def test_a_version_that_the_layout_contradicts_is_named_with_both(tmp_path):
+    write_v2(tmp_path / "two")
+    edit_info(tmp_path / "two", codebase_version="v3.0")
+    refuses(r"codebase_version: got 'v3.0', but .*episodes.jsonl, .*expected 'v2.1'", open_dataset, tmp_path / "two")
+    write_v3(tmp_path / "three")
+    edit_info(tmp_path / "three", codebase_version="v2.1")
+    refuses(r"codebase_version: got 'v2.1', but .*parquet, .*expected 'v3.0'", open_dataset, tmp_path / "three")
 
 
 @pytest.mark.parametrize(
@@ -583,9 +742,26 @@ def test_v3_tasks_without_a_text_are_refused(v3):
     refuses("^meta/tasks.parquet: row 0: task: got no such key", open_dataset, v3)
 
 
-def test_a_v3_list_that_points_to_the_wrong_file_is_refused(v3):
+def test_rows_that_lie_in_another_file_than_listed_are_read_there_with_a_word(v3):
     write_table(v3 / V3_LIST, episode_list(**{"data/file_index": [0, 1, 1]}))
-    refuses("^data/chunk-000/file-001.parquet: rows: got 0, expected 3", read_episode, open_dataset(v3), 0)
+    with pytest.warns(DatasetWarning, match=r"episode 0 is listed in .*file-001.parquet, .* lie in .*file-000.parquet"):
+        episode = read_episode(open_dataset(v3), 0)
+    assert episode.actions[2].tolist() == [2.0, 2.1, 2.2, 2.3, 2.4]
+
+
+def test_files_that_never_were_are_replaced_by_those_that_hold_the_rows(v3):
+    write_table(v3 / V3_LIST, episode_list(**{"data/file_index": [0, 7, 7]}))
+    with pytest.warns(DatasetWarning, match=r"2 episodes are listed in files that do not exist; .* episode 0 is"):
+        dataset = open_dataset(v3)
+    assert (dataset.episodes_present, dataset.episodes_missing) == ((2, 0, 1), ())
+    assert read_episode(dataset, 1).actions[6, 4].item() == 16.4
+
+
+def test_rows_that_are_not_all_there_are_refused_with_the_places_where_some_lie(v3):
+    write_table(v3 / V3_LIST, episode_list(**{"data/file_index": [0, 1, 1]}))
+    write_table(v3 / "data/chunk-000/file-000.parquet", pa.table(frames(0, 2)).slice(0, 1))
+    match = r"^data/chunk-000/file-001.parquet: rows: got 0, expected 3, .*; rows of it lie in .*file-000.parquet': 1}"
+    refuses(match, read_episode, open_dataset(v3), 0)
 
 
 def test_a_v3_episode_that_does_not_start_where_the_list_says_is_refused(v3):
