@@ -68,20 +68,12 @@ def sheet(
     for robot, rows in blocks.items():
         lines = []
         for row in rows:
-            cells = []
+            spans = []
             for cell in row:
-                grid = ""
-                if labels is not None:
-                    grid = (
-                        f' role="gridcell" tabindex="{0 if place == 0 else -1}"'
-                        f' aria-selected="{str(bool(chosen[place])).lower()}" aria-label="{escape(labels[place])}"'
-                    )
-                cells.append(
-                    f'<span class="cell {cell.kind}" style="--strength: {cell.strength};"{grid}>'
-                    f"<span>{escape(cell.text)}</span></span>"
-                )
+                label, on = (None, False) if labels is None else (labels[place], chosen[place])
+                spans.append(_span(cell, place, label, on))
                 place += 1
-            lines.append(f'<div class="row"{" role=row" if labels is not None else ""}>{"".join(cells)}</div>')
+            lines.append(f'<div class="row"{" role=row" if labels is not None else ""}>{"".join(spans)}</div>')
         named = "" if labels is None else f' role="rowgroup" aria-label="{escape(robot)}"'
         hidden = "" if labels is None else ' aria-hidden="true"'
         drawn.append(
@@ -96,4 +88,37 @@ def sheet(
     return (
         f'<div class="sheet-frame"><p class="sheet-title" aria-hidden="true">{escape(title)}</p>'
         f'<div class="sheet" data-sheet="{name}" style="--columns: {columns}" {role}>{"".join(drawn)}</div></div>'
+    )
+
+
+def line(label: str, cells: Sequence[Cell], labels: Sequence[str] = (), chosen: Sequence[bool] = ()) -> str:
+    """One row of cells that fills its place, as `lines` in `live.css` dresses it.
+
+    Args:
+        label: what a screen reader says of the row.
+        cells: from left to right.
+        labels: what a screen reader says of each cell. With labels the row is a grid that is painted.
+        chosen: with labels, which cells are painted.
+    """
+    if not labels:
+        spans = "".join(_span(cell, place) for place, cell in enumerate(cells))
+        return f'<div class="cells" role="img" aria-label="{escape(label)}">{spans}</div>'
+    told = enumerate(zip(cells, labels, chosen, strict=True))
+    spans = "".join(_span(cell, place, named, on) for place, (cell, named, on) in told)
+    return (
+        f'<div class="cells" role="grid" aria-label="{escape(label)}"><div class="row" role="row">{spans}</div></div>'
+    )
+
+
+def _span(cell: Cell, place: int, label: str | None = None, chosen: bool = False) -> str:
+    """One cell. With a label it can be painted, and the first of its sheet is the one that the tab key reaches."""
+    grid = ""
+    if label is not None:
+        grid = (
+            f' role="gridcell" tabindex="{0 if place == 0 else -1}" aria-selected="{str(bool(chosen)).lower()}"'
+            f' aria-label="{escape(label)}"'
+        )
+    return (
+        f'<span class="cell {cell.kind}" style="--strength: {cell.strength};"{grid}>'
+        f"<span>{escape(cell.text)}</span></span>"
     )

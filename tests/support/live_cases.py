@@ -2,15 +2,18 @@
 
 import random
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
 from groot_teach.chapters.attention import what_an_action_reads
+from groot_teach.chapters.broken_losses import broken_loss
 from groot_teach.chapters.inside import garbled, six_doors
 from groot_teach.chapters.loss import masked_loss
 from groot_teach.chapters.padding import build_the_batch as batch
+from groot_teach.chapters.passing_masks import one_mask_many_forms
 from groot_teach.chapters.velocity import noise_to_action
 from groot_teach.masks import Masking
 from groot_teach.show.es_modules import as_module
@@ -53,6 +56,23 @@ def by_torch_masked_loss(state: dict[str, Any]) -> dict[str, Any]:
     error = torch.tensor(state["error"], dtype=torch.float64).reshape(shape)
     counts, recorded = (torch.tensor(state[name]).reshape(shape) for name in ("counts", "recorded"))
     return masked_loss.masked_loss(error, counts, recorded, state["divide_by"])._asdict()
+
+
+def draw_broken_loss(chance: random.Random) -> dict[str, Any]:
+    """Errors from huge to tiny, often with a NaN or two, at times with nothing or everything that counts."""
+    scale, density, broken = 10 ** chance.uniform(-3, 2), chance.choice([0, 0.5, 1]), chance.choice([0, 0, 0.2, 1])
+    entries = chance.randint(1, 12)
+    return {
+        "error": [nan if chance.random() < broken else scale * chance.gauss(0, 1) for _ in range(entries)],
+        "counts": [chance.random() < density for _ in range(entries)],
+        "way": chance.choice([*broken_loss.WAYS]),
+        "divide_by": chance.choice([*broken_loss.DIVISORS]),
+    }
+
+
+def by_torch_broken_loss(state: dict[str, Any]) -> dict[str, Any]:
+    error, counts = torch.tensor(state["error"], dtype=torch.float64), torch.tensor(state["counts"])
+    return broken_loss.broken_loss(error, counts, state["way"], state["divide_by"])._asdict()
 
 
 def draw_build_the_batch(chance: random.Random) -> dict[str, Any]:
@@ -140,6 +160,24 @@ def by_torch_what_an_action_reads(state: dict[str, Any]) -> dict[str, Any]:
     return what_an_action_reads.what_an_action_reads(**tensors)._asdict()
 
 
+def draw_one_mask_many_forms(chance: random.Random) -> dict[str, Any]:
+    """From no preference to a nearly hard choice; at times nothing may be read, or everything."""
+    tokens, density, sharp = chance.randint(1, 7), chance.choice([0, 0.5, 1]), chance.choice([0, 1, 4])
+    return {
+        "score": [sharp * chance.gauss(0, 1) for _ in range(tokens)],
+        "value": [10 * chance.gauss(0, 1) for _ in range(tokens)],
+        "may_read": [chance.random() < density for _ in range(tokens)],
+        "form": chance.choice([*one_mask_many_forms.FORMS]),
+        "passed_to": chance.choice([*one_mask_many_forms.PASSED_TO]),
+    }
+
+
+def by_torch_one_mask_many_forms(state: dict[str, Any]) -> dict[str, Any]:
+    tensors = {name: torch.tensor(state[name], dtype=torch.float64) for name in ("score", "value")}
+    state = state | tensors | {"may_read": torch.tensor(state["may_read"])}
+    return one_mask_many_forms.one_mask_many_forms(**state)._asdict()
+
+
 DOORS = {
     name: constant
     for name, constant in six_doors.constants().items()
@@ -159,6 +197,10 @@ def by_torch_six_doors(state: dict[str, Any]) -> dict[str, Any]:
 
 
 TWINS = {
+    "broken_loss": Twin(CHAPTERS / "broken_losses" / "broken_loss.js", by_torch_broken_loss, draw_broken_loss),
+    "one_mask_many_forms": Twin(
+        CHAPTERS / "passing_masks" / "one_mask_many_forms.js", by_torch_one_mask_many_forms, draw_one_mask_many_forms
+    ),
     "build_the_batch": Twin(
         CHAPTERS / "padding" / "build_the_batch.js", by_torch_build_the_batch, draw_build_the_batch
     ),
@@ -179,6 +221,8 @@ TWINS = {
     "six_doors": Twin(CHAPTERS / "inside" / "six_doors.js", by_torch_six_doors, draw_six_doors),
 }
 PICTURES: dict[str, Callable[[], LivePicture]] = {
+    "broken_loss": broken_loss.broken_loss_picture,
+    "one_mask_many_forms": one_mask_many_forms.one_mask_many_forms_picture,
     "build_the_batch": batch.build_the_batch_picture,
     "masked_loss": masked_loss.masked_loss_picture,
     "noise_to_action": noise_to_action.noise_to_action_picture,
