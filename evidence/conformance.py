@@ -21,11 +21,8 @@ from evidence.released.heads import Bag, head_n1_5, head_n1_7
 from groot_teach.extras import progress_bar
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.released import config_n1_5, config_n1_7, draw_like_upstream, load_upstream, upstream_name
-from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, Masking, with_switches
+from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, GROOT_N1_7_PLAIN_DIT, Masking
 from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps, action_mask_dims_only
-
-PLAIN_N1_7 = with_switches(GROOT_N1_7, cross_attention="open")
-"""0.6.1 with `use_alternate_vl_dit=False`: its plain DiT drops the mask, as that of N1.5 does."""
 
 Version = Literal["N1.5", "N1.7"]
 SMALL = {"max_seq_len": 9, "input_embedding_dim": 8, "hidden_size": 6, "backbone_embedding_dim": 12}
@@ -180,7 +177,7 @@ class Pair:
 def masking_of(case: Case) -> Masking:
     if case.version == "N1.5":
         return GROOT_N1_5
-    return GROOT_N1_7 if case.head.get("use_alternate_vl_dit", True) else PLAIN_N1_7
+    return GROOT_N1_7 if case.head.get("use_alternate_vl_dit", True) else GROOT_N1_7_PLAIN_DIT
 
 
 def store(file: Path) -> None:

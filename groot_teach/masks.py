@@ -329,4 +329,22 @@ OCTO_RENOISE = Masking(
     "entries",
 )
 
+GROOT_N1_6_PLAIN_DIT = replace(
+    GROOT_N1_6,
+    cross_attention="open",
+    name="GR00T N1.6, plain DiT",
+    source="NVIDIA/Isaac-GR00T at 4e62473d, gr00t/model/modules/dit.py 264-274: with use_alternate_vl_dit false, the "
+    "head uses the plain DiT, which drops the mask of the tokens",
+)
+
+GROOT_N1_7_PLAIN_DIT = replace(
+    GROOT_N1_7,
+    cross_attention="open",
+    name="GR00T N1.7, plain DiT",
+    source="huggingface/lerobot 0.6.1, action_head/cross_attention_dit.py 306-312: with use_alternate_vl_dit false, "
+    "the head uses the plain DiT, which drops the mask of the tokens",
+)
+
 PRESETS = (GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, OCTO_RENOISE)
+"""The presets that the chapters compare. The two with a plain DiT, which no released checkpoint uses, are not among
+them."""

@@ -1,6 +1,6 @@
 """The command `audit-masks`, which is also `python -m groot_teach.audit`.
 
-    audit-masks checkpoint FILE --version N1.7      a GR00T head out of a LeRobot checkpoint
+    audit-masks checkpoint FOLDER                   a GR00T head out of a LeRobot or NVIDIA checkpoint
     audit-masks my_module:my_function               a policy of yours, described by a function
 
 The function takes no arguments and returns those of `audit_masks`, as a dict. The command's exit status is 0 if the
@@ -10,6 +10,7 @@ report is clean, 1 if it is not, and 2 if nothing could be audited.
 import argparse
 import importlib
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -22,23 +23,74 @@ from groot_teach.audit.heads import audit_action_head
 from groot_teach.extras import progress_bar
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.config import HeadConfig
-from groot_teach.head.released import config_from_weights, load_upstream, read_action_head
-from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, Masking
+from groot_teach.head.released import load_upstream, read_checkpoint
+from groot_teach.head.released.versions import Version
+from groot_teach.masks import PR_741, STRICT, Masking
 from groot_teach.padding import ActionBatch, VLBatch
 
-VERSIONS: dict[str, Masking] = {
-    "N1.5": GROOT_N1_5,
-    "N1.6": GROOT_N1_6,
-    "N1.7": GROOT_N1_7,
-    "PR741": PR_741,
-    "strict": STRICT,
+VERSIONS: dict[str, tuple[Version | None, Masking | None]] = {
+    "N1.5": ("N1.5", None),
+    "N1.6": ("N1.6", None),
+    "N1.7": ("N1.7", None),
+    "PR741": ("N1.7", PR_741),
+    "strict": (None, STRICT),
 }
+"""What `--version` stands for: the version of the weights, and the masking if it is not that of the version."""
+
+EXAMPLES = """\
+examples:
+  audit-masks checkpoint outputs/train/my_run              the last checkpoint of a training run of LeRobot
+  audit-masks checkpoint model.safetensors --version N1.6  weights that no config.json explains
+  audit-masks checkpoint my_checkpoint --version strict    the same head, if it obeyed every mask
+  audit-masks my_module:my_function --json report.json     a policy of yours, the report as JSON too
+
+exit status: 0 the report is clean, 1 it is not, 2 nothing was audited
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        if options.json is not None and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
+            raise ValueError(f"--json: got {options.json}, expected a file in a folder that exists")
+        progress = iter if options.quiet else partial(progress_bar, unit="step", desc="audit")
+        if options.subject == "checkpoint":
+            if options.path is None:
+                raise ValueError("checkpoint: expected a file or a folder behind this word")
+            report = audit_checkpoint(
+                options.path,
+                *VERSIONS.get(options.version, (None, None)),
+                options.head_width,
+                options.vl_head_width,
+                options.state_history,
+                progress=progress,
+            )
+        else:
+            if options.path is not None or options.version is not None:
+                raise ValueError("FILE and --version go with the word checkpoint")
+            report = audit_function(options.subject, progress)
+    except KeyboardInterrupt:
+        print("nothing was audited: stopped", file=sys.stderr)
+        return 2
+    except (Exception, SystemExit) as error:  # also what a policy of others raises, whatever that may be
+        print(f"nothing was audited: {_in_one_line(error)}", file=sys.stderr)
+        return 2
+    print(report)
+    if options.json is not None:
+        try:
+            options.json.write_text(report.to_json() + "\n", encoding="utf-8")
+        except OSError as error:
+            print(f"the report was not written: {error}", file=sys.stderr)
+            return 2
+    return 0 if report.is_clean else 1
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="audit-masks",
         description="Which padding reaches which output of a policy, at which stage, and how strongly.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "subject",
@@ -47,30 +99,23 @@ def main(arguments: list[str] | None = None) -> int:
         "the word checkpoint, followed by a safetensors file or its folder",
     )
     parser.add_argument("path", metavar="FILE", nargs="?", type=Path, help="after the word checkpoint")
-    parser.add_argument("--version", choices=VERSIONS, help="whose masking the checkpoint's head obeys")
-    parser.add_argument("--head-width", type=int, default=48, metavar="N", help="of the checkpoint's DiT (48)")
-    parser.add_argument("--vl-head-width", type=int, default=64, metavar="N", help="of its VL self-attention (64)")
+    parser.add_argument("--version", choices=VERSIONS, help="whose masking the head obeys, if its files do not say it")
+    parser.add_argument("--head-width", type=int, metavar="N", help="of the DiT, if no config.json says it (48)")
+    parser.add_argument("--vl-head-width", type=int, metavar="N", help="of the VL self-attention, likewise (64)")
+    parser.add_argument("--state-history", type=int, metavar="N", help="states given to the head, likewise (1)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the whole report there as well")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    options = parser.parse_args(arguments)
-    try:
-        progress = iter if options.quiet else partial(progress_bar, unit="step", desc="audit")
-        if options.subject == "checkpoint":
-            if options.path is None or options.version is None:
-                parser.error("checkpoint: expected a FILE and --version")
-            widths = options.head_width, options.vl_head_width
-            report = audit_checkpoint(options.path, VERSIONS[options.version], *widths, progress=progress)
-        else:
-            if options.path is not None or options.version is not None:
-                parser.error("FILE and --version go with the word checkpoint")
-            report = audit_function(options.subject, progress)
-    except (ValueError, OSError, ImportError) as error:
-        print(f"nothing was audited: {error}", file=sys.stderr)
-        return 2
-    print(report)
-    if options.json is not None:
-        options.json.write_text(report.to_json() + "\n", encoding="utf-8")
-    return 0 if report.is_clean else 1
+    return parser
+
+
+def _in_one_line(error: BaseException) -> str:
+    """What went wrong; for errors that are not made by this library also their kind and the line that raised them."""
+    said = " ".join(str(error).split())
+    if isinstance(error, (ValueError, OSError, ImportError)) and said:
+        return said
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" in {Path(frames[-1].filename).name} {frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}: {said}"
 
 
 def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -> MaskReport:
@@ -94,44 +139,48 @@ def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -
 
 def audit_checkpoint(
     path: Path,
-    masking: Masking,
-    head_width: int = 48,
-    vl_head_width: int = 64,
+    version: Version | None = None,
+    masking: Masking | None = None,
+    head_width: int | None = None,
+    vl_head_width: int | None = None,
+    state_history: int | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> MaskReport:
-    """Audits the action head of a LeRobot checkpoint: its weights, loaded into this book's head.
+    """Audits the action head of a checkpoint: its weights, loaded into this book's head.
 
-    A checkpoint does not say which masks its code obeys, so `masking` says it. The batch is drawn at random from a
-    fixed seed: three robots of unequal dims, steps and tokens, in float32.
+    The batch is drawn at random from a fixed seed: three robots of unequal dims, steps and tokens. It is in float32, as
+    the weights are then, or in float64 if the checkpoint is.
 
     Args:
-        path: a safetensors file, or a folder of them.
-        masking: the masking of the released version that the checkpoint belongs to.
-        head_width, vl_head_width: how wide one attention head is; the weights do not say that either.
+        path, version, head_width, vl_head_width, state_history: as in `released.read_checkpoint`.
+        masking: which masks the head obeys; None = those of its version.
         progress: wraps the list of steps, for a progress bar.
 
     Raises:
         ValueError: the file holds no such head, or one of another version.
         OSError: there is no such file.
     """
-    weights = {name: weight.float() for name, weight in read_action_head(path).items()}
-    every = None if masking is GROOT_N1_5 else 2
-    config = config_from_weights(weights, head_width, vl_head_width, attend_text_every_n_blocks=every)
-    if masking.vl_self_attention == "absent" and config.vl_layers:
-        raise ValueError(f"masking: {masking.name} has no VL self-attention, this head has {config.vl_layers} layers")
-    head = ActionHead(config, masking, torch.Generator().manual_seed(0))
-    load_upstream(head, weights)
-    observation, batch, noise, t = drawn_batch(config)
-    return audit_action_head(head.eval(), observation, batch, noise, t, progress=progress)
+    found = read_checkpoint(path, version, head_width, vl_head_width, state_history)
+    masking = masking or found.masking
+    is_wide = any(weight.dtype == torch.float64 for weight in found.weights.values())
+    dtype = torch.float64 if is_wide else torch.float32
+    head = ActionHead(found.config, masking, torch.Generator().manual_seed(0)).to(dtype)
+    load_upstream(head, {name: weight.to(dtype) for name, weight in found.weights.items()})
+    observation, batch, noise, t = drawn_batch(found.config, found.action_horizon, dtype)
+    steps = found.inference_steps
+    return audit_action_head(head.eval(), observation, batch, noise, t, steps, progress=progress)
 
 
-def drawn_batch(config: HeadConfig) -> tuple[Observation, ActionBatch, Tensor, Tensor]:
+def drawn_batch(
+    config: HeadConfig, action_horizon: int | None = None, dtype: torch.dtype = torch.float32
+) -> tuple[Observation, ActionBatch, Tensor, Tensor]:
     """Three robots with unequal dims, steps and tokens, as wide as the head, drawn from a seed. Tokens are padded left.
 
-    The first camera of the second robot is absent.
+    The first camera of the second robot is absent. Chunks have `action_horizon` steps; None = 7, or as many as the head
+    can tell apart.
     """
     generator = torch.Generator().manual_seed(0)
-    steps, tokens, robots = min(config.max_steps or 7, 7), 11, 3
+    steps, tokens, robots = action_horizon or min(config.max_steps or 7, 7), 11, 3
     dim_mask = torch.arange(config.padded_dim) < torch.tensor([[1.0], [0.5], [0.7]]) * config.padded_dim
     step_mask = torch.arange(steps) < torch.tensor([[steps], [max(steps - 3, 1)], [max(steps - 1, 1)]])
     token_mask = torch.arange(tokens) >= torch.tensor([[0], [3], [1]])
@@ -139,13 +188,13 @@ def drawn_batch(config: HeadConfig) -> tuple[Observation, ActionBatch, Tensor, T
     token_mask[1, 4:6] = False
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
+        return torch.randn(shape, generator=generator).to(dtype)
 
     actions = draw(robots, steps, config.padded_dim) * (dim_mask[:, None] & step_mask[:, :, None])
     vl = VLBatch(draw(robots, tokens, config.token_width), token_mask, image_mask.expand(robots, -1).clone())
     state = draw(robots, config.state_history, config.state_dim)
     embodiment_id = torch.arange(robots) % config.embodiments
-    t = torch.tensor([0.2, 0.5, 0.8])
+    t = torch.tensor([0.2, 0.5, 0.8], dtype=dtype)
     return Observation(vl, state, embodiment_id), ActionBatch(actions, dim_mask, step_mask), draw(*actions.shape), t
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from groot_teach.audit import Answer, MaskReport, Padding, Tap, audit_masks
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.padding import ActionBatch, VLBatch
-from groot_teach.shapes import checked
+from groot_teach.shapes import PositiveInt, checked
 
 
 def head_taps(action_encoder: str, vl_self_attention: str) -> tuple[Tap, ...]:
@@ -31,9 +31,16 @@ def audit_action_head(
     batch: ActionBatch,
     noise: Float[Tensor, "batch action_horizon padded_dim"],
     t: Float[Tensor, " batch"],
+    inference_steps: PositiveInt = 4,
     **more: Any,
 ) -> MaskReport:
     """Audits this book's head; `more` is passed on to `audit_masks`.
+
+    Args:
+        head: the head, in train or eval mode as you use it.
+        observation, batch, noise, t: what it is called with, padded along the axes that are audited.
+        inference_steps: how many Euler steps its sampler takes.
+        more: is passed on to `audit_masks`.
 
     Raises:
         ValueError: as `audit_masks`, and as `ActionHead.loss`.
@@ -62,7 +69,7 @@ def audit_action_head(
         return Answer(answer.velocity_pred, lambda said: head.compare(said, answer.velocity_target, answer.counted))
 
     def sample(given: dict[str, Any]) -> Tensor:
-        return head.sample(observed(given), given["noise"], given["dim_mask"], given["step_mask"])[-1]
+        return head.sample(observed(given), given["noise"], given["dim_mask"], given["step_mask"], inference_steps)[-1]
 
     padding = [
         Padding("dims", batch.dim_mask, {"actions": 2, "noise": 2}, {"dim_mask": 1}),

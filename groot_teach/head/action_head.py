@@ -191,11 +191,16 @@ class ActionHead(nn.Module):
         return self.dit.remember(tokens, real, vl.image_mask)
 
     def encode_state(self, state: Tensor, embodiment_id: Tensor) -> Tensor:
-        """One token (batch, 1, width) for the state. In training it is 0 with probability `config.state_dropout`."""
+        """One token (batch, 1, width) for the state.
+
+        In training it is dropped with probability `config.state_dropout`: it becomes 0, or N1.6's learned token. We
+        differ: N1.6 drops states in evaluation mode too, whenever it computes its loss.
+        """
         token = self.state_encoder(state.flatten(1)[:, None], embodiment_id)
         if self.training and self.config.state_dropout > 0:
             kept = torch.rand(len(token), device=token.device) >= self.config.state_dropout
-            token = token * kept[:, None, None].to(token.dtype)
+            instead = torch.zeros_like(token) if self.dropped_state_token is None else self.dropped_state_token
+            token = torch.where(kept[:, None, None], token, instead)
         return token
 
     def encode_actions(
@@ -410,6 +415,7 @@ class ActionHead(nn.Module):
         self.action_encoder = ActionEncoder(c.embodiments, c.padded_dim, c.width)
         self.future_tokens = nn.Parameter(torch.zeros(c.future_tokens, c.width)) if c.future_tokens else None
         self.step_embedding = None if c.max_steps is None else nn.Parameter(torch.zeros(c.max_steps, c.width))
+        self.dropped_state_token = nn.Parameter(torch.zeros(1, 1, c.width)) if c.dropped_state_token else None
         self.vl_norm = nn.LayerNorm(c.token_width) if c.vl_norm else nn.Identity()
         self.vl_blocks = nn.ModuleList(
             dit.Block(
@@ -451,6 +457,6 @@ class ActionHead(nn.Module):
                 inputs = part.weight.shape[-1] if isinstance(part, nn.Linear) else part.weight.shape[1]
                 for weight in (part.weight, part.bias):
                     weight.uniform_(-(inputs**-0.5), inputs**-0.5, generator=generator)
-        for table in (self.future_tokens, self.step_embedding):
+        for table in (self.future_tokens, self.step_embedding, self.dropped_state_token):
             if table is not None:
                 table.normal_(std=0.02, generator=generator)

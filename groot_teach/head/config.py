@@ -34,6 +34,7 @@ class HeadConfig:
             they are at most `padded_dim` wide. None = one decoder for all dims.
         dropout, vl_dropout: of the blocks, in training.
         state_dropout: the part of the states that is set to 0 in training [`state_dropout_prob`].
+        dropped_state_token: a dropped state becomes a learned token in place of 0 [`mask_token`]; only N1.6 has it.
         final_dropout, vl_final_dropout: attention and feed-forward network of a block each end with one more dropout.
 
     Raises:
@@ -62,6 +63,7 @@ class HeadConfig:
     dropout: float = 0.0
     vl_dropout: float = 0.0
     state_dropout: float = 0.0
+    dropped_state_token: bool = False
     final_dropout: bool = False
     vl_final_dropout: bool = False
 
@@ -71,6 +73,8 @@ class HeadConfig:
             value = getattr(self, field.name)
             if field.type in (int, int | None) and not (value is None and field.name in may_be_none):
                 _whole(field.name, value, least=0 if field.name in may_be_0 else 1)
+            if field.type is bool and type(value) is not bool:
+                raise ValueError(f"{field.name}: got {value!r}, expected True or False")
         if self.width % self.heads or self.width % 2:
             raise ValueError(f"width: got {self.width}, expected an even multiple of heads={self.heads}")
         if self.vl_layers and self.token_width % self.vl_heads:
@@ -79,8 +83,9 @@ class HeadConfig:
             got = self.attend_text_every_n_blocks
             raise ValueError(f"interleave: got False, expected True, because attend_text_every_n_blocks is {got}")
         for name in ("dropout", "vl_dropout", "state_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name}: got {getattr(self, name)}, expected at least 0 and less than 1")
+            probability = getattr(self, name)
+            if type(probability) not in (int, float) or not 0 <= probability < 1:
+                raise ValueError(f"{name}: got {probability!r}, expected a number, at least 0 and less than 1")
         names = [name for name, _ in self.groups]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"decoders: got names {names}, expected at least one, each of them once")

@@ -37,6 +37,12 @@ def no_answer():
     return None
 
 number = 3
+
+def raises():
+    return {"run": {}["no such camera"]}
+
+def leaves():
+    raise SystemExit(0)
 """
 
 
@@ -85,6 +91,8 @@ def test_a_clean_report_ends_with_0_and_is_written_as_json(mine, capsys):
         (":shut", "expected module:function, or checkpoint and a file"),
         ("mine_to_audit:", "expected module:function, or checkpoint and a file"),
         ("no_such_module:f", "No module named 'no_such_module'"),
+        ("mine_to_audit:raises", "nothing was audited: KeyError in mine_to_audit.py 23: 'no such camera'"),
+        ("mine_to_audit:leaves", "nothing was audited: SystemExit in mine_to_audit.py 26: 0"),
     ],
 )
 def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, message):
@@ -92,60 +100,94 @@ def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, m
     assert message in capsys.readouterr().err
 
 
-@pytest.fixture
-def checkpoint(tmp_path):
-    return saved(tmp_path)
+OPTIONS = ["--head-width", "8", "--vl-head-width", "10", "--quiet"]
 
 
-def saved(tmp_path, vl_layers=1):
+def saved(tmp_path, **sizes):
+    """A small checkpoint in bfloat16, of N1.7 if nothing else is asked for."""
     from safetensors.torch import save_file
 
-    config = HeadConfig(
-        padded_dim=11,
-        state_dim=13,
-        token_width=20,
-        embodiments=3,
-        width=16,
-        hidden=12,
-        heads=2,
-        layers=4,
-        vl_heads=2,
-        vl_layers=vl_layers,
-        attend_text_every_n_blocks=2,
-    )
-    head = ActionHead(config, GROOT_N1_7, torch.Generator().manual_seed(0)).bfloat16()
-    file = tmp_path / "model.safetensors"
+    small = {
+        "padded_dim": 11, "state_dim": 13, "token_width": 20, "embodiments": 3, "width": 16, "hidden": 12, "heads": 2,
+        "layers": 4, "vl_heads": 2, "vl_layers": 1, "attend_text_every_n_blocks": 2,
+    }  # fmt: skip
+    head = ActionHead(HeadConfig(**small | sizes), PR_741, torch.Generator().manual_seed(0)).bfloat16()
     named = {f"action_head.{name}": weight.contiguous() for name, weight in upstream.to_upstream(head).items()}
-    save_file(named, file)
-    return file
+    save_file(named, tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
 
 
-def test_a_checkpoint_is_audited_as_the_version_that_is_named(checkpoint, capsys):
-    widths = ["--head-width", "8", "--vl-head-width", "10", "--quiet"]
-    assert main(["checkpoint", str(checkpoint), "--version", "N1.7", *widths]) == 1
+N1_5 = {"future_tokens": 2, "attend_text_every_n_blocks": None}
+
+
+def test_a_checkpoint_is_audited_as_the_version_that_its_weights_are(tmp_path, capsys):
+    checkpoint = saved(tmp_path)
+    assert main(["checkpoint", str(checkpoint), *OPTIONS]) == 1
     table = capsys.readouterr().out
     assert "! VL self-attention, tokens" in table
     assert "! DiT cross-attention, tokens" not in table
-    assert main(["checkpoint", str(checkpoint), "--version", "strict", *widths]) == 0
-    assert main(["checkpoint", str(checkpoint), "--version", "N1.6", *widths]) == 2
-    assert "GR00T N1.6 has no VL self-attention, this head has 1 layers" in capsys.readouterr().err
+    assert main(["checkpoint", str(checkpoint), "--version", "strict", *OPTIONS]) == 0
 
 
 @pytest.mark.parametrize(
-    ("version", "masking"),
-    [("N1.5", GROOT_N1_5), ("N1.7", GROOT_N1_7), ("PR741", PR_741), ("strict", STRICT)],
+    ("version", "masking", "sizes"),
+    [
+        ("N1.5", GROOT_N1_5, N1_5),
+        ("N1.6", GROOT_N1_6, {"vl_layers": 0}),
+        ("N1.7", GROOT_N1_7, {}),
+        ("PR741", PR_741, {}),
+        ("strict", STRICT, N1_5),
+    ],
 )
-def test_each_version_stands_for_its_own_masking(checkpoint, tmp_path, version, masking):
+def test_each_version_stands_for_its_own_masking(tmp_path, version, masking, sizes):
     told = tmp_path / "report.json"
-    widths = ["--head-width", "8", "--vl-head-width", "10", "--quiet", "--json", str(told)]
-    main(["checkpoint", str(checkpoint), "--version", version, *widths])
+    checkpoint = str(saved(tmp_path, **sizes))
+    main(["checkpoint", checkpoint, "--version", version, *OPTIONS, "--json", str(told)])
     found = {finding["stage"] for finding in json.loads(told.read_text(encoding="utf-8"))["findings"]}
     assert {LEAK_OF_STAGE[stage] for stage in found & set(LEAK_OF_STAGE)} == set(open_leaks(masking))
 
 
-def test_a_head_without_vl_self_attention_is_audited_as_n1_6(tmp_path):
-    report = audit_checkpoint(saved(tmp_path, vl_layers=0), GROOT_N1_6, head_width=8, vl_head_width=10)
-    assert report.leaks == open_leaks(GROOT_N1_6)
+def test_the_steps_of_a_checkpoint_are_those_that_its_config_says(tmp_path, monkeypatch):
+    """A chunk of 3 steps and 2 steps of inference: seen in what the sampler is called with."""
+    saved(tmp_path)
+    entries = {
+        "model_type": "Gr00tN1d7", "max_action_dim": 11, "max_state_dim": 13, "backbone_embedding_dim": 20,
+        "input_embedding_dim": 16, "hidden_size": 12, "max_num_embodiments": 3, "action_horizon": 3,
+        "num_inference_timesteps": 2,
+        "diffusion_model_cfg": {
+            "num_attention_heads": 2, "attention_head_dim": 8, "num_layers": 4, "output_dim": 12,
+            "interleave_self_attention": True, "positional_embeddings": None,
+        },
+        "vl_self_attention_cfg": {
+            "num_attention_heads": 2, "attention_head_dim": 10, "num_layers": 1, "positional_embeddings": None,
+        },
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(entries), encoding="utf-8")
+    seen, sample = set(), ActionHead.sample
+
+    def watched(head, observation, noise, dim_mask, step_mask, steps):
+        seen.add((noise.shape[1], steps))
+        return sample(head, observation, noise, dim_mask, step_mask, steps)
+
+    monkeypatch.setattr(ActionHead, "sample", watched)
+    assert audit_checkpoint(tmp_path).leaks == open_leaks(GROOT_N1_7)
+    assert {steps for _, steps in seen} == {2}
+    assert max(horizon for horizon, _ in seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "version", "message"),
+    [
+        (N1_5, "N1.7", "version: got N1.7, and the weights are those of N1.5, which has future tokens"),
+        ({}, "N1.5", "version: got N1.5, and the weights are those of N1.7"),
+        ({}, "N1.6", "version: got N1.6, and the weights are those of N1.7: they have VL self-attention"),
+        ({"vl_layers": 0}, "strict", "version: got none, and there is no config.json"),
+    ],
+)
+def test_a_head_with_the_masks_of_another_version_is_not_audited(tmp_path, capsys, sizes, version, message):
+    assert main(["checkpoint", str(saved(tmp_path, **sizes)), "--version", version, *OPTIONS]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"nothing was audited: {message}")
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
@@ -154,20 +196,21 @@ def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["checkpoint"], ["checkpoint", "x"], ["a:b", "x"], ["a:b", "--version", "N1.7"], []]
+    "arguments",
+    [["checkpoint"], ["a:b", "x"], ["a:b", "--version", "N1.7"], ["a:b", "--json", "no/such/folder/report.json"]],
 )
 def test_arguments_that_do_not_go_together_are_refused(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main([*arguments])
-    assert caught.value.code == 2
-    assert "error:" in capsys.readouterr().err
+    assert main([*arguments]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_help_says_what_it_is_for(capsys):
+def test_help_says_what_it_is_for_with_examples(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
-    assert "Which padding reaches which output" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Which padding reaches which output" in said
+    assert "audit-masks checkpoint model.safetensors --version N1.6" in said
 
 
 @pytest.mark.parametrize(("max_steps", "steps"), [(None, 7), (5, 5), (1, 1)])

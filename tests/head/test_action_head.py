@@ -398,7 +398,7 @@ def test_dropout_acts_in_training_only():
         ({"heads": 5}, "width: got 12, expected an even multiple of heads=5"),
         ({"vl_heads": 3}, "token_width: got 10, expected a multiple of vl_heads=3"),
         ({"attend_text_every_n_blocks": 2, "interleave": False}, "interleave: got False, expected True"),
-        ({"dropout": 1.0}, "dropout: got 1.0, expected at least 0 and less than 1"),
+        ({"dropout": 1.0}, "dropout: got 1.0, expected a number, at least 0 and less than 1"),
         ({"decoders": ()}, r"decoders: got names \[\], expected at least one"),
         ({"decoders": (("arm", 2), ("arm", 3))}, "expected at least one, each of them once"),
         ({"decoders": (("arm", 0),)}, "decoders, 'arm': got 0"),

@@ -15,15 +15,17 @@ from groot_teach.head.config import HeadConfig
 from groot_teach.head.released import (
     config_from_weights,
     config_n1_5,
+    config_n1_6,
     config_n1_7,
     draw_like_upstream,
     load_upstream,
     read_action_head,
+    read_checkpoint,
     real_time_chunk,
     to_upstream,
     upstream_name,
 )
-from groot_teach.masks import GROOT_N1_5
+from groot_teach.masks import GROOT_N1_5, GROOT_N1_6_PLAIN_DIT, GROOT_N1_7, GROOT_N1_7_PLAIN_DIT, PR_741
 
 SIZES = HeadConfig(
     padded_dim=11,
@@ -43,6 +45,7 @@ HEADS = {
     "N1.5": SIZES,
     "N1.7": replace(SIZES, future_tokens=0),
     "the fork": replace(SIZES, decoders=(("arm", 7), ("claw", 2))),
+    "N1.6": replace(SIZES, future_tokens=0, vl_layers=0, vl_heads=1, dropped_state_token=True),
     "plain norms": replace(SIZES, adaptive=False, vl_norm=False, vl_layers=0, vl_heads=1, max_steps=None),
 }
 
@@ -64,6 +67,7 @@ def head_of(kind="N1.5", **changes):
         ("decoders.claw.second.weight", "action_claw_decoder.layer2.W"),
         ("future_tokens", "future_tokens.weight"),
         ("step_embedding", "position_embedding.weight"),
+        ("dropped_state_token", "mask_token"),
         ("vl_norm.bias", "vlln.bias"),
         ("vl_blocks.1.attention_norm.weight", "vl_self_attention.transformer_blocks.1.norm1.weight"),
         ("dit.blocks.12.attention_norm.modulation.bias", "model.transformer_blocks.12.norm1.linear.bias"),
@@ -103,7 +107,15 @@ def test_weights_go_out_and_come_back_and_say_their_sizes(kind):
             lambda w: w.update({"vlln.bias": torch.zeros(3)}),
             r"another shape than this head has: vlln\.bias \(3,\) and not \(10,\)",
         ),
-        (lambda w: w.update({"vlln.bias": torch.zeros(10).double()}), r"another dtype .*: vlln\.bias torch\.float64"),
+        (
+            lambda w: w.update({"vlln.bias": torch.zeros(10).double()}),
+            r"another dtype .*: vlln\.bias torch\.float64.*\.float\(\)",
+        ),
+        (
+            lambda w: w["vlln.bias"][3:5].fill_(torch.nan),
+            r"weights: got nan in vlln\.bias\[3\], .*not finite: vlln\.bias$",
+        ),
+        (lambda w: w["vlln.bias"][0].fill_(torch.inf), r"weights: got inf in vlln\.bias\[0\]"),
         (lambda w: w.pop("future_tokens.weight"), r"these are weights of N1\.6 or N1\.7, without future tokens"),
         (lambda w: [w.pop(name) for name in [*w][:7]], "and 2 more; not in this head"),
     ],
@@ -124,10 +136,36 @@ def test_n1_5s_weights_are_named_in_a_head_without_future_tokens():
 
 
 def test_sizes_need_an_action_heads_weights_and_head_widths_that_divide():
-    with pytest.raises(ValueError, match=r"weights: got no model\.proj_out_2\.weight, expected an action head's"):
+    with pytest.raises(ValueError, match=r"weights: got no model\.proj_out_2\.weight among a, expected the"):
         config_from_weights({"a": torch.zeros(1)})
     with pytest.raises(ValueError, match="head_width: got 5, expected a divisor of 12"):
         config_from_weights(to_upstream(head_of()), head_width=5, vl_head_width=2)
+    flat = to_upstream(head_of()) | {"action_encoder.W1.W": torch.zeros(4)}
+    with pytest.raises(ValueError, match=r"weights: action_encoder\.W1\.W: got shape \(4,\), expected more axes"):
+        config_from_weights(flat, head_width=4, vl_head_width=2)
+
+
+def test_how_many_states_a_head_is_given_is_for_the_caller_to_say():
+    weights = to_upstream(head_of("N1.7", state_history=2))
+    assert config_from_weights(weights, 4, 2).state_dim == 6
+    config = config_from_weights(weights, 4, 2, state_history=2)
+    assert (config.state_history, config.state_dim) == (2, 3)
+    with pytest.raises(ValueError, match="state_history: got 4, expected a divisor of 6"):
+        config_from_weights(weights, 4, 2, state_history=4)
+
+
+def test_a_dropped_state_becomes_n1_6s_token_and_otherwise_0():
+    state, who = torch.ones(200, 1, 3), torch.zeros(200, dtype=torch.int64)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        learned = head_of("N1.6", state_dropout=0.5).encode_state(state, who)
+        plain = head_of("N1.7", state_dropout=0.5).encode_state(state, who)
+    token = head_of("N1.6").dropped_state_token[0]
+    is_dropped = (learned == token).all(dim=(1, 2))
+    assert 70 < is_dropped.sum() < 130
+    assert 70 < (plain == 0).all(dim=(1, 2)).sum() < 130
+    kept = head_of("N1.6", state_dropout=0.5).eval().encode_state(state, who)
+    assert torch.equal(learned[~is_dropped], kept[~is_dropped])
 
 
 # ---------------------------------------------------------------------------------------------------- the checkpoint
@@ -169,11 +207,11 @@ def test_shards_without_the_head_are_not_opened(tmp_path):
 
 def test_a_checkpoint_without_a_head_or_with_two_is_named(tmp_path):
     save_file({"backbone.a": torch.zeros(1), "lm_head.b": torch.zeros(1)}, tmp_path / "none.safetensors")
-    with pytest.raises(ValueError, match=r"no tensor named .* only parts of backbone, lm_head"):
+    with pytest.raises(ValueError, match=r"no tensor named .* in none\.safetensors, only parts of backbone, lm_head"):
         read_action_head(tmp_path / "none.safetensors")
     two = {f"{name}.action_head.vlln.bias": torch.zeros(1) for name in ("student", "teacher")}
     save_file(two, tmp_path / "two.safetensors")
-    with pytest.raises(ValueError, match=r"several action heads .* begin with student\., teacher\., expected one"):
+    with pytest.raises(ValueError, match=r"several action heads, .* begin with student\., teacher\., expected one"):
         read_action_head(tmp_path / "two.safetensors")
 
 
@@ -182,11 +220,163 @@ def test_a_file_that_is_not_there_or_broken_is_named(tmp_path):
         read_action_head(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="got no safetensors file"):
         read_action_head(tmp_path)
+
+
+DAMAGES = {
+    "cut off": (lambda whole: whole[: len(whole) // 2], "incomplete or no safetensors file"),
+    "no header": (lambda whole: whole[:4], "incomplete or no safetensors file"),
+    "noise": (lambda whole: b"\xff" * 100, "incomplete or no safetensors file"),
+    "empty": (lambda whole: b"", "got an empty file"),
+    "a pointer": (lambda whole: b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, .*git lfs pull"),
+    "pickled": (lambda whole: b"PK\x03\x04" + whole, "a file of torch.save, expected safetensors"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_file_that_is_not_whole_is_named_with_what_it_is(tmp_path, damage):
+    change, message = DAMAGES[damage]
     saved(tmp_path / "model.safetensors")
-    whole = (tmp_path / "model.safetensors").read_bytes()
-    (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Exception, match=r"(?i)incomplete|invalid|header"):
-        read_action_head(tmp_path / "model.safetensors")
+    (tmp_path / "model.safetensors").write_bytes(change((tmp_path / "model.safetensors").read_bytes()))
+    with pytest.raises(ValueError, match=f"path: model.safetensors: .*{message}"):
+        read_action_head(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda name: name.replace("model.", "model._orig_mod.", 1),
+        lambda name: f"module.{name}",
+        lambda name: f"_fsdp_wrapped_module.{name.replace('.attn1.', '._checkpoint_wrapped_module.attn1.')}",
+    ],
+)
+def test_the_words_of_wrappers_are_left_out_wherever_they_stand(tmp_path, wrapped):
+    weights = to_upstream(head_of())
+    save_file({f"action_head.{wrapped(name)}": tensor for name, tensor in weights.items()}, tmp_path / "a.safetensors")
+    assert same(read_action_head(tmp_path), weights)
+    save_file({wrapped(name): tensor for name, tensor in weights.items()}, tmp_path / "a.safetensors")
+    assert same(read_action_head(tmp_path), weights)  # the head alone, without the word before its names
+
+
+def test_a_tensor_that_is_there_twice_is_named(tmp_path):
+    saved(tmp_path / "a.safetensors")
+    save_file({"module.action_head.vlln.bias": torch.zeros(10)}, tmp_path / "b.safetensors")
+    with pytest.raises(ValueError, match=r"tensor vlln\.bias .* twice: as .* in a\.safetensors and as .* in b\.safe"):
+        read_action_head(tmp_path)
+
+
+def test_the_last_checkpoint_of_a_training_run_is_read_from_the_folders_above_it(tmp_path):
+    folder = tmp_path / "checkpoints" / "last" / "pretrained_model"
+    folder.mkdir(parents=True)
+    weights = saved(folder / "model.safetensors")
+    save_file({"action.mean": torch.zeros(1)}, folder / "policy_preprocessor_step_5.safetensors")
+    for above in (folder, folder.parent, folder.parents[1], folder.parents[2]):
+        assert same(read_action_head(above), weights)
+    folder.parent.rename(tmp_path / "checkpoints" / "000100")
+    with pytest.raises(FileNotFoundError, match=r"expected one of its checkpoints/000100/pretrained_model"):
+        read_action_head(tmp_path)
+
+
+def test_a_shard_that_is_missing_is_named_without_an_index_too(tmp_path):
+    weights = saved(tmp_path / "model-1-of-2.safetensors")
+    with pytest.raises(FileNotFoundError, match=r"got no model-2-of-2\.safetensors in .*, expected all 2 shards"):
+        read_action_head(tmp_path)
+    save_file({"backbone.embed": torch.zeros(1)}, tmp_path / "model-2-of-2.safetensors")
+    assert same(read_action_head(tmp_path), weights)
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ('{"weight_map": ', "index.json: got .*, expected JSON"),
+        ("[]", r"index.json: got \[\], expected a JSON object"),
+        ('{"weight_map": {"a": 3}}', "weight_map: got .*, expected tensor -> file"),
+        (
+            '{"weight_map": {"a": "../b.safetensors"}}',
+            "weight_map: got '../b.safetensors', expected a file in the same",
+        ),
+    ],
+)
+def test_an_index_that_is_wrong_is_named(tmp_path, index, message):
+    (tmp_path / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(ValueError, match=message):
+        read_action_head(tmp_path)
+
+
+def test_weights_that_are_quantised_are_named(tmp_path):
+    weights = to_upstream(head_of()) | {"vlln.bias": torch.zeros(10, dtype=torch.int8)}
+    save_file({f"action_head.{name}": tensor for name, tensor in weights.items()}, tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=r"not floats of 16 bits or more .*: vlln\.bias int8"):
+        read_action_head(tmp_path)
+
+
+# ------------------------------------------------------------------------------------------------------------- LoRA
+
+ADAPTED = "model.transformer_blocks.0.attn1.to_q"
+A, B = (
+    torch.tensor([[1.0] + [0.0] * 11, [0.0, 2.0] + [0.0] * 10]),
+    torch.zeros(12, 2).index_fill_(0, torch.tensor(5), 3.0),
+)
+
+
+def with_adapters(folder, *, settings=None, beside=False, base="base_layer.", **more):
+    """A model with an adapter that adds 3 to entry (5, 0) and 6 to entry (5, 1) of one weight, times its scale."""
+    weights = to_upstream(head_of())
+    pairs = {f"base_model.model.action_head.{ADAPTED}.lora_A.weight": A}
+    pairs |= {f"base_model.model.action_head.{ADAPTED}.lora_B.weight": B}
+    pairs |= {f"base_model.model.action_head.{name}": tensor for name, tensor in more.items()}
+    inner = "" if beside else base
+    own = {name.replace(f"{ADAPTED}.", f"{ADAPTED}.{inner}"): tensor for name, tensor in weights.items()}
+    own = {f"action_head.{name}": tensor.contiguous() for name, tensor in own.items()}
+    if beside:
+        save_file(own, folder / "model.safetensors")
+        save_file(pairs, folder / "adapter_model.safetensors")
+    else:
+        save_file(own | pairs, folder / "model.safetensors")
+    if settings is not None:
+        (folder / "adapter_config.json").write_text(json.dumps(settings))
+    expected = weights[f"{ADAPTED}.weight"].clone()
+    expected[5, :2] += torch.tensor([3.0, 6.0]) * 4
+    return weights | {f"{ADAPTED}.weight": expected}
+
+
+@pytest.mark.parametrize("how", [{"beside": True}, {}, {"base": ""}])
+def test_adapters_are_added_with_the_weight_that_their_settings_say(tmp_path, how):
+    expected = with_adapters(tmp_path, settings={"r": 2, "lora_alpha": 8}, **how)
+    found = read_action_head(tmp_path)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor)
+
+
+def test_layers_that_were_trained_whole_beside_an_adapter_take_the_place_of_the_models(tmp_path):
+    with_adapters(tmp_path, settings={"r": 2, "lora_alpha": 8}, beside=True, **{"vlln.bias": torch.full((10,), 7.0)})
+    assert read_action_head(tmp_path)["vlln.bias"].eq(7).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "more", "message"),
+    [
+        (None, {}, "no adapter_config.json beside them that says how strong"),
+        ({"r": 3, "lora_alpha": 8}, {}, r"r: got 3, expected \[2\]"),
+        ({"r": 2}, {}, "lora_alpha: got None"),
+        ({"r": 2, "lora_alpha": 8, "use_dora": True}, {}, "use_dora: got True"),
+        ({"r": 2, "lora_alpha": 8, "alpha_pattern": {"to_q": 4}}, {}, "alpha_pattern: got"),
+        ({"r": 2, "lora_alpha": 8}, {f"{ADAPTED}.lora_magnitude_vector": torch.ones(12)}, "lora_magnitude_vector"),
+        ({"r": 2, "lora_alpha": 8}, {"vlln.lora_A.weight": torch.ones(2, 10)}, "lora_A or lora_B alone for vlln"),
+        ({"r": 2, "lora_alpha": 8}, {"vlln.modules_to_save.default.bias": torch.ones(10)}, "a layer in two forms"),
+    ],
+)
+def test_adapters_that_cannot_be_added_are_refused_with_what_to_do(tmp_path, settings, more, message):
+    with_adapters(tmp_path, settings=settings, **more)
+    with pytest.raises(ValueError, match=f"{message}.*; merge the adapters into the model first.*merge_and_unload"):
+        read_action_head(tmp_path)
+
+
+def test_an_adapter_without_its_model_is_named(tmp_path):
+    with_adapters(tmp_path, beside=True)
+    (tmp_path / "model.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"only the adapter adapter_model\.safetensors .*merge_and_unload"):
+        read_action_head(tmp_path)
 
 
 # --------------------------------------------------------------------------------------------------- configurations
@@ -224,6 +414,22 @@ def test_a_configuration_becomes_sizes():
     assert config_n1_7(N1_7 | {"use_vlln": False}) == replace(n1_7, vl_norm=False)  # the layers stay
     assert config_n1_5(N1_5 | {"use_vlln": False}).vl_layers == 0  # they go with the norm
     assert config_n1_5(N1_5 | {"add_pos_embed": False}).max_steps is None
+    n1_6 = {key: value for key, value in N1_7.items() if key != "state_history_length"}
+    no_vl = {"future_tokens": 0, "vl_layers": 0, "vl_heads": 1, "attend_text_every_n_blocks": 2}
+    dropped = {"dropout": 0.2, "final_dropout": True, "state_dropout": 0.3, "dropped_state_token": True}
+    assert config_n1_6(n1_6) == replace(SIZES, **no_vl, **dropped)
+    assert not config_n1_6(n1_6 | {"state_dropout_prob": 0.0}).dropped_state_token
+
+
+def test_what_a_configuration_leaves_out_is_upstreams_own_default():
+    """Released checkpoints leave out such entries."""
+    left_out = ("max_num_embodiments", "max_seq_len", "use_vlln", "add_pos_embed")
+    found = config_n1_5({key: value for key, value in N1_5.items() if key not in left_out})
+    assert (found.embodiments, found.max_steps, found.vl_norm) == (32, 1024, True)
+    left_out = (*left_out, "state_dropout_prob", "state_history_length", "use_alternate_vl_dit", "max_action_dim")
+    found = config_n1_7({key: value for key, value in N1_7.items() if key not in left_out})
+    assert (found.state_dropout, found.state_history, found.padded_dim) == (0.2, 1, 132)
+    assert found.attend_text_every_n_blocks == 2
 
 
 @pytest.mark.parametrize(
@@ -232,6 +438,9 @@ def test_a_configuration_becomes_sizes():
         ({"expand_batch": 2}, "config, expand_batch: got 2, expected None"),
         ({"noise_s": 1.0}, r"config, noise_s: got 1\.0, expected 0\.999"),
         ({"num_timestep_buckets": 100}, "num_timestep_buckets: got 100, expected 1000"),
+        ({"max_num_embodiments": "4"}, "config, max_num_embodiments: got '4', expected int"),
+        ({"use_vlln": "no"}, "config, use_vlln: got 'no', expected bool"),
+        ({"diffusion_model_cfg": 3}, "config, diffusion_model_cfg: got 3, expected entries beside"),
         ({"hidden_size": 7}, "diffusion_model_cfg, output_dim: got 13, expected 7"),
         ({"input_embedding_dim": 16}, r"num_attention_heads \* attention_head_dim: got 12, expected 16"),
         ({"backbone_embedding_dim": 20}, "vl_self_attention_cfg, .* got 10, expected 20, the backbone's width"),
@@ -249,6 +458,8 @@ def test_a_configuration_that_this_head_has_not_is_named(change, message):
         ({"positional_embeddings": "sinusoidal"}, "positional_embeddings: got 'sinusoidal', expected None"),
         ({"activation_fn": "geglu"}, "activation_fn: got 'geglu', expected 'gelu-approximate'"),
         ({"cross_attention_dim": 9}, "cross_attention_dim: got 9, expected 10"),
+        ({"norm_eps": 1e-6}, "norm_eps: got 1e-06, expected 1e-05"),
+        ({"ff_inner_dim": 9}, "got the entries ff_inner_dim, expected only"),
     ],
 )
 def test_so_is_one_of_the_blocks(change, message):
@@ -260,8 +471,85 @@ def test_an_entry_that_is_missing_is_named_and_silence_about_positions_is_no_nul
     with pytest.raises(ValueError, match="config: got no 'action_dim', expected it beside"):
         config_n1_5(COMMON)
     blocks = {key: value for key, value in COMMON["diffusion_model_cfg"].items() if key != "positional_embeddings"}
-    with pytest.raises(ValueError, match="positional_embeddings: got no such entry, expected null"):
+    silent = "positional_embeddings: got 'sinusoidal', which is what upstream does without the entry"
+    with pytest.raises(ValueError, match=f"diffusion_model_cfg, {silent}"):
         config_n1_5(N1_5 | {"diffusion_model_cfg": blocks})
+    vl = {key: value for key, value in COMMON["vl_self_attention_cfg"].items() if key != "positional_embeddings"}
+    with pytest.raises(ValueError, match=f"vl_self_attention_cfg, {silent}"):
+        config_n1_7(N1_7 | {"vl_self_attention_cfg": vl})
+
+
+# --------------------------------------------------------------------------------------------- versions and config.json
+
+
+def checkpoint(folder, kind, config=None):
+    weights = to_upstream(head_of(kind))
+    save_file({f"action_head.{name}": tensor for name, tensor in weights.items()}, folder / "model.safetensors")
+    if config is not None:
+        (folder / "config.json").write_text(json.dumps(config))
+    return weights
+
+
+NVIDIA_N1_5 = {
+    "model_type": "gr00t_n1_5",
+    "action_head_cfg": N1_5 | {"num_inference_timesteps": 8, "action_horizon": 16},
+}
+NVIDIA_N1_7 = N1_7 | {"model_type": "Gr00tN1d7", "state_history_length": 1, "vl_self_attention_cfg": None}
+NVIDIA_N1_6 = NVIDIA_N1_7 | {"model_type": "Gr00tN1d6"}
+
+
+def test_a_checkpoint_says_its_version_sizes_steps_and_horizon(tmp_path):
+    weights = checkpoint(tmp_path, "N1.5", NVIDIA_N1_5)
+    found = read_checkpoint(tmp_path)
+    assert (found.version, found.masking, found.inference_steps, found.action_horizon) == ("N1.5", GROOT_N1_5, 8, 16)
+    assert found.config == config_n1_5(N1_5)
+    assert same(found.weights, weights)
+    load_upstream(ActionHead(found.config, found.masking, torch.Generator()), found.weights)
+
+
+def test_without_a_config_the_weights_say_what_they_can(tmp_path):
+    checkpoint(tmp_path, "N1.7", {"type": "groot", "chunk_size": 50})  # LeRobot's own, which says nothing of the head
+    found = read_checkpoint(tmp_path, head_width=4, vl_head_width=2)
+    assert (found.version, found.masking, found.inference_steps, found.action_horizon) == ("N1.7", GROOT_N1_7, 4, None)
+    assert found.config == replace(HEADS["N1.7"], attend_text_every_n_blocks=2)
+
+
+@pytest.mark.parametrize(
+    ("config", "changes", "masking"),
+    [
+        (NVIDIA_N1_7, {"use_alternate_vl_dit": False}, GROOT_N1_7_PLAIN_DIT),
+        (NVIDIA_N1_6, {"use_alternate_vl_dit": False, "state_dropout_prob": 0.0}, GROOT_N1_6_PLAIN_DIT),
+        (NVIDIA_N1_7, {"strict_action_padding_mask": True}, PR_741),
+    ],
+)
+def test_the_masks_follow_from_the_config(tmp_path, config, changes, masking):
+    kind = "N1.7"
+    weights = {name: tensor for name, tensor in to_upstream(head_of(kind)).items() if "vl_self_attention" not in name}
+    save_file({f"action_head.{name}": tensor for name, tensor in weights.items()}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps(config | changes))
+    found = read_checkpoint(tmp_path)
+    assert found.masking is masking
+    load_upstream(ActionHead(found.config, found.masking, torch.Generator()), found.weights)
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "arguments", "message"),
+    [
+        ("N1.5", None, {"version": "N1.7"}, "version: got N1.7, and the weights are those of N1.5, which has future"),
+        ("N1.7", None, {"version": "N1.5"}, "version: got N1.5, and the weights are those of N1.7"),
+        ("N1.6", None, {"version": "N1.7"}, "the weights are those of N1.6: they have a token for dropped states"),
+        ("N1.7", NVIDIA_N1_5, {}, "version: got N1.5, and the weights are those of N1.7"),
+        ("N1.5", NVIDIA_N1_5, {"version": "N1.7"}, "version: got N1.7, and config.json says N1.5"),
+        ("N1.5", NVIDIA_N1_5, {"head_width": 6}, "head_width: got 6, and config.json says 4"),
+        ("N1.5", {"model_type": "llama"}, {}, "config.json: model_type: got 'llama', expected one of gr00t_n1_5"),
+        ("N1.5", {"action_head_cfg": 3}, {}, "config.json: action_head_cfg: got 3, expected an object"),
+        ("N1.5", {"action_head_cfg": N1_5 | {"action_horizon": -1}}, {}, "config.json: action_horizon: got -1"),
+    ],
+)
+def test_what_contradicts_itself_about_a_version_is_named(tmp_path, kind, config, arguments, message):
+    checkpoint(tmp_path, kind, config)
+    with pytest.raises(ValueError, match=message):
+        read_checkpoint(tmp_path, **arguments)
 
 
 # ---------------------------------------------------------------------------------------------------- random numbers

@@ -5,9 +5,9 @@
     model.transformer_blocks.0.attn1.to_q.weight    dit.blocks.0.attention.query.weight
     vlln.weight                                     vl_norm.weight
 
-One map serves N1.5, N1.7, and N1.6 without state dropout, because the versions differ in their masks and hardly in
-their weights. Only N1.5 has `future_tokens`. With state dropout N1.6 has a parameter `mask_token`, for which there is
-no name here (read in NVIDIA/Isaac-GR00T at 040fccf8 and 55879c29, `gr00t_n1d6.py`).
+One map serves N1.5, N1.6 and N1.7, because the versions differ in their masks and hardly in their weights. Only N1.5
+has `future_tokens`. Only N1.6 has a `mask_token`, and only with state dropout: it takes the place of a dropped state
+(read in NVIDIA/Isaac-GR00T at 040fccf8 and 55879c29, `gr00t_n1d6.py`).
 """
 
 import re
@@ -31,6 +31,7 @@ PARTS = (
     (r"^vl_norm\.", "vlln."),
     (r"^(future_tokens)$", r"\1.weight"),
     (r"^step_embedding$", "position_embedding.weight"),
+    (r"^dropped_state_token$", "mask_token"),
     (r"^decoders\.action\.", "action_decoder."),
     (r"^decoders\.(\w+)\.", r"action_\1_decoder."),
     (r"^(state_encoder|action\w*_decoder)\.first\.", r"\1.layer1."),

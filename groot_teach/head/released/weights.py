@@ -19,8 +19,9 @@ def load_upstream(head: ActionHead, weights: Mapping[str, Tensor]) -> None:
         weights: upstream's name -> tensor, as `read_action_head` returns them.
 
     Raises:
-        ValueError: names that are missing or that the head does not have, or tensors of another shape or dtype. The
-            message names them, and says so if the weights are those of another version.
+        ValueError: names that are missing or that the head does not have, tensors of another shape or dtype, or a
+            number that is NaN or infinite. The message names them, and says so if the weights are those of another
+            version.
     """
     own = head.state_dict()
     names = {upstream_name(name): name for name in own}
@@ -39,7 +40,15 @@ def load_upstream(head: ActionHead, weights: Mapping[str, Tensor]) -> None:
             if getattr(weights[key], trait) != getattr(own[name], trait)
         ]
         if wrong:
-            raise ValueError(f"weights: got another {trait} than this head has: {listed(wrong)}")
+            remedy = "" if trait == "shape" else "; convert either: weights[name].float(), or head.bfloat16()"
+            raise ValueError(f"weights: got another {trait} than this head has: {listed(wrong)}{remedy}")
+    if spoilt := [key for key in names if not weights[key].isfinite().all()]:
+        first = weights[spoilt[0]]
+        place = (~first.isfinite()).nonzero()[0].tolist()
+        raise ValueError(
+            f"weights: got {first[tuple(place)].item()} in {spoilt[0]}{place}, expected finite numbers; training "
+            f"diverged, or the file was damaged; tensors that are not finite: {listed(spoilt)}"
+        )
     head.load_state_dict({name: weights[key] for key, name in names.items()})
 
 
