@@ -83,7 +83,7 @@ notebooks: $(VENV)/.stamp-full  ## run all notebooks in place, normalise them, r
 
 # A run that was stopped goes on where it was. DATA=<the GR1 demo folder> also trains on that recording.
 RESULTS := groot_teach/training/results
-experiments: $(VENV)/.stamp-full  ## train the heads of chapter 7 again (half an hour on two cores) and store what came of it
+experiments: $(VENV)/.stamp-full  ## train the heads of chapter 8 again (half an hour on two cores) and store what came of it
 	@OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.training.run --out $(RESULTS)/dropped_masks.json
 	@$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.training.recorded "$(DATA)" --groups right_arm \
 	  --out $(RESULTS)/gr1_right_arm.json)
@@ -93,7 +93,7 @@ MODULES ?= $(addprefix groot_teach/,loss.py padding.py masks.py attention.py che
 mutants: $(VENV)/.stamp-upstream  ## break the masks' ideas and the auditor on purpose, and see that a test notices (hours)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate $(MODULES)
 
-retrain: $(VENV)/.stamp-upstream  ## train some of the stored heads of chapter 7 again to their end, and compare; the whole float32 grid (minutes)
+retrain: $(VENV)/.stamp-upstream  ## train some of the stored heads of chapter 8 again to their end, and compare; every test that takes minutes
 	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -m weekly -n auto
 
 bench: book $(VENV)/.stamp-upstream  ## measure page weight, widget latency, ten runs of the stored outputs, speed of the head and of an audit

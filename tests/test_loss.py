@@ -637,7 +637,10 @@ VALUE_TOLERANCE = {torch.float64: 1e-14} | dict.fromkeys(DTYPES[1:], 1e-6)
 GRADIENT_TOLERANCE = {dtype: 2 * torch.finfo(dtype).eps for dtype in DTYPES}
 
 
-@pytest.mark.parametrize(("name", "number"), [("masked", 4000), ("by sample", 1000), ("by group", 1000), ("sum", 1000)])
+MANY = [pytest.param(name, 4000, marks=pytest.mark.weekly) for name in LOSSES]
+
+
+@pytest.mark.parametrize(("name", "number"), [*((name, 400) for name in LOSSES), *MANY])
 def test_padded_and_compact_agree_in_value_and_gradient_on_every_case(name, number):
     tried = Counter()
 

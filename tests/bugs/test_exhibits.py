@@ -26,6 +26,8 @@ from groot_teach.bugs import (
 from groot_teach.bugs.checks import AUDITED, everyday_checks
 from groot_teach.bugs.exhibits import policy_named
 
+pytestmark = pytest.mark.xdist_group("exhibits")  # one process makes the reports of all tests
+
 ROOT = Path(__file__).parents[2]
 CHAPTER = ROOT / "notebooks" / "09_silent_mask_bugs.ipynb"
 BY_NUMBER = {exhibit.number: exhibit for exhibit in EXHIBITS}

@@ -5,7 +5,8 @@ import pytest
 from groot_teach.audit.report import COLUMNS, SAMPLED
 from groot_teach.bugs import BATCHES, EXHIBITS, NO_BUG, report_on
 from groot_teach.chapters.bugs.pictures import BUGS, PROBES, STAGE_ROWS, pick_a_bug, probes_that_see, seen_by
-from groot_teach.show import explore
+
+pytestmark = pytest.mark.xdist_group("exhibits")  # one process makes the reports of all tests
 
 SEES, BY = "what this probe sees", "probes that see this bug"
 NAMES = {exhibit.number: exhibit.name for exhibit in EXHIBITS}
@@ -80,7 +81,3 @@ def test_the_bars_count_the_probes_that_see_a_bug_on_each_batch():
 def test_a_word_that_is_unknown_is_refused(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         pick_a_bug(**wrong)
-
-
-def test_every_state_can_be_shown():
-    explore(pick_a_bug, bug=list(BUGS), probe=list(PROBES), batch=list(BATCHES))

@@ -7,7 +7,6 @@ import torch
 
 from groot_teach.chapters.inside.pictures import garble_padding, garble_panels
 from groot_teach.chapters.inside.policy import GARBLES, OUTPUTS, VERSIONS, moves, toy_policy
-from groot_teach.show import explore
 
 SHUT = {
     "N1.5": set(),
@@ -85,7 +84,3 @@ def test_a_word_that_is_unknown_is_refused():
         garble_padding("N1.5", "padded toes")
     with pytest.raises(ValueError, match="version"):
         garble_padding("N2", "padded dims")
-
-
-def test_every_state_can_be_shown():
-    explore(garble_padding, version=list(VERSIONS), padding=list(GARBLES))

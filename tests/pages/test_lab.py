@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-pytestmark = [pytest.mark.pages, pytest.mark.lab]
+pytestmark = [pytest.mark.pages, pytest.mark.lab, pytest.mark.xdist_group("lab")]  # one JupyterLab for all
 
 CELLS = [
     """import ipywidgets

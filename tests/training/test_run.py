@@ -1,4 +1,4 @@
-"""Running a plan: the same file in one process and in two, and after being killed ten times; the stored records."""
+"""Running a plan: the same file in one process and in two, and after being killed several times; the stored records."""
 
 import dataclasses
 import json
@@ -62,7 +62,10 @@ def _grid(out, processes):
     run_plan(LONGER, out, processes)
 
 
-@pytest.mark.parametrize(("processes", "times"), [(1, 10), (2, 4)])
+OFTEN = [pytest.param(1, 10, marks=pytest.mark.weekly), pytest.param(2, 4, marks=pytest.mark.weekly)]
+
+
+@pytest.mark.parametrize(("processes", "times"), [(1, 3), (2, 1), *OFTEN])
 def test_a_grid_that_is_killed_many_times_gives_the_same_file(tmp_path, processes, times):
     """SIGKILL at random moments, wherever it is: in a step, in a checkpoint, between two files."""
     whole, broken, chance = tmp_path / "whole.json", tmp_path / "broken.json", random.Random(processes)

@@ -90,7 +90,7 @@ def test_alone_a_sum_over_processes_is_the_number_itself():
 # ------------------------------------------------------------------------------------------------- several processes
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.weekly)])
 def test_several_processes_train_what_one_trains(tmp_path, processes):
     """Real ones, over gloo. Among two, every step of the second is padding altogether: it has nothing to count."""
     script = Path(__file__).parents[1] / "support" / "two_processes.py"
