@@ -8,6 +8,7 @@ from groot_teach.chapters.loss.pictures import (
     copied_actions,
     denominators,
     entry_weights,
+    group_weights,
     mask_and_error,
     slice_against_mask,
 )
@@ -146,3 +147,24 @@ def test_steps_behind_the_recording_repeat_its_last_action_and_leak():
 def test_a_chunk_without_a_recorded_step_or_with_too_many_is_refused(recorded):
     with pytest.raises(ValueError, match="expected numbers from 1 to 3"):
         copied_actions(recorded, 3)
+
+
+SHARES = [("arm", 66.7), ("claw", 33.3), ("arm", 50.0), ("claw", 50.0)]
+
+
+def test_each_dim_has_its_share_and_each_group_the_sum_of_its_dims():
+    weights = {"one mean": torch.ones(3), "two means": torch.tensor([1.0, 1.0, 2.0])}
+    picture = group_weights(weights, {"arm": [0, 1], "claw": [2]})
+    assert rows(picture) == ["rrr", "rrr"]
+    assert boxes(picture)[5].strength > boxes(picture)[0].strength > boxes(picture)[3].strength
+    said = [
+        "arm: 66.7 % of the loss",
+        "claw: 33.3 % of the loss",
+        "arm: 50.0 % of the loss",
+        "claw: 50.0 % of the loss",
+    ]
+    assert [text for text in texts(picture) if "of the loss" in text] == said
+    with pytest.raises(ValueError, match="weights: got no reduction"):
+        group_weights({}, {"arm": [0]})
+    with pytest.raises(ValueError, match=r"weights\['one'\]: got \[0.0, 1.0\], expected numbers above 0"):
+        group_weights({"one": torch.tensor([0.0, 1.0])}, {"arm": [0, 1]})

@@ -165,6 +165,32 @@ def entry_weights(
 
 
 @checked
+def group_weights(weights: dict[str, Float[Tensor, " action_dim"]], groups: dict[str, list[int]]) -> Picture:
+    """How much each dim of one robot weighs in a loss, a row of cells for each reduction, in per cent of all weights.
+
+    Args:
+        weights: for each reduction the weight of each dim, above 0.
+        groups: for the name of each group its dims. Its share of all weights is written below the row.
+
+    Raises:
+        ValueError: no reduction, or a weight that is not finite or not above 0.
+    """
+    if not weights:
+        raise ValueError("weights: got no reduction, expected at least one")
+    for title, of_title in weights.items():
+        if not (of_title.isfinite() & (of_title > 0)).all():
+            raise ValueError(f"weights[{title!r}]: got {of_title.tolist()}, expected numbers above 0")
+    shares = {title: 100 * of_title / of_title.sum() for title, of_title in weights.items()}
+    most, sheets = max(share.max().item() for share in shares.values()), []
+    for title, share in shares.items():
+        real = torch.ones(1, len(share), dtype=torch.bool)
+        kinds, words = kinds_of(real, real), [[f"{value:.0f}" for value in share.tolist()]]
+        below = [("ink", f"{name}: {share[dims].sum().item():.1f} % of the loss") for name, dims in groups.items()]
+        sheets.append(Sheet([Block(kinds, "", words, graded(share[None], kinds, most))], title, below=below, cell=38))
+    return under(sheets)
+
+
+@checked
 def denominators(error_sum: float, divisors: dict[str, int | float], right: str) -> Picture:
     """One sum of squared errors, divided in several ways: a bar for each loss, and a tick where it should end.
 
