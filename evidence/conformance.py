@@ -239,10 +239,10 @@ def _batch(case: Case, config, draw: torch.Generator, dtype: torch.dtype) -> tup
     if case.empty:
         dim_mask[:] = False
     lengths = some(case.batch, case.tokens, at_least=min(3, case.tokens))[:, None]
-    seats = torch.arange(case.tokens)
-    real = {"left": seats >= case.tokens - lengths, "right": seats < lengths, "none": seats < seats + lengths}
+    places = torch.arange(case.tokens)
+    real = {"left": places >= case.tokens - lengths, "right": places < lengths, "none": places < places + lengths}
     real_mask = real[case.padding].clone()
-    image_mask = seats < torch.div(case.tokens, 2, rounding_mode="floor")
+    image_mask = places < torch.div(case.tokens, 2, rounding_mode="floor")
     image_mask = image_mask.expand(case.batch, -1).clone()
     if case.padding != "none":
         real_mask[0] = True

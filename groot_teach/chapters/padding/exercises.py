@@ -181,8 +181,8 @@ def padded_words(*lengths: int, words: int) -> Tensor:
         (holes((2, 4), 35), 4, padded_words(3, 1, words=4)),
     ),
     hints=(
-        "Two things are to be made: one bool per image seat, and one bool per word. Then put them in a row.",
-        "Each camera's answer stands for `tokens_per_camera` seats, side by side: `repeat_interleave` along axis 1.",
+        "Two things are to be made: one bool per image place, and one bool per word. Then put them in a row.",
+        "Each camera's answer stands for `tokens_per_camera` places, side by side: `repeat_interleave` along axis 1.",
         "`token_mask == 1` is bool. Make it so before `torch.cat`, which would turn the bools into integers.",
     ),
     lesson="Converted once, at the door: from here on True means one thing.",
@@ -190,8 +190,8 @@ def padded_words(*lengths: int, words: int) -> Tensor:
 def may_be_read(camera_is_present, tokens_per_camera, token_mask):
     """Let foreign masks in
 
-    A sample's row holds `tokens_per_camera` seats for each camera, camera by camera, then the words of its prompt.
-    `camera_is_present` (batch, cameras; bool) says which robot has which camera; an absent one keeps its seats.
+    A sample's row holds `tokens_per_camera` places for each camera, camera by camera, then the words of its prompt.
+    `camera_is_present` (batch, cameras; bool) says which robot has which camera; an absent one keeps its places.
     `token_mask` (batch, words) comes from a tokenizer: **int64**, 1 = a real word, 0 = padding. Here only the words are
     padded, on the left: the padding stands between the cameras and the words, where the chapter padded the whole row,
     before the cameras. Return one mask for the row (batch, cameras * tokens_per_camera + words; **bool**, True = may be
@@ -221,7 +221,7 @@ def _(camera_is_present, tokens_per_camera, token_mask):
 
 @may_be_read.mistake("cameras dealt out like cards")
 def _(camera_is_present, tokens_per_camera, token_mask):
-    """You repeated the row of cameras, so the seats go first camera, second camera, first camera and so on. Seats stand
+    """You repeated the row of cameras, so the places go first camera, second camera, first camera and so on. Places stand
     camera by camera: `repeat` gives 0 1 0 1, `repeat_interleave` gives 0 0 1 1."""
     return torch.cat([camera_is_present.repeat(1, tokens_per_camera), token_mask == 1], dim=1)
 

@@ -157,26 +157,26 @@ def _(scores, value, attention_mask):
         (holes((2, 13), 12),),
     ),
     hints=(
-        "How many real tokens are there up to a seat, the seat included?",
+        "How many real tokens are there up to a place, the place included?",
         "`cumsum(dim=1)` counts True along a row. The first real token then has 1.",
         "Subtract 1; padding before the first token falls below 0: `clamp(min=0)`.",
     ),
     lesson="Now a prompt has the same positions on the left, on the right, and in any batch.",
 )
 def positions(backbone_attention_mask):
-    """Number the tokens, not the seats
+    """Number the tokens, not the places
 
     A sample's tokens get position numbers. From `backbone_attention_mask` (batch, key_len; bool, True = a real token),
     return the positions (batch, key_len; int64): the real tokens of each sample are 0, 1, 2, ... from left to right,
-    wherever the padding stands. A padded seat gets the number of the last real token before it, or 0 if there is none.
+    wherever the padding stands. A padded place gets the number of the last real token before it, or 0 if there is none.
     """
     counted = backbone_attention_mask.cumsum(dim=1) - 1
     return counted.clamp(min=0)
 
 
-@positions.mistake("seats are numbered")
+@positions.mistake("places are numbered")
 def _(backbone_attention_mask):
-    """You numbered the seats, padding included. Under left padding a prompt then begins at another number in every
+    """You numbered the places, padding included. Under left padding a prompt then begins at another number in every
     batch, so the same prompt gets another answer.
     Source: huggingface/transformers tests that left padding changes nothing, test_left_padding_compatibility"""
     return torch.arange(backbone_attention_mask.shape[1]).repeat(len(backbone_attention_mask), 1)
@@ -235,7 +235,7 @@ def read_by_block(backbone_attention_mask, image_mask, block, every):
 
 @read_by_block.mistake("an absent camera is read")
 def _(backbone_attention_mask, image_mask, block, every):
-    """Your image blocks read every seat of a camera, there or not. `image_mask` knows where cameras sit, and only
+    """Your image blocks read every place of a camera, there or not. `image_mask` knows where cameras sit, and only
     `backbone_attention_mask` knows whether there is one: join them with `&`.
     Source: NVIDIA/Isaac-GR00T at 4e62473d, dit.py 322-323, joins the two; chapter 1 reads by one"""
     return ~image_mask & backbone_attention_mask if block % (2 * every) == 0 else image_mask
@@ -243,7 +243,7 @@ def _(backbone_attention_mask, image_mask, block, every):
 
 @read_by_block.mistake("the token mask is not used")
 def _(backbone_attention_mask, image_mask, block, every):
-    """You sorted the seats into images and others, and used `backbone_attention_mask` nowhere: padding and absent
+    """You sorted the places into images and others, and used `backbone_attention_mask` nowhere: padding and absent
     cameras are read.
     Source: the plain DiT of N1.5 to N1.7 drops that mask; https://github.com/NVIDIA/Isaac-GR00T/issues/417"""
     return ~image_mask if block % (2 * every) == 0 else image_mask
