@@ -21,7 +21,7 @@ MAY_READ, NOTHING = torch.tensor([True, True, False]), torch.zeros(3, dtype=torc
 RIGHT, ALL, MEAN = 16.0, 38.0, 30.0  # (20 + 60) / 5, (20 + 60 + 300) / 10, 90 / 3
 
 
-def called(form: str, passed_to: str, may_read: torch.Tensor) -> float:
+def called(form: str, passed_to: str, may_read: torch.Tensor, **settings: bool) -> float:
     """PyTorch called as in the chapter, with nothing of the picture's own code."""
     mask = FORMS[form](may_read)[None]
     key, value, query = SCORE[None, :, None], VALUE[None, :, None], torch.ones(1, 1, 1, dtype=torch.float64)
@@ -30,7 +30,7 @@ def called(form: str, passed_to: str, may_read: torch.Tensor) -> float:
     module = torch.nn.MultiheadAttention(1, 1, bias=False, batch_first=True).double()
     for parameter in module.parameters():
         torch.nn.init.ones_(parameter)
-    return module(query, key, value, key_padding_mask=mask)[0].item()
+    return module(query, key, value, key_padding_mask=mask, **settings)[0].item()
 
 
 def answer(form: str, passed_to: str, may_read: torch.Tensor) -> float:
@@ -79,6 +79,10 @@ def test_with_nothing_to_read_pytorch_gives_four_answers_and_the_library_none(fo
         assert answer(form, passed_to, NOTHING) == pytest.approx(expected, nan_ok=True)
         assert called(form, passed_to, NOTHING) == pytest.approx(expected, nan_ok=True)
     assert one_mask_many_forms(SCORE, VALUE, NOTHING, form, FUNCTION).right is None
+
+
+def test_the_module_gives_0_in_place_of_nan_if_it_need_not_give_its_weights():
+    assert [called(form, MODULE, NOTHING, need_weights=False) for form in (UPSIDE_DOWN, INFINITE)] == [0, 0]
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def test_integers_are_refused_with_pytorchs_message_and_nothing_is_read(shown):
     assert shown_in(tab) == ["none", "as it should be", "an error", "should be 21.6"]
     assert "Expected attn_mask dtype to be bool" in result_of(tab)
     assert shares(tab) == ["–"] * 5
+    assert tab.locator(".live :is(.wrong, .leak)").count() == 0  # nothing has got through
     choose(tab, "MultiheadAttention")
     assert "only bool and floating types of key_padding_mask are supported" in result_of(tab)
 

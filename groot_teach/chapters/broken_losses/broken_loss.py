@@ -135,7 +135,7 @@ def broken_loss_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("broken_loss.js"),
         title="Break a masked loss",
-        caption="Click an error to make it NaN, or the mask to change it: the loss can be right and its gradient lost.",
+        caption="Click an error to make it NaN, or click the mask: a loss can be right while its gradient is lost.",
         body=_body(state, report),
         said=f"The loss is {fixed(report.loss or 0, 2)}, as it should be. The gradient of a shared weight is NaN and "
         f"should be {fixed(report.right_of_weight or 0, 2)}. {VERDICT}",

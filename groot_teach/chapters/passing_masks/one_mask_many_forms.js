@@ -73,19 +73,19 @@ function verdict({ weights, answer, mask }, may_read, form, passed_to, refusals,
   const means = passed_to === MODULE
     ? "To the key_padding_mask of MultiheadAttention, True means hide"
     : "To the attn_mask of scaled_dot_product_attention, True means read";
+  const gives = Number.isNaN(answer)
+    ? `It gives NaN, or 0 with need_weights=False (${release}).`
+    : `It gives 0, which looks like an answer (${release}).`;
   const any = may_read.some(Boolean);
   if (typeof mask[0] === "boolean") {
     const upside_down = hides(mask[0], passed_to) === may_read[0];
-    if (all((bit) => hides(bit, passed_to))) {
-      const gives = Number.isNaN(answer) ? "gives NaN" : "gives 0, which looks like an answer";
-      return `${any ? `${means}, so nothing` : "Nothing"} is left to read. It ${gives} (${release}).`;
-    }
+    if (all((bit) => hides(bit, passed_to))) return `${any ? `${means}, so nothing` : "Nothing"} is left to read. ${gives}`;
     if (upside_down) return `${means}. ${any ? "The hidden words are read, and the others are not" : "Every word is read"}, and no error says so.`;
     return `${means}, so this mask is read as it was meant.`;
   }
   if (!any) {
     if (form === LOWEST) return "Nothing may be read, but beside such a number the scores vanish: all are equal, and the answer is the plain mean.";
-    if (form === "0 and −inf") return `Nothing is left to read. It gives ${Number.isNaN(answer) ? "NaN" : "0, which looks like an answer"} (${release}).`;
+    if (form === "0 and −inf") return `Nothing is left to read. ${gives}`;
     return "Nothing may be read, but all scores moved alike, so the answer is the one without a mask.";
   }
   if (may_read.every(Boolean)) return "Every word may be read, and the same number is added to all scores, which changes nothing.";
@@ -157,7 +157,7 @@ export const picture = {
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
       compare(".on-hidden", ".should-hidden", hidden, leaks, leaks ? `should be ${percent(0)}` : "as it should be");
-      compare(".answer", ".should-answer", said, off, off ? `should be ${wanted}` : "as it should be");
+      compare(".answer", ".should-answer", said, off && !refused, off ? `should be ${wanted}` : "as it should be");
       const words_of = verdict(result, may_read, form, passed_to, refusals, release);
       put(find(".verdict"), words_of);
       put(find(".live-said"), (refused ? "There is no answer. " : `${hidden} of the attention goes to hidden words. `
