@@ -221,8 +221,8 @@ def _(camera_is_present, tokens_per_camera, token_mask):
 
 @may_be_read.mistake("cameras dealt out like cards")
 def _(camera_is_present, tokens_per_camera, token_mask):
-    """You repeated the row of cameras, so the places go first camera, second camera, first camera and so on. Places stand
-    camera by camera: `repeat` gives 0 1 0 1, `repeat_interleave` gives 0 0 1 1."""
+    """You repeated the row of cameras, so the places go first camera, second camera, first camera and so on. Places
+    stand camera by camera: `repeat` gives 0 1 0 1, `repeat_interleave` gives 0 0 1 1."""
     return torch.cat([camera_is_present.repeat(1, tokens_per_camera), token_mask == 1], dim=1)
 
 
