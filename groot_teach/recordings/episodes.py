@@ -18,6 +18,9 @@ from groot_teach.shapes import checked
 WAY_OUT = "with timestamp_tolerance=None the timestamps are not looked at"
 """What whoever trusts the order of the rows can do about timestamps."""
 
+FRAME_COLUMNS = ("task_index", "episode_index", "frame_index", "index", "timestamp")
+"""What the recording says about a frame beside its actions. Each of these columns may be absent."""
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -85,7 +88,8 @@ def read_episode(
         raise ValueError(f"timestamp_tolerance: got {timestamp_tolerance}, expected more than 0, or None")
     chosen = chosen_groups(dataset, groups)
     file, table = episode_rows(dataset, episode_index)
-    check_order(file, dataset.entries[episode_index], table)
+    for field, first in order_fields(dataset.entries[episode_index], table).items():
+        check_order(file, field, integers(file, table, field), first)
     if timestamp_tolerance is not None:
         irregular = check_timestamps(file, table, dataset.fps, timestamp_tolerance)
         if irregular:
@@ -169,13 +173,8 @@ def episode_rows(dataset: LeRobotDataset, episode_index: int) -> tuple[str, Any]
 
 def rows_of(dataset: LeRobotDataset, file: str, episode_index: int) -> Any:
     """The rows of an episode in a file, with all columns that are read of it."""
-    table = read_table(
-        dataset.folder,
-        file,
-        list(dataset.columns),
-        ["task_index", "episode_index", "frame_index", "index", "timestamp"],
-        only=("episode_index", episode_index) if dataset.version == "v3.0" else None,
-    )
+    only = ("episode_index", episode_index) if dataset.version == "v3.0" else None
+    table = read_table(dataset.folder, file, list(dataset.columns), FRAME_COLUMNS, only)
     return select_rows(file, table, dataset, episode_index)
 
 
@@ -191,21 +190,27 @@ def select_rows(file: str, table: Any, dataset: LeRobotDataset, episode_index: i
         raise wrong(file, "episode_index", owners.unique().tolist(), f"{episode_index} in every row")
     if is_alone:
         return table
+    places = (owners == episode_index).nonzero().flatten()
+    if not len(places) or places[-1] - places[0] == len(places) - 1:  # rows that follow each other need no copy
+        return table.slice(int(places[0]) if len(places) else 0, len(places))
     import pyarrow as pa
 
-    return table.take(pa.array((owners == episode_index).nonzero().flatten().tolist(), pa.int64()))
+    return table.take(pa.array(places.tolist(), pa.int64()))
 
 
-def check_order(file: str, entry: EpisodeEntry, table: Any) -> None:
-    """Checks that no frame is lost, doubled or out of order, by those columns that the recording has."""
+def order_fields(entry: EpisodeEntry, table: Any) -> dict[str, int | None]:
+    """The columns that number the frames, as far as the recording has them -> the number of the first, if known."""
     firsts = {"frame_index": 0, "index": entry.first_index}
-    for field in [name for name in firsts if name in table.column_names]:
-        frames = integers(file, table, field)
-        first = frames[0].item() if firsts[field] is None else firsts[field]
-        off = (frames != first + torch.arange(len(frames))).nonzero()
-        if len(off):
-            step = int(off[0])
-            raise wrong(file, field, f"{frames[step].item()} at step {step}", first + step)
+    return {field: first for field, first in firsts.items() if field in table.column_names}
+
+
+def check_order(file: str, field: str, frames: Tensor, first: int | None) -> None:
+    """Checks that no frame is lost, doubled or out of order, by a column that numbers them."""
+    first = int(frames[0]) if first is None else first
+    off = (frames != first + torch.arange(len(frames))).nonzero()
+    if len(off):
+        step = int(off[0])
+        raise wrong(file, field, f"{frames[step].item()} at step {step}", first + step)
 
 
 def check_timestamps(file: str, table: Any, fps: float, tolerance: float) -> str:
@@ -257,11 +262,11 @@ def _unit(ratio: float) -> str:
 
 def recorded_actions(file: str, table: Any, dataset: LeRobotDataset) -> Float[Tensor, "step action_dim"]:
     """The numbers in the columns of the actions, each of them checked."""
-    columns = [_numbers(file, name, table[name], width) for name, width in dataset.columns.items()]
+    columns = [column_numbers(file, name, table[name], width) for name, width in dataset.columns.items()]
     return torch.cat(columns, dim=1)
 
 
-def _numbers(file: str, name: str, column: Any, width: int) -> Float[Tensor, "step width"]:
+def column_numbers(file: str, name: str, column: Any, width: int) -> Float[Tensor, "step width"]:
     """The numbers of one column.
 
     Source: `get_hf_features_from_features` in `src/lerobot/datasets/utils.py` at 00448aa1: a feature of shape (1,) is a
