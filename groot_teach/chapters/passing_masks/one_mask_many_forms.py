@@ -152,7 +152,7 @@ def one_mask_many_forms_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("one_mask_many_forms.js"),
         title="Tell PyTorch what to hide",
-        caption="Click a word to hide it, and write the mask in another form: not every form is taken as you mean it.",
+        caption="Click a word to hide it, then write the mask in another form: some forms hide nothing.",
         body=_body(state, answer),
         said=f"{percent(answer.on_hidden or 0)} of the attention goes to hidden words. The answer is "
         f"{fixed(answer.answer or 0, 1)} and should be {fixed(answer.right or 0, 1)}. {VERDICT}",
