@@ -12,8 +12,13 @@ PYTHON ?= python3
 
 # TORCH=2.6.0 or TORCH=latest tries another torch, in an environment of its own, as the weekly workflow does.
 TORCH ?=
-# Where to build from: a LeRobot dataset folder for `make book`.
+# Where to build from: a LeRobot dataset folder for `make book`; which episode, groups and padded width of it.
 DATA ?=
+EPISODE ?=
+GROUPS ?=
+PADDED_DIM ?=
+EDITION = --data "$(DATA)" $(if $(EPISODE),--episode "$(EPISODE)") $(if $(GROUPS),--groups "$(GROUPS)") \
+  $(if $(PADDED_DIM),--padded-dim "$(PADDED_DIM)")
 
 VENV := .venv$(if $(TORCH),-torch-$(TORCH))
 BIN := $(VENV)/bin
@@ -28,7 +33,8 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 DOTS := awk '/^(Collecting|Processing) / { printf "."; fflush() } /^Installing/ { printf " unpacking ..."; fflush() } END { print " done" }'
 # Exercises solved by the reader must show neither in a stored output nor in a test: a fresh progress file.
 # Nor must the reader's robot: `make book DATA=...` and `make lab` are the ways to it.
-FRESH := unset GROOT_TEACH_DATA && fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+FRESH := unset GROOT_TEACH_DATA GROOT_TEACH_EPISODE GROOT_TEACH_GROUPS GROOT_TEACH_PADDED_DIM && \
+  fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
   export GROOT_TEACH_PROGRESS="$$fresh/progress.json" &&
 
 # One test process for each core, and one thread in each: more threads would only wait for each other.
@@ -46,7 +52,8 @@ help:  ## this list
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  make book DATA=<LeRobot dataset folder>   chapter 1 on your own robot, beside the default book"
+	@echo "  make book DATA=<LeRobot dataset folder>   chapter 1 on your own robot, beside the default book;"
+	@echo "    EPISODE=4 GROUPS=right_arm,right_hand PADDED_DIM=64   which part of it, and how wide"
 	@echo "  make PYTHON=python3.12 ...                another Python, 3.11 or newer (after make clean)"
 	@echo "  make TORCH=2.6.0 ... or TORCH=latest      another torch, in an environment of its own"
 
@@ -55,7 +62,7 @@ setup: $(VENV)/.stamp-full  ## install everything: torch, groot_teach, Jupyter, 
 # The default book needs no torch; an edition runs chapter 1 and does. BOOK_SITE_URL=https://... says where it will be
 # published, for the sitemap and for links between pages and search engines.
 book: $(VENV)/$(if $(DATA),.stamp-full,.stamp-book)  ## build the site to _build/html
-	@$(BIN)/python tools/build_book.py $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/python tools/build_book.py $(if $(DATA),$(EDITION))
 
 pdf: $(VENV)/.stamp-full  ## print the whole book to _build/book.pdf, with Chromium; the site then offers it
 	@PYTHONPATH=. $(BIN)/python tools/print_book.py

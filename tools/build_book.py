@@ -64,7 +64,8 @@ def copy_sources(target: Path) -> None:
         shutil.copy2(path, copy)
 
 
-def build_edition(data: Path) -> Path:
+def build_edition(data: Path, more: list[str]) -> Path:
+    """Builds the edition of a recording. `more`: options of run_notebooks, such as `--episode 4`."""
     data = data.expanduser().resolve()
     if not (data / "meta" / "info.json").is_file():
         sys.exit(f"{data} is not a LeRobot dataset folder: there is no meta/info.json in it.")
@@ -72,7 +73,7 @@ def build_edition(data: Path) -> Path:
     edition = ROOT / "_build" / "edition" / re.sub(r"[^\w.-]+", "_", data.name)
     copy_sources(edition)
     print(f"Running chapter 1 on {data} ...", flush=True)
-    run = [sys.executable, str(ROOT / "tools" / "run_notebooks.py"), "--data", str(data)]
+    run = [sys.executable, str(ROOT / "tools" / "run_notebooks.py"), "--data", str(data), *more]
     chapters = sorted(str(path) for path in (edition / "notebooks").glob("01_*.ipynb"))
     if subprocess.run([*run, *chapters]).returncode:
         sys.exit("The edition was not built: chapter 1 did not run on this dataset.")
@@ -83,8 +84,15 @@ def build_edition(data: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="DIR", help="a LeRobot dataset folder")
-    data = parser.parse_args().data
-    site = build_edition(data) if data else build(ROOT)
+    parser.add_argument("--episode", metavar="N", help="which episode of it (the first one that can be read)")
+    parser.add_argument("--groups", metavar="NAMES", help="which action groups, separated by commas (all)")
+    parser.add_argument("--padded-dim", metavar="N", help="to how many dims to pad (32 or 132, or what the robot has)")
+    options = vars(parser.parse_args())
+    data = options.pop("data")
+    more = [part for name, value in options.items() if value for part in (f"--{name.replace('_', '-')}", value)]
+    if more and not data:
+        parser.error(f"{more[0]} goes with --data")
+    site = build_edition(data, more) if data else build(ROOT)
     print(f"Open {(site / 'index.html').as_uri()}")
 
 

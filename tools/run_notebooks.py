@@ -117,6 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--output", type=Path, metavar="DIR", help="store the results there, not in place")
     parser.add_argument("--data", type=Path, metavar="DIR", help="let chapters read this LeRobot dataset folder")
+    parser.add_argument("--episode", metavar="N", help="which episode of it (the first one that can be read)")
+    parser.add_argument("--groups", metavar="NAMES", help="which action groups, separated by commas (all)")
+    parser.add_argument("--padded-dim", metavar="N", help="to how many dims to pad (32 or 132, or what the robot has)")
     parser.add_argument("--timeout", type=int, default=300, metavar="SECONDS", help="limit for one cell (300)")
     options = parser.parse_args(arguments)
     everything = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "book" / "_template").glob("*.ipynb")]
@@ -126,9 +129,11 @@ def main(arguments: list[str] | None = None) -> int:
     if not paths:
         parser.error(f"no notebooks in {ROOT / 'notebooks'}")
 
-    os.environ.pop("GROOT_TEACH_DATA", None)
-    if options.data:
-        os.environ["GROOT_TEACH_DATA"] = str(options.data.resolve())
+    for name in ("data", "episode", "groups", "padded_dim"):
+        value = getattr(options, name)
+        os.environ.pop(f"GROOT_TEACH_{name.upper()}", None)
+        if value is not None:
+            os.environ[f"GROOT_TEACH_{name.upper()}"] = str(value.resolve() if name == "data" else value)
 
     notebooks = [nbformat.read(path, as_version=4) for path in paths]
     for notebook in notebooks:

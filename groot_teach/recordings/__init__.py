@@ -3,6 +3,9 @@
     lerobot      the description of a LeRobot dataset folder
     columns      which columns of it are the actions
     episodes     the recorded actions of one episode
+    check        everything that is wrong with a folder; `python -m groot_teach.recordings check FOLDER`
+    statistics   the stored range of each dim, compared with the data
+    yours        the recording that `make book DATA=...` names
     files        its JSON and parquet files, each value checked when it is read
     toy_robots   invented episodes
     chunks       cuts a chunk out of an episode of either kind
@@ -15,6 +18,7 @@ from groot_teach.recordings.episodes import Episode, dataset_embodiment, read_ep
 from groot_teach.recordings.files import DatasetError, DatasetWarning
 from groot_teach.recordings.lerobot import EpisodeEntry, LeRobotDataset, open_dataset
 from groot_teach.recordings.toy_robots import toy_episode
+from groot_teach.recordings.yours import YourRecording, padded_width, without_groups_of_zeros, your_recording
 
 __all__ = [
     "DatasetError",
@@ -22,9 +26,13 @@ __all__ = [
     "Episode",
     "EpisodeEntry",
     "LeRobotDataset",
+    "YourRecording",
     "chunk_at",
     "dataset_embodiment",
     "open_dataset",
+    "padded_width",
     "read_episode",
     "toy_episode",
+    "without_groups_of_zeros",
+    "your_recording",
 ]

@@ -453,9 +453,10 @@ def _present(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -> str
     return f'<ul class="explore-present">\n{items}\n</ul>'
 
 
-def _seen(names: Sequence[str]) -> list[bool]:
-    """Which names of rows or columns are shown to the eye: of names that only count, the first and the last."""
-    counts = all(name.rsplit(" ", 1)[-1].isdigit() for name in names)
+def _seen(names: Sequence[str], room: int | None = None) -> list[bool]:
+    """Which names of rows or columns are shown to the eye: of names that only count, or for which there is no room, the
+    first and the last. A cell that is pointed at says all its names."""
+    counts = (room is not None and len(names) > room) or all(name.rsplit(" ", 1)[-1].isdigit() for name in names)
     return [not counts or place in (0, len(names) - 1) for place in range(len(names))]
 
 
@@ -463,7 +464,7 @@ def _grid(axes: _Axes, cells: Sequence[Sequence[str]], numbers: bool = False) ->
     """The table of a map. Its headings name every row and column; `explore.css` shows some of them to the eye."""
     width, groups = len(axes.columns), axes.groups or {"": len(axes.rows)}
     rows_seen = [False] * len(axes.rows) if axes.groups else _seen(axes.rows)
-    columns = zip(axes.columns, _seen(axes.columns), strict=True)
+    columns = zip(axes.columns, _seen(axes.columns, NARROW), strict=True)
     head = "".join(f'<th scope="col">{_name(*column)}</th>' for column in columns)
     lines = [
         f'<tr><th scope="row">{_name(row, is_seen)}</th>{"".join(line)}</tr>'

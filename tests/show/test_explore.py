@@ -1,6 +1,8 @@
 """`explore` and what it can show, without a browser: the browser's half is proven in `tests/pages`."""
 
 import json
+import re
+import re
 from functools import partial
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -172,6 +174,12 @@ class TestPanels:
             HeatMap([[1, 0.5]], "step", "dim", cells=["rp"])
         with pytest.raises(ValueError, match=r"cells: got rows of lengths \[1\], expected the 1 x 2 of the values"):
             HeatMap([[1, 0.5]], "step", "dim", cells=["r"], legend=LEGEND)
+
+    @pytest.mark.parametrize(("wide", "shown"), [(3, ["elbow"] * 3), (13, ["elbow"] * 2)])
+    def test_a_wide_map_shows_the_names_of_its_first_and_last_columns(self, wide, shown):
+        head = HeatMap([[0.5] * wide], "step", ["elbow"] * wide).html().split("</thead>")[0]
+        assert re.findall("<span>(.*?)</span>", head) == shown
+        assert head.count("elbow") == wide
 
     def test_only_a_small_heat_map_has_room_for_its_numbers(self):
         assert "narrow numbers" in HeatMap([[0.5] * 8], "step", "dim").html()

@@ -199,7 +199,8 @@ def test_normalising_twice_changes_nothing():
 
 
 CODE = """import os
-print(os.environ.get("GROOT_TEACH_DATA"), os.path.exists(os.environ["GROOT_TEACH_PROGRESS"]))"""
+own = [name for name in ("DATA", "EPISODE") if f"GROOT_TEACH_{name}" in os.environ]
+print(own or None, os.path.exists(os.environ["GROOT_TEACH_PROGRESS"]))"""
 
 
 def written(folder, *cells):
@@ -215,7 +216,7 @@ def run_tool(*arguments, **environment):
 
 def test_running_twice_gives_the_same_bytes_and_keeps_the_reader_out(tmp_path):
     path = written(tmp_path, new_code_cell(CODE), new_code_cell("1 / 0", metadata={"tags": ["raises-exception"]}))
-    own = {"GROOT_TEACH_DATA": "/somewhere", "GROOT_TEACH_PROGRESS": __file__}
+    own = {"GROOT_TEACH_DATA": "/somewhere", "GROOT_TEACH_EPISODE": "4", "GROOT_TEACH_PROGRESS": __file__}
     assert run_tool(path, **own).returncode == 0
     once = path.read_bytes()
     install, printed, _ = nbformat.read(path, 4).cells
@@ -245,7 +246,7 @@ def test_a_notebook_that_is_not_there_is_named(capsys):
 
 def test_an_edition_of_a_folder_that_is_no_dataset_is_refused(tmp_path):
     with pytest.raises(SystemExit, match="not a LeRobot dataset folder"):
-        build_book.build_edition(tmp_path)
+        build_book.build_edition(tmp_path, [])
 
 
 def test_an_edition_copies_all_that_a_build_reads(tmp_path):

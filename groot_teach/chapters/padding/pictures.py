@@ -55,12 +55,13 @@ def build_the_mask(robot: str, real_steps: int, which_mask: str) -> dict[str, Pa
     return chunk_panels(collate_chunks([pad_steps_with_copies(recorded, ACTION_HORIZON)], PADDED_DIM), which_mask)
 
 
-def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
+def chunk_panels(batch: ActionBatch, which_mask: str, dim_names: Sequence[str] = ()) -> dict[str, Panel]:
     """What the entries of the first chunk of a batch are, and which of them count.
 
     Args:
         batch: padded chunks, of which the first is shown.
         which_mask: `dims` (GR00T N1.5: copied steps count) or `dims_and_steps` (N1.7: they do not).
+        dim_names: what the real dims are called, such as the joints of a robot; none = they are counted.
 
     Raises:
         ValueError: `which_mask` is neither.
@@ -75,6 +76,8 @@ def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
         "h": copied & ~action_mask,
         "p": ~recorded & ~copied,
     }
+    numbers = range(len(dim_names) + 1, action_mask.shape[1] + 1)
+    columns = [*dim_names, *(f"dim {number}" for number in numbers)] if dim_names else "dim"
     cells = [["p"] * action_mask.shape[1] for _ in range(action_mask.shape[0])]
     for letter, where in kinds.items():
         for step, dim in where.nonzero().tolist():
@@ -82,7 +85,7 @@ def chunk_panels(batch: ActionBatch, which_mask: str) -> dict[str, Panel]:
     return {
         "entries that count": Number(int(action_mask.sum()), digits=0),
         "of these, copies": Number(int((copied & action_mask).sum()), digits=0, should_be=0),
-        "the chunk": KindMap(["".join(row) for row in cells], MASK_LEGEND, rows="step", columns="dim"),
+        "the chunk": KindMap(["".join(row) for row in cells], MASK_LEGEND, rows="step", columns=columns),
         "how many entries are what": Bars(
             labels=[words for _, words in MASK_LEGEND.values()],
             values=[where.sum().item() for where in kinds.values()],
