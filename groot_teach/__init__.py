@@ -15,7 +15,7 @@ from groot_teach.extras import needed_for
 if TYPE_CHECKING:
     from groot_teach.attention import cross_attention
     from groot_teach.audit import Answer, MaskReport, Padding, Tap, audit_masks
-    from groot_teach.chapters import check, hint, hints, progress, solution
+    from groot_teach.chapters import check, hint, hints, on_paper, progress, solution
     from groot_teach.embodiments import Embodiment
     from groot_teach.flow import interpolate, velocity_target
     from groot_teach.head.action_head import ActionHead
@@ -62,6 +62,7 @@ __all__ = [
     "hints",
     "interpolate",
     "masked_velocity_loss",
+    "on_paper",
     "open_dataset",
     "progress",
     "read_episode",
@@ -73,7 +74,7 @@ __all__ = [
 _NAMES_IN = {
     "attention": "cross_attention",
     "audit": "Answer MaskReport Padding Tap audit_masks",
-    "chapters": "check hint hints progress solution",
+    "chapters": "check hint hints on_paper progress solution",
     "embodiments": "Embodiment",
     "flow": "interpolate velocity_target",
     "head.action_head": "ActionHead",

@@ -1,6 +1,7 @@
 """The chapters: for each topic a folder with `pictures`, what its widgets compute and its figures, and `exercises`.
 
     check("padding.2", action_mask)   judges your function, and names the mistake where it is a known one
+    on_paper("padding.2")             one small case to work out without code, with its answer folded
     hint("padding.2")                 one hint more each time
     hints("padding.2")                all of them at once, for a page without a kernel
     solution("padding.2")             our answer
@@ -11,6 +12,7 @@ The exercises of a chapter are in `groot_teach/chapters/TOPIC/exercises.py`, a m
 chapter. They are imported when one of them is asked for.
 """
 
+import copy
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -18,8 +20,10 @@ from typing import Any
 
 from groot_teach.show.exercises import Card, Exercise, Verdict, grade, progress_file
 from groot_teach.show.exercises.cards import BLUE
+from groot_teach.show.exercises.compare import show
+from groot_teach.show.exercises.grade import called_with
 
-__all__ = ["TOPICS", "Chapter", "chapter", "check", "hint", "hints", "progress", "solution"]
+__all__ = ["TOPICS", "Chapter", "chapter", "check", "hint", "hints", "on_paper", "progress", "solution"]
 
 TOPICS = (
     "padding",
@@ -85,6 +89,19 @@ def check(exercise_id: str, answer: Any) -> Verdict:
     if verdict.status == "right":
         progress_file.remember(exercise_id, OLD_IDS)
     return verdict
+
+
+def on_paper(exercise_id: str) -> Card:
+    """One case of an exercise, small enough for pencil and paper, and its answer, which a page folds.
+
+    Raises:
+        ValueError: there is no such exercise.
+    """
+    exercise = _find(exercise_id)
+    arguments = exercise.cases()[0]
+    answer = show(exercise(*copy.deepcopy(arguments)))
+    message = "Work this one out without code, and then unfold the answer."
+    return Card(f"{exercise.heading}: on paper", message, called_with(exercise, arguments), answer, colour=BLUE)
 
 
 def hint(exercise_id: str, step: int | None = None) -> Card:

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TEMPLATE = ROOT / "book/_template/chapter_template.ipynb"
 MOST_LINES = 20
-MOST_BYTES = 300_000
+MOST_BYTES = 400_000
 
 
 def code_cells(notebook):

@@ -6,15 +6,16 @@ What is special to one chapter is in the tests of that chapter; the engine is te
 import ast
 import copy
 import itertools
+from html import escape
 from pathlib import Path
 
 import nbformat
 import pytest
 import torch
 
-from groot_teach.chapters import OLD_IDS, TOPICS, chapter, hints, progress, solution
+from groot_teach.chapters import OLD_IDS, TOPICS, chapter, hints, on_paper, progress, solution
 from groot_teach.show.exercises import grade
-from groot_teach.show.exercises.compare import difference
+from groot_teach.show.exercises.compare import SMALL, difference, show
 from groot_teach.show.exercises.universal import candidates
 from tools import mutate
 
@@ -174,3 +175,15 @@ def test_a_chapter_poses_its_exercises_as_they_are_checked(number):
         assert exercise.task in cells[posed]
         assert f"def my_{exercise.reference.__name__}({', '.join(exercise.argument_names)}):" in cells[posed + 1]
         assert f'check("{exercise.id}", my_{exercise.reference.__name__})' in cells[posed + 1]
+        assert cells[posed + 2] == f'on_paper("{exercise.id}")'
+
+
+@every_exercise
+def test_a_reader_without_a_kernel_works_out_the_first_case_and_unfolds_its_answer(exercise):
+    card = on_paper(exercise.id)
+    assert card.answer == show(exercise(*exercise.cases()[0]))
+    assert all(name in card.code for name in exercise.argument_names)
+    assert "tensor of shape" not in card.answer
+    assert all(value.numel() <= SMALL for value in exercise.cases()[0] if isinstance(value, torch.Tensor))
+    assert card._repr_html_().index("<details") < card._repr_html_().index(escape(card.answer))
+    assert card.answer in repr(card)

@@ -85,7 +85,7 @@ print(json.dumps(refused))
 """
     refused = json.loads(bare.python(code, tmp_path))
     needs = '{} needs the package {}, which is not installed; in a clone of the book: pip install ".[{}]"'
-    shown = ("check", "explore", "hint", "hints", "progress", "solution")
+    shown = ("check", "explore", "hint", "hints", "on_paper", "progress", "solution")
     assert refused == {
         **{name: needs.format(f"groot_teach.{name}", "anywidget", "notebooks") for name in shown},
         "checkpoint": needs.format("reading a checkpoint", "safetensors", "checkpoints"),

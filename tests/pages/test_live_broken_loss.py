@@ -61,7 +61,7 @@ def test_the_mask_is_painted_down_to_nothing_which_four_divisors_answer_in_three
     entries(tab, "error").nth(6).click()
     assert entries(tab, "mask").all_inner_texts() == ["0"] * 8
     said = {}
-    for chip in ("count (N1.5)", "count + 1e-6", "at least 1", "error at 0"):
+    for chip in ("count (N1.5)", "count + 1e-6", "at least 1", "raise an error"):
         choose(tab, chip)
         said[chip] = [
             *shown_in(tab)[:2],
@@ -72,7 +72,7 @@ def test_the_mask_is_painted_down_to_nothing_which_four_divisors_answer_in_three
         "count (N1.5)": ["NaN", "should be an error", "should wrong", "Σ 0.00 ÷ 0"],
         "count + 1e-6": ["0.00", "should be an error", "should wrong", "Σ 0.00 ÷ 0.000001"],
         "at least 1": ["0.00", "should be an error", "should wrong", "Σ 0.00 ÷ 1"],
-        "error at 0": ["error", "as it should be", "should", "Σ 0.00 ÷ 0"],
+        "raise an error": ["error", "as it should be", "should", "Σ 0.00 ÷ 0"],
     }
     assert "got no real entry" in result_of(tab)
     choose(tab, "at least 1")

@@ -130,9 +130,7 @@ def zero_keys(
     kinds = ["real" if real else "leak" for real in backbone_attention_mask.tolist()]
     width, left, high = max(token_width(words), 60), 122, 110
     picture = Picture(left + (width + 6) * len(words) + 2, high + 168)
-    middles = tokens(
-        picture, left, high + 60, words, ["real" if kind == "real" else "padding" for kind in kinds], width
-    )
+    middles = tokens(picture, left, high + 60, words, kinds, width)
     base = high + 48
     for middle, kind, power, score, weight in zip(middles, kinds, powers, scores.tolist(), weights, strict=True):
         length = high * power / max(powers)

@@ -55,7 +55,7 @@ const width = (part) => `${fixed(100 * part, 2)}%`;
 export const picture = {
   twins: { what_an_action_reads },
 
-  wire(root, { query, key, value, readout, velocity_target, names, faces, real, masks }, change, now) {
+  wire(root, { query, key, value, readout, velocity_target, names, faces, real, full, masks }, change, now) {
     const find = (selector) => root.querySelector(selector);
     const cells = [...root.querySelectorAll(".vl-token")];
     const paths = [...root.querySelectorAll(".ribbons path")];
@@ -140,7 +140,7 @@ export const picture = {
       put(find(".should"), nothing ? `should be ${fixed(right, 3)}` : bad ? `should be ${fixed(right, 3)} (${apart})` : "as it should be");
       wrong(".loss", bad);
       wrong(".should", bad);
-      const scale = Math.max(loss ?? 0, unmasked, 1.25 * right);
+      const scale = Math.max(loss ?? 0, full);
       find(".loss-bar i").style.width = width(Math.min(loss ?? 0, right) / scale);
       find(".loss-bar .leak").style.width = width(Math.max(0, (loss ?? 0) - right) / scale);
       find(".tick").style.left = width(right / scale);

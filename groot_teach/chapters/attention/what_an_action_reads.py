@@ -23,6 +23,8 @@ from groot_teach.show.markup import chips, fixed, percent, tries
 
 PROMPT = ("left half of the image", "right half of the image", "pick", "up", "the", "red", "cup")
 MOST_PADS, WIDTH, DIMS, SEED = 8, 4, 2, 8582
+FULL_LOSS = 0.6
+"""The loss at which its bar is full. Where a mask of the reader's own makes it larger, the bar's scale grows."""
 PADS = ("zeros", "noise", "zeros, normalised")
 SIDES = ("left", "right")
 GRIPPER = '<path d="M12 0v7M5 15V7h14v8M5 15h4M19 15h-4"/>'
@@ -180,6 +182,7 @@ def what_an_action_reads_picture() -> LivePicture:
             "names": [*PROMPT, *[f"pad {number}" for number in range(1, MOST_PADS + 1)]],
             "faces": faces,
             "real": len(PROMPT),
+            "full": FULL_LOSS,
             "masks": masks,
         },
         compute=compute,
@@ -227,7 +230,7 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
         )
         paths.append(f'<path class="{kind if token >= 0 else ""}" d="{path}"></path>')
     loss, right = reading.loss or 0, reading.right
-    scale = max(loss, reading.unmasked, 1.25 * right)
+    scale = max(loss, FULL_LOSS)
     everything, real = "1" * (len(PROMPT) + MOST_PADS), "1" * len(PROMPT) + "0" * MOST_PADS
     settings = {
         "the mask on": {"mask": real, "pads": 4, "pads_are": "zeros"},

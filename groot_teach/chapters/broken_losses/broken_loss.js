@@ -20,7 +20,7 @@ function broken_loss({ error, counts, way, divide_by }) {
     "count (N1.5)": count,
     "count + 1e-6 (N1.7)": count + 1e-6,
     "at least 1 (ACT)": Math.max(1, count),
-    "error at 0 (ours)": count || null,
+    "raise an error (ours)": count || null,
   }[divide_by];
   const slopes = (by) => ({
     "square, then × mask": error.map((value, i) => (1 / by) * Number(counts[i]) * (2 * value)),
@@ -130,14 +130,16 @@ export const picture = {
       put(find(".loss"), shown);
       put(find(".should"), shown === should ? "as it should be" : `should be ${an}`);
       put(find(".of-weight"), slope);
-      put(find(".should-weight"), slope === slopeShould ? "as it should be" : `should be ${slopeShould}`);
+      put(find(".should-weight"), slope === slopeShould ? "as it should be"
+        : slopeShould === "none" ? "there should be no gradient" : `should be ${slopeShould}`);
       [[".loss", shown !== should], [".should", shown !== should], [".of-weight", slope !== slopeShould],
         [".should-weight", slope !== slopeShould]].forEach(([selector, wrong]) => find(selector).classList.toggle("wrong", wrong));
       const said = verdict(result, counts, isNan, refusal);
       put(find(".verdict"), said);
       put(find(".live-said"), (refused ? "There is no loss and no gradient, as it should be. "
         : `The loss is ${shown}${shown === should ? ", as it should be" : ` and should be ${an}`}. `
-          + `The gradient of a shared weight is ${slope}${slope === slopeShould ? ", as it should be" : ` and should be ${slopeShould}`}. `)
+          + `The gradient of a shared weight is ${slope}${slope === slopeShould ? ", as it should be"
+            : slopeShould === "none" ? ", and there should be none" : ` and should be ${slopeShould}`}. `)
         + said);
     };
   },

@@ -42,7 +42,7 @@ DIVISORS: dict[str, Callable[[Tensor], Tensor]] = {
     "count (N1.5)": lambda count: count,
     "count + 1e-6 (N1.7)": lambda count: loss_divisor("valid_plus_eps", count, count),
     "at least 1 (ACT)": lambda count: count.clamp_min(1),
-    "error at 0 (ours)": lambda count: loss_divisor("valid", count, count),
+    "raise an error (ours)": lambda count: loss_divisor("valid", count, count),
 }
 """What the sum is divided by, from the number of entries that count. The last one raises `ValueError` where it is 0."""
 
@@ -226,7 +226,7 @@ def _body(state: dict, report: BrokenLoss) -> str:
 <div class="results">
 <p class="of-loss"><span>loss: <span class="sum">{summed}</span></span>
 <strong class="loss big">{fixed(report.loss or 0, 2)}</strong> <span class="should">as it should be</span></p>
-<p class="of-loss"><span>gradient of a weight that all dims share: Σ</span>
+<p class="of-loss"><span>gradient of a weight that all dims share: Σ of the last row</span>
 <strong class="of-weight big wrong">NaN</strong>
 <span class="should-weight wrong">should be {fixed(report.right_of_weight or 0, 2)}</span></p>
 </div>
@@ -238,7 +238,7 @@ def _settings(opening: dict) -> dict[str, dict]:
     padded_nan = {"painted": opening["painted"], "nan": opening["nan"]}
     return {
         "the loud way": padded_nan | {"way": "square, then × mask", "divide_by": "count (N1.5)"},
-        "the safe way": padded_nan | {"way": "select, then square", "divide_by": "error at 0 (ours)"},
+        "the safe way": padded_nan | {"way": "select, then square", "divide_by": "raise an error (ours)"},
         "a NaN that counts": opening | {"nan": "00100000", "way": "select, then square"},
         "an empty mask": {"painted": "0" * len(ERROR), "nan": "0" * len(ERROR), "divide_by": "at least 1 (ACT)"},
     }

@@ -6,20 +6,19 @@ from math import isfinite
 from torch import Tensor
 
 from groot_teach.shapes import checked
-from groot_teach.show.drawing import INKS, Picture, width_of
+from groot_teach.show.drawing import INKS, Picture, width_of, write_on
 from groot_teach.show.plot import LINES, Plot, styled
-from groot_teach.show.sheets import Block, Sheet, beside
 
 
 @checked
-def what_survives(results: dict[str, list[Tensor]], columns: Sequence[str]) -> Picture:
+def what_survives(results: dict[str, list[Tensor]], columns: Sequence[tuple[str, str]]) -> Picture:
     """For each way to apply a mask, which of its results are still numbers: a row for each way.
 
     What is not a finite number is hatched in orange.
 
     Args:
         results: for each name of a way its loss, its gradient, or whatever the columns say.
-        columns: what the results are called.
+        columns: for each result the group that it belongs to, and what it is called there. Groups stand together.
 
     Raises:
         ValueError: no way, or more or fewer results than columns.
@@ -27,11 +26,21 @@ def what_survives(results: dict[str, list[Tensor]], columns: Sequence[str]) -> P
     if not results or any(len(values) != len(columns) for values in results.values()):
         found = {name: len(values) for name, values in results.items()}
         raise ValueError(f"results: got {found}, expected {len(columns)} for each way, and at least one way")
-    finite = [[bool(value.isfinite().all()) for value in values] for values in results.values()]
-    kinds = [["real" if ok else "leak" for ok in row] for row in finite]
-    words = [["finite" if ok else "NaN" for ok in row] for row in finite]
-    cell = max(70, 6 + max(map(width_of, columns)))
-    return beside([Sheet([Block(kinds, words=words)], rows=[*results], columns=columns, cell=cell)])
+    width, high, left, top = 104, 30, 14 + max(map(width_of, results)), 62
+    picture = Picture(left + width * len(columns) + 2, top + high * len(results))
+    for place, (group, name) in enumerate(columns):
+        if place == 0 or columns[place - 1][0] != group:
+            picture.words(left + width * place, 14, group, bold=True)
+        picture.words(left + width * (place + 0.5) - 3, 42, name, ink="quiet", anchor="middle")
+    for row, (way, values) in enumerate(results.items()):
+        y = top + high * row
+        picture.words(left - 14, y + high / 2 - 2, way, anchor="end")
+        for column, value in enumerate(values):
+            kind, word = ("real", "finite") if bool(value.isfinite().all()) else ("leak", "NaN")
+            strength = 0.3 if kind == "real" else 1.0
+            picture.box(left + width * column, y, width - 6, high - 5, kind, strength)
+            write_on(picture, left + width * (column + 0.5) - 3, y + high / 2 - 2, word, kind, strength)
+    return picture
 
 
 @styled

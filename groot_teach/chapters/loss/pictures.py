@@ -53,6 +53,7 @@ def mask_and_error(
     error: Float[Tensor, "batch action_horizon action_dim"],
     counted: Float[Tensor, "batch action_horizon action_dim"],
     names: Sequence[str],
+    applied: Bool[Tensor, "batch action_horizon action_dim"] | None = None,
 ) -> Picture:
     """`error x mask = what counts`, as three sheets with a number in each cell. For small tensors.
 
@@ -64,10 +65,12 @@ def mask_and_error(
         error: the error before the mask.
         counted: the error after the mask, however it was applied.
         names: what to write beside each sample.
+        applied: the mask that the loss applied, where that is another one. None = `action_mask`.
 
     Raises:
         ValueError: more or fewer names than samples.
     """
+    mask = action_mask if applied is None else applied
     if len(names) != len(error):
         raise ValueError(f"names: got {len(names)}, expected {len(error)}, one for each sample")
     finite = error[error.isfinite()].abs()
@@ -75,7 +78,7 @@ def mask_and_error(
     lost = action_mask & (error != 0) & (counted == 0)
     shown = {
         "error": (error, action_mask),
-        "mask": (action_mask.double(), action_mask),
+        "mask": (mask.double(), mask),
         "what counts": (counted, torch.where(action_mask, ~lost, counted != 0)),
     }
     sheets = []

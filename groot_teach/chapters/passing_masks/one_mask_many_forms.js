@@ -156,8 +156,8 @@ export const picture = {
       };
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
-      compare(".on-hidden", ".should-hidden", hidden, leaks, leaks ? `should be ${percent(0)}` : "as it should be");
-      compare(".answer", ".should-answer", said, off && !refused, off ? `should be ${wanted}` : "as it should be");
+      compare(".on-hidden", ".should-hidden", hidden, leaks, !leaks ? "as it should be" : right === null ? "should be an error" : `should be ${percent(0)}`);
+      compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : off ? `should be ${wanted}` : "as it should be");
       const words_of = verdict(result, may_read, form, passed_to, refusals, release);
       put(find(".verdict"), words_of);
       put(find(".live-said"), (refused ? "There is no answer. " : `${hidden} of the attention goes to hidden words. `

@@ -21,6 +21,7 @@ class Card:
         headline: one line.
         message: sentences; an empty line starts a new paragraph, `code` stands in backticks, addresses become links.
         code: shown as it is, line by line.
+        answer: code as well, folded on a page until the reader has had a try.
         rows: a table; the first row names the columns, the first entry of each row names the row.
         colour: of the bar at the left.
     """
@@ -28,6 +29,7 @@ class Card:
     headline: str
     message: str = ""
     code: str = ""
+    answer: str = ""
     rows: tuple[tuple[str, ...], ...] = ()
     colour: str = GREY
 
@@ -36,17 +38,24 @@ class Card:
             textwrap.fill(words, 100, break_long_words=False, break_on_hyphens=False)
             for words in self.message.split("\n\n")
         ]
-        parts = [self.headline, *paragraphs, self.code, _text_table(self.rows)]
+        answer = self.answer and f"answer\n{self.answer}"
+        parts = [self.headline, *paragraphs, self.code, answer, _text_table(self.rows)]
         return "\n\n".join(part for part in parts if part)
 
     def _repr_html_(self) -> str:
         parts = [f"<p><strong>{_inline(self.headline)}</strong></p>"]
         parts += [f"<p>{_inline(words)}</p>" for words in self.message.split("\n\n") if words]
         if self.code:
-            parts.append(f'<pre style="white-space: pre-wrap"><code>{escape(self.code)}</code></pre>')
+            parts.append(_html_code(self.code))
+        if self.answer:
+            parts.append(f"<details><summary>Show the answer</summary>{_html_code(self.answer)}</details>")
         if self.rows:
             parts.append(_html_table(self.rows))
         return f'<div style="border-left: 4px solid {self.colour}; padding-left: 12px">{"".join(parts)}</div>'
+
+
+def _html_code(code: str) -> str:
+    return f'<pre style="white-space: pre-wrap"><code>{escape(code)}</code></pre>'
 
 
 def _inline(words: str) -> str:

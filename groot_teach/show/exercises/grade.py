@@ -79,7 +79,7 @@ def grade(exercise: Exercise, answer: Any) -> Verdict:
         if call.error is not None:
             where = f" in the line `{call.raised_in}`" if call.raised_in else ""
             message = f"Your function stopped with `{_first_line(call.error)}`{where}."
-            return _verdict(exercise, "raised", message, code=_called_with(exercise, call.arguments))
+            return _verdict(exercise, "raised", message, code=called_with(exercise, call.arguments))
 
     for call in calls:
         if call.changed:
@@ -88,7 +88,7 @@ def grade(exercise: Exercise, answer: Any) -> Verdict:
                 f"Your function changes {names} in place, and whoever called it still needs the old values. Make a new "
                 "tensor: look for `&=`, `+=`, indexed assignment and methods whose name ends in an underscore."
             )
-            return _verdict(exercise, "wrong", message, code=_called_with(exercise, call.arguments))
+            return _verdict(exercise, "wrong", message, code=called_with(exercise, call.arguments))
 
     expected = [_call(exercise.reference, call.arguments).result for call in calls]
     for call, right in zip(calls, expected, strict=True):
@@ -104,7 +104,7 @@ def grade(exercise: Exercise, answer: Any) -> Verdict:
             return _verdict(exercise, "wrong", message, mistake=known.name)
 
     where, yours, right = narrow(call.result, right)
-    code = f"{_called_with(exercise, call.arguments)}\n\nexpected{where}\n{show(right)}\n\nyours{where}\n{show(yours)}"
+    code = f"{called_with(exercise, call.arguments)}\n\nexpected{where}\n{show(right)}\n\nyours{where}\n{show(yours)}"
     message = f"{words[0].upper()}{words[1:]}."
     for universal in universal_mistakes(exercise, expected):
         if _same(results, universal.results):
@@ -152,7 +152,8 @@ def _first_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {one_line(words[0])}" if words else type(error).__name__
 
 
-def _called_with(exercise: Exercise, arguments: tuple[Any, ...]) -> str:
+def called_with(exercise: Exercise, arguments: tuple[Any, ...]) -> str:
+    """The arguments of one call by their names, small tensors with all their numbers."""
     lines = ["called with"]
     for name, value in zip(exercise.argument_names, arguments, strict=True):
         lines.append(f"  {name}: {describe(value) if isinstance(value, Tensor) else repr(value)}")
