@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from groot_teach.checks import count_real, every_real_dim_in_one_group, one_scalar_per_group
+from groot_teach.checks import count_real, every_real_dim_in_one_group, the_same_groups
 from groot_teach.shapes import ActionChunks, ActionMask, Scalar, checked
 
 
@@ -87,7 +87,7 @@ def learned_weight_loss(losses: Mapping[str, Scalar], log_scales: Mapping[str, S
     group with a small loss has a large weight. The total can be negative. Source: KKXiaoKang/humanoid_groot at
     4a1a0c81, `flow_matching_action_head.py` 486-497; after Kendall, Gal and Cipolla 2018.
     """
-    one_scalar_per_group(losses, log_scales)
+    the_same_groups(losses, log_scales)
     weighted = [torch.exp(-2 * log_scales[name]) * losses[name] + log_scales[name] for name in losses]
     return torch.stack(weighted).sum()
 

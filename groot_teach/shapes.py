@@ -9,7 +9,8 @@ Each call is then checked, in this order:
 
 1. **Shapes and dtypes.** `Float[Tensor, "batch action_dim"]`, in the notation of the package jaxtyping, is a float
    tensor with two axes. Axes of the same name have the same length in all arguments and in the result. A call that does
-   not fit raises `jaxtyping.TypeCheckError`, which names the argument, what came and what was expected.
+   not fit raises `jaxtyping.TypeCheckError`, which names the argument, what came, what was expected and what to do.
+   Of a sequence or a mapping each entry is checked, and a bool is no number.
 2. **What arguments share.** With `same="dtype device"`, all float tensors have one dtype and all tensors are on one
    device. Otherwise `ValueError`.
 3. **Values.** Some of the names below also say which values are allowed, such as `FlowTimes` and `PositiveInt`.
@@ -25,10 +26,11 @@ from functools import partial, wraps
 from typing import Annotated, Any, Literal, TypeVar, get_args, overload
 
 from beartype import beartype
-from jaxtyping import Bool, Float, jaxtyped
+from jaxtyping import Bool, Float, TypeCheckError, jaxtyped
 from torch import Tensor
 
 from groot_teach.checks import at_least_1, between_0_and_1, is_flow_time
+from groot_teach.complaints import complaint, has_entries, in_short, takes_numbers
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _checked(traits: list[Any], function: Callable[..., Any]) -> Any:
     signature = inspect.signature(function)
     rules = [(name, rule) for name, part in signature.parameters.items() for rule in _rules(part.annotation)]
     if not traits and not rules:
-        return jaxtyped(function, typechecker=beartype)
+        return _in_short(jaxtyped(function, typechecker=beartype), signature)
     if isinstance(function, type):
         raise TypeError(f"{function.__name__}: got a class, expected a function: only its arguments have more checks")
 
@@ -135,7 +137,48 @@ def _checked(traits: list[Any], function: Callable[..., Any]) -> Any:
                 rule.check(name, arguments[name])
         return function(*args, **kwargs)
 
-    return jaxtyped(with_checks, typechecker=beartype)  # outermost, so that shapes and dtypes are checked first
+    # Shapes and dtypes are checked first, so they are outside.
+    return _in_short(jaxtyped(with_checks, typechecker=beartype), signature)
+
+
+def _in_short(function: Any, signature: inspect.Signature) -> Any:
+    """The same function, or dataclass; but each entry of a container is checked, and an error is one line."""
+    if isinstance(function, type):
+        parameters = inspect.signature(function.__init__).parameters
+        function.__init__ = _with_one_line(function.__init__, parameters, function.__name__)
+        return function
+    return _with_one_line(function, signature.parameters, function.__qualname__)
+
+
+def _with_one_line(function: Any, parameters: Mapping[str, inspect.Parameter], title: str) -> Any:
+    annotations = {name: parameter.annotation for name, parameter in parameters.items()}
+    of_interest = {name: kind for name, kind in annotations.items() if has_entries(kind) or takes_numbers(kind)}
+    signature, title = inspect.Signature(list(parameters.values())), title.split(".<locals>.")[-1]
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if of_interest:
+            values = _bound(signature, args, kwargs)
+            for name in of_interest.keys() & values.keys():
+                if said := complaint(name, values[name], of_interest[name]):
+                    raise TypeCheckError(f"parameter '{name}' of {title}: {said.removeprefix(f'{name}: ')}")
+        try:
+            return function(*args, **kwargs)
+        except TypeCheckError as error:
+            said = in_short(str(error), title, annotations, _bound(signature, args, kwargs))
+            if said is None:
+                raise
+            raise TypeCheckError(said) from None
+
+    return call
+
+
+def _bound(signature: inspect.Signature, args: Any, kwargs: Any) -> Mapping[str, Any]:
+    """The arguments by their names; none if they do not fit, which the call itself then says."""
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError:
+        return {}
 
 
 def _rules(annotation: Any) -> list[Where]:

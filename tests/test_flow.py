@@ -607,7 +607,7 @@ def test_an_argument_of_another_kind_is_an_error_that_names_it(name, value, got)
     calls = list(functions_of(**{name: value}))
     assert calls
     for function, arguments in calls:
-        with pytest.raises(TypeCheckError, match=rf"(?s)parameter '{name}'.*Actual value: .*{got}.*Expected type"):
+        with pytest.raises(TypeCheckError, match=rf"(?s)parameter '{name}' of .*got .*{got}.*expected"):
             function(**arguments)
 
 

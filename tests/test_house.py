@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-IDEAS = {"embodiments", "padding", "masks", "flow", "loss", "attention", "checks", "shapes"}
+IDEAS = {"embodiments", "padding", "masks", "flow", "loss", "attention", "checks", "shapes", "complaints"}
 ARROWS = {
     "ideas": [],
     "command": [],  # starts `python -m groot_teach.audit`

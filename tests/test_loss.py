@@ -226,19 +226,18 @@ def test_losses_and_log_scales_name_the_same_groups_in_one_dtype_on_one_device(l
     ("value", "got"),
     [
         (1.0, "1.0"),
-        (f64([1.0]), r"tensor\(\[1\.\], dtype=torch.float64\)"),
-        (tensor(1), r"tensor\(1\)"),
-        (tensor(1 + 0j), r"tensor\(1\.\+0\.j\)"),
+        (f64([1.0]), r"torch.float64\[1\]"),
+        (tensor(1), r"torch.int64\[\]"),
+        (tensor(1 + 0j), r"torch.complex64\[\]"),
     ],
 )
 def test_every_loss_and_every_log_scale_is_looked_at_not_the_first_alone(argument, value, got):
     for names in ({"a": value, "b": SCALAR}, {"a": SCALAR, "b": value}):
         arguments = {"losses": {"a": SCALAR, "b": SCALAR}, "log_scales": {"a": SCALAR, "b": SCALAR}, argument: names}
-        with pytest.raises((TypeError, TypeCheckError)) as error:
+        place = next(name for name, entry in names.items() if entry is value)
+        expected = rf"{argument}\['{place}'\]: got {got}, expected Float\[Tensor\] without axes$"
+        with pytest.raises(TypeCheckError, match=expected):
             learned_weight_loss(**arguments)
-        assert argument in str(error.value)
-    with pytest.raises(TypeError, match=rf"^{argument}\['b'\]: got {got}, expected a float tensor without axes$"):
-        learned_weight_loss(**arguments)
 
 
 @pytest.mark.parametrize("argument", ["losses", "log_scales"])
@@ -424,8 +423,8 @@ def test_an_argument_of_another_kind_is_an_error_that_says_what_came_and_what_wa
     if loss_of is sum_of_groups:
         loss_of = partial(group_velocity_losses, group_slices={"all": slice(0, 5)})
     kind = "Bool" if name == "action_mask" else "Float"
-    expected = rf"Expected type: .*{kind}\[Tensor, 'batch action_horizon action_dim'\]"
-    with pytest.raises(TypeCheckError, match=rf"(?s)parameter '{name}'.*Actual value: .*{got}.*{expected}"):
+    expected = rf"expected .*{kind}\[Tensor, 'batch action_horizon action_dim'\]"
+    with pytest.raises(TypeCheckError, match=rf"(?s)parameter '{name}' of .*got .*{got}.*{expected}"):
         loss_of(**arguments)
 
 

@@ -93,7 +93,7 @@ def read_episode(
     if timestamp_tolerance is not None:
         irregular = check_timestamps(file, table, dataset.fps, timestamp_tolerance)
         if irregular:
-            warnings.warn(f"episode {episode_index}: {irregular}; {WAY_OUT}", DatasetWarning, stacklevel=4)
+            warnings.warn(f"episode {episode_index}: {irregular}; {WAY_OUT}", DatasetWarning, stacklevel=5)
     actions = recorded_actions(file, table, dataset)
     return Episode(
         actions=torch.cat([actions[:, dims] for dims in chosen.values()], dim=1),
@@ -163,7 +163,7 @@ def episode_rows(dataset: LeRobotDataset, episode_index: int) -> tuple[str, Any]
             f"meta/episodes: data/file_index: episode {episode_index} is listed in {entry.file}, and its rows lie in "
             f"{file}, where they are read; the list is stale",
             DatasetWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
         return file, rows_of(dataset, file, episode_index)
     if elsewhere:

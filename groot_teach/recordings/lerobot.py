@@ -345,6 +345,6 @@ def _with_files_that_exist(folder: Path, entries: dict[int, EpisodeEntry]) -> di
             f"read from where their rows lie: episode {one} is listed in {entries[one].file} and lies in "
             f"{moved[one].file}",
             DatasetWarning,
-            stacklevel=7,
+            stacklevel=8,
         )
     return entries | moved

@@ -2,7 +2,6 @@
 
 import json
 import re
-import re
 from functools import partial
 from html.parser import HTMLParser
 from itertools import pairwise
