@@ -18,7 +18,7 @@ from evidence.released.heads import DIMS, Bag, draw, head_n1_5, head_n1_7
 from evidence.released.pack_step import pack
 from groot_teach.chapters.inside.policy import toy_policy
 from groot_teach.head.stage_probes import leaks_found
-from groot_teach.head.trace import Use, readers, trace_masks
+from groot_teach.head.trace import Uses, readers, trace_masks
 from groot_teach.masks import GROOT_N1_5, STRICT, Masking, with_switches
 
 # ------------------------------------------------------------------------------------------------- a released head
@@ -59,7 +59,7 @@ class Released:
         return self.head.get_action(backbone_output, Bag(asked))["action_pred"]
 
 
-def trace(released: Released, way: str) -> tuple[Use, ...]:
+def trace(released: Released, way: str) -> Uses:
     """Where both masks go while the head trains or samples."""
 
     def run(action_mask, backbone_attention_mask):

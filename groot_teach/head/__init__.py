@@ -14,7 +14,7 @@ be imported from here.
 from groot_teach.head.action_head import ActionHead, HeadAnswer, HeadLoss, Observation
 from groot_teach.head.config import HeadConfig
 from groot_teach.head.stage_probes import leaks_found
-from groot_teach.head.trace import Use, readers, trace_masks
+from groot_teach.head.trace import Use, Uses, readers, trace_masks
 
 __all__ = [
     "ActionHead",
@@ -23,6 +23,7 @@ __all__ = [
     "HeadLoss",
     "Observation",
     "Use",
+    "Uses",
     "leaks_found",
     "readers",
     "trace_masks",

@@ -40,8 +40,9 @@ def leaks_found(
     numbers are seeded.
 
     Raises:
-        ValueError: a batch without padded dims, steps or tokens. A probe that has nothing to change would report that
-            there is no leak.
+        ValueError: a batch without padded dims, steps or tokens, because a probe that has nothing to change would
+            report that there is no leak; or a real number that is NaN or infinite, because nothing can be compared
+            with that.
     """
     for name, mask in (
         ("batch.dim_mask", batch.dim_mask),
@@ -50,6 +51,19 @@ def leaks_found(
     ):
         if mask.all():
             raise ValueError(f"{name}: got no padding, expected some; a probe changes padding to see whether it leaks")
+    real = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
+    for name, values in (
+        ("batch.actions", batch.actions[real]),
+        ("noise", noise[real]),
+        ("t", t),
+        ("observation.vl.tokens", observation.vl.tokens[observation.vl.backbone_attention_mask]),
+        ("observation.state", observation.state),
+    ):
+        if not values.isfinite().all():
+            got = values[~values.isfinite()][0].item()
+            raise ValueError(
+                f"{name}: got {got} in a real entry, expected finite numbers; beside it no leak is visible"
+            )
     was_training = head.training
     head.eval()
     try:
@@ -77,9 +91,12 @@ class _Step:
     def bucket(self) -> Tensor:
         return time_bucket(self.t)
 
-    def encoded(self, noise: Tensor) -> Tensor:
-        """The action tokens for this noise."""
-        noisy_actions = interpolate(self.batch.actions, noise, self.t)
+    @property
+    def noisy_actions(self) -> Tensor:
+        return interpolate(self.batch.actions, self.noise, self.t)
+
+    def encoded(self, noisy_actions: Tensor) -> Tensor:
+        """The action tokens for these noisy actions."""
         return self.head.encode_actions(noisy_actions, self.bucket, self.observation.embodiment_id, self.action_mask)
 
     def denoised(self, action_tokens: Tensor, tokens: Tensor) -> Tensor:
@@ -91,13 +108,14 @@ class _Step:
 
 
 def _input(step: _Step) -> bool:
-    """With other noise in padded entries, do the action tokens change?"""
-    return _differ(step.encoded(step.noise), step.encoded(_other(step.noise, ~step.action_mask)))
+    """With other noisy actions in padded entries, do the action tokens change? At t = 1 other noise would be none."""
+    shown = step.noisy_actions
+    return _differ(step.encoded(shown), step.encoded(_other(shown, ~step.action_mask)))
 
 
 def _steps(step: _Step) -> bool:
     """With other action tokens for padded steps, does the output for recorded steps change?"""
-    actions, tokens = step.encoded(step.noise), step.head.read_tokens(step.observation.vl)
+    actions, tokens = step.encoded(step.noisy_actions), step.head.read_tokens(step.observation.vl)
     other = _other(actions, ~step.batch.step_mask[..., None])
     return _differ(step.denoised(actions, tokens), step.denoised(other, tokens))
 
@@ -112,7 +130,7 @@ def _mixing(step: _Step) -> bool:
 
 def _context(step: _Step) -> bool:
     """With other padded tokens after the VL self-attention, does the transformer's output change?"""
-    actions, tokens = step.encoded(step.noise), step.head.read_tokens(step.observation.vl)
+    actions, tokens = step.encoded(step.noisy_actions), step.head.read_tokens(step.observation.vl)
     other = _other(tokens, ~step.observation.vl.backbone_attention_mask[..., None])
     return _differ(step.denoised(actions, tokens), step.denoised(actions, other))
 
@@ -160,4 +178,4 @@ def _other(values: Tensor, where: Tensor) -> Tensor:
 
 
 def _differ(one: Tensor, other: Tensor) -> bool:
-    return not torch.equal(one, other)
+    return not torch.allclose(one, other, rtol=0, atol=0, equal_nan=True)

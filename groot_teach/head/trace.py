@@ -3,16 +3,17 @@
     uses = trace_masks(run, action_mask=action_mask, backbone_attention_mask=backbone_attention_mask)
 
 `run` is called once. In place of each mask it gets a tensor with the same values that behaves the same, but also
-records what torch computes from it and which function asked for that. Two things are distinguished:
+records what torch computes from it and which function asked for that. Three things are distinguished:
 
     handed   the mask is among the arguments of a Python function
     read     a torch operation combines the mask with a tensor that is not a mask, so the mask may have an effect
+    left     its values left torch, through `item`, `tolist`, `numpy` or as an index: they may have an effect unseen
 
 An operation on masks alone, such as `~mask` or `mask & image_mask`, makes another mask. That is not a read; the new
 mask is recorded too, by the names of the masks it was made of. A mask that is handed on and never read is a dead mask.
 
-This works on any code that runs in Python, on the released GR00T heads as on ours. It does not see what happens to the
-plain values of a mask: to the result of `mask.tolist()`, `mask.numpy()` or `if mask.any():`.
+This works on any code that runs in Python, on the released GR00T heads as on ours. It does not see a mask that is only
+asked for its truth, as in `if mask.any():`, which is how masks are checked.
 """
 
 import sys
@@ -41,9 +42,9 @@ class Use:
 
     Attributes:
         mask: its name; for a mask that was made of two, both of them: `image_mask & backbone_attention_mask`.
-        how: `handed` to a function, or `read` by it.
+        how: `handed` to a function, `read` by it, or `left` torch there.
         function: the function's name, with its class.
-        by: the argument's name if the mask was handed, the torch operation if it was read.
+        by: the argument's name if the mask was handed, otherwise the torch operation.
         shape: the mask's shape at that moment.
         dtype: the mask's dtype at that moment, such as `bool`.
         file: the file in which the function is defined, and for a read also the line.
@@ -51,7 +52,7 @@ class Use:
     """
 
     mask: str
-    how: Literal["handed", "read"]
+    how: Literal["handed", "read", "left"]
     function: str
     by: str
     shape: tuple[int, ...]
@@ -60,8 +61,22 @@ class Use:
     calls: tuple[str, ...]
 
 
+class Uses(tuple[Use, ...]):
+    """What happened to some masks, in order.
+
+    Attributes:
+        masks: the names of the masks that were traced, also of those to which nothing happened.
+    """
+
+    masks: tuple[str, ...] = ()
+
+
+LEAVING = {"item", "tolist", "numpy", "__array__", "__int__", "__float__", "__index__"}
+"""The operations that give the values of a tensor to Python."""
+
+
 @checked
-def trace_masks(run: Callable[..., Any], **masks: Tensor) -> tuple[Use, ...]:
+def trace_masks(run: Callable[..., Any], **masks: Tensor) -> Uses:
     """Calls `run(**masks)` with recording tensors in place of the masks, and returns what happened to them, in order.
 
     A use that is repeated exactly, such as in every step of a sampler, is returned once.
@@ -74,13 +89,24 @@ def trace_masks(run: Callable[..., Any], **masks: Tensor) -> tuple[Use, ...]:
     record = _Record(tuple(masks), {})
     with _recording_calls(record, but_not=getattr(run, "__code__", None)):
         run(**{name: _TracedMask.of(mask, _Trace(record, frozenset([name]))) for name, mask in masks.items()})
-    return tuple(record.uses)
+    uses = Uses(record.uses)
+    uses.masks = tuple(masks)
+    return uses
 
 
 @checked
-def readers(uses: tuple[Use, ...], mask: str) -> tuple[str, ...]:
-    """The functions that read `mask`, alone or combined with another mask. If there are none, the mask is dead."""
-    return tuple(dict.fromkeys(use.function for use in uses if use.how == "read" and mask in use.mask.split(" & ")))
+def readers(uses: Uses, mask: str) -> tuple[str, ...]:
+    """The functions that read `mask`, alone or combined with another mask, or in which its values left torch.
+
+    If there are none, the mask is dead.
+
+    Raises:
+        ValueError: no mask of this name was traced.
+    """
+    if mask not in uses.masks:
+        raise ValueError(f"mask: got {mask!r}, expected one of those that were traced: {', '.join(uses.masks)}")
+    seen = [use for use in uses if use.how != "handed" and mask in use.mask.split(" & ")]
+    return tuple(dict.fromkeys(use.function for use in seen))
 
 
 @dataclass(frozen=True)
@@ -90,11 +116,11 @@ class _Record:
     order: tuple[str, ...]
     uses: dict[Use, None]  # a dict keeps the order, and each use once
 
-    def write(self, mask: "_TracedMask", how: Literal["handed", "read"], frame: FrameType, by: str) -> None:
+    def write(self, mask: "_TracedMask", how: Literal["handed", "read", "left"], frame: FrameType, by: str) -> None:
         with torch._C.DisableTorchFunctionSubclass():
             shape, dtype = tuple(mask.shape), str(mask.dtype).removeprefix("torch.")
         name = " & ".join(name for name in self.order if name in mask.groot_teach_trace.made_of)
-        file = Path(frame.f_code.co_filename).name + (f" {frame.f_lineno}" if how == "read" else "")
+        file = Path(frame.f_code.co_filename).name + (f" {frame.f_lineno}" if how != "handed" else "")
         calls = tuple(reversed([*_calls(frame)]))
         self.uses[Use(name, how, frame.f_code.co_qualname, by, shape, dtype, file, calls)] = None
 
@@ -130,6 +156,9 @@ class _TracedMask(Tensor):
         given = [*_tensors((args, kwargs))]
         masks = [tensor for tensor in given if isinstance(tensor, cls)]
         made = [*_tensors(result)]
+        if masks and func.__name__ in LEAVING:
+            for mask in masks:
+                mask.groot_teach_trace.record.write(mask, "left", _asking(sys._getframe(1)), func.__name__)
         if not masks or not (made or func is Tensor.__setitem__):
             return result
         if len(masks) < len(given):

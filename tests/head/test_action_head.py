@@ -249,6 +249,23 @@ def test_a_probe_that_cannot_look_does_not_say_shut():
         leaks_found(head_of(), observation(), whole, NOISE, T)
 
 
+def test_the_input_leak_is_found_where_the_noise_has_no_weight():
+    """At t = 1 the head is shown the actions alone."""
+    opened = with_switches(STRICT, encoder_input="open")
+    assert leaks_found(head_of("reads all", opened), observation(), BATCH, NOISE, torch.ones_like(T)) == ("input leak",)
+
+
+@pytest.mark.parametrize("name", ["batch.actions", "noise", "observation.vl.tokens", "observation.state"])
+def test_beside_a_nan_in_a_real_entry_nothing_is_called_a_leak(name):
+    seen, actions, noise = observation(), BATCH.actions.clone(), NOISE.clone()
+    tokens, state = seen.vl.tokens.clone(), seen.state.clone()
+    values = {"batch.actions": actions, "noise": noise, "observation.vl.tokens": tokens, "observation.state": state}
+    values[name][0, seen.vl.backbone_attention_mask[0].int().argmax() if "tokens" in name else 0, 0] = torch.nan
+    seen = replace(seen, vl=replace(seen.vl, tokens=tokens), state=state)
+    with pytest.raises(ValueError, match=f"{name}: got nan in a real entry"):
+        leaks_found(head_of(), seen, replace(BATCH, actions=actions), noise, T)
+
+
 def test_probing_leaves_the_head_in_the_mode_it_was_in_and_the_global_generator_alone():
     head, state = head_of("reads all", dropout=0.5).train(), torch.get_rng_state()
     assert found(head) == ()

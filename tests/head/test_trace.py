@@ -201,3 +201,28 @@ def test_parts_of_a_mask_are_watched_like_the_whole():
 
     uses = trace_masks(in_parts, mask=REAL)
     assert [use.by for use in uses if use.how == "read"] == ["mul", "add", "sub", "div"]
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda mask: DATA[:, : mask.sum()],
+        lambda mask: DATA * mask.sum().item(),
+        lambda mask: DATA[mask[0].tolist().index(True)],
+        lambda mask: DATA.numpy() * mask.numpy(),
+        lambda mask: DATA[int(mask.sum()) :],
+    ],
+)
+def test_a_mask_whose_values_leave_torch_is_not_called_dead(leave):
+    def uses_numbers(mask, other):
+        return leave(mask)
+
+    uses = trace_masks(uses_numbers, mask=REAL, other=REAL)
+    assert [use.how for use in uses if use.how != "handed"] == ["left"]
+    assert len(readers(uses, "mask")) == 1
+    assert readers(uses, "other") == ()
+
+
+def test_a_mask_that_was_not_traced_is_not_called_dead():
+    with pytest.raises(ValueError, match="mask: got 'musk', expected one of those that were traced: mask"):
+        readers(trace_masks(lambda mask: DATA * mask, mask=REAL), "musk")
