@@ -94,6 +94,8 @@ def cross_attention(
     gradient; in a key that some may read, it reaches all queries. `torch.nn.functional.scaled_dot_product_attention`
     gives the same, except zeros for a query without a key and NaN for a hidden NaN (torch 2.13 on a CPU).
     """
+    if not key.shape[-2]:
+        raise ValueError("key: got none, expected at least one; a query that may read nothing has no output")
     if attention_mask is not None:
         every_row_reads("attention_mask", attention_mask)
         is_read = attention_mask.any(dim=-2)[..., None]

@@ -5,7 +5,27 @@ dimensions ("dims"), such as one for each joint. The book uses three robots of d
 holds all three has to be padded, and padding is what masks are for.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
+
+
+def as_groups(name: str, groups: Iterable[Any]) -> tuple[tuple[str, int], ...]:
+    """`(group name, number of dims)` pairs as a tuple of its own; `name` is what errors call them.
+
+    Raises:
+        ValueError: something else than such pairs.
+    """
+    if isinstance(groups, str) or not isinstance(groups, Iterable):
+        raise ValueError(f"{name}: got {groups!r:.60}, expected (group name, number of dims) pairs")
+    pairs = []
+    for place, pair in enumerate(groups):
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise ValueError(f"{name}[{place}]: got {pair!r:.60}, expected a (group name, number of dims) pair")
+        if type(pair[1]) is not int or pair[1] < 1:
+            raise ValueError(f"{name}: {pair[0]!r} has {pair[1]!r} dims, expected an int, 1 or more")
+        pairs.append((pair[0], pair[1]))
+    return tuple(pairs)
 
 
 @dataclass(frozen=True)
@@ -27,12 +47,11 @@ class Embodiment:
     embodiment_id: int
 
     def __post_init__(self) -> None:
+        # A copy of its own, in which nobody can change anything, and for which an iterator is walked only once.
+        object.__setattr__(self, "groups", as_groups(f"groups of {self.name!r}", self.groups))
         names = [name for name, _ in self.groups]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"groups of {self.name!r}: got names {names}, expected at least one, each of them once")
-        for name, size in self.groups:
-            if type(size) is not int or size < 1:
-                raise ValueError(f"groups of {self.name!r}: {name!r} has {size!r} dims, expected an int, 1 or more")
         if type(self.embodiment_id) is not int or self.embodiment_id < 0:
             got = repr(self.embodiment_id)
             raise ValueError(f"embodiment_id of {self.name!r}: got {got}, expected an int, 0 or more")

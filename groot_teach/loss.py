@@ -97,9 +97,11 @@ def loss_divisor(denominator: Literal["all", "valid", "valid_plus_eps"], count: 
     """What a sum of squared errors is divided by, as `Masking.loss_denominator` says.
 
     `valid` divides by `count`, the number of entries that were summed, which may not be 0; `valid_plus_eps` divides by
-    `count + 1e-6`; `all` divides by `entries`, the number of all entries, padding included.
+    `count + 1e-6`; `all` divides by `entries`, the number of all entries, padding included, which may not be 0 either.
     """
     if denominator == "all":
+        if entries == 0:
+            raise ValueError("entries: got none, expected at least one; a mean over nothing is not a number")
         return entries
     if denominator == "valid_plus_eps":
         return count + 1e-6

@@ -473,3 +473,9 @@ def test_a_record_cannot_be_changed_and_is_equal_to_itself_alone(record):
     with pytest.raises(FrozenInstanceError):
         setattr(record, next(iter(vars(record))), None)
     assert record != replace(record)
+
+
+@pytest.mark.parametrize("attention_mask", [None, torch.zeros(2, 3, 0, dtype=torch.bool)])
+def test_a_query_needs_a_key(attention_mask):
+    with pytest.raises(ValueError, match="key: got none, expected at least one"):
+        cross_attention(torch.zeros(2, 3, 5), torch.zeros(2, 0, 5), torch.zeros(2, 0, 7), attention_mask)

@@ -46,6 +46,29 @@ def test_group_slices_cover_each_dim_exactly_once(sizes):
     assert [dim for group in robot.group_slices.values() for dim in dims[group]] == list(range(sum(sizes)))
 
 
+def test_groups_may_come_as_anything_that_can_be_walked_and_are_the_robots_own():
+    groups = [["arm", 2], ["claw", 1]]
+    robots = [Embodiment("any", given, 0) for given in (groups, zip(("arm", "claw"), (2, 1), strict=True))]
+    groups[0][1] = 99
+    groups.append(["leg", 3])
+    assert [robot.groups for robot in robots] == [(("arm", 2), ("claw", 1))] * 2
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ("arm", r"groups of 'any': got 'arm', expected \(group name, number of dims\) pairs"),
+        (3, "groups of 'any': got 3, expected"),
+        ([("arm", 2), "leg"], r"groups of 'any'\[1\]: got 'leg', expected a \(group name"),
+        ([("arm", 2, 3)], r"groups of 'any'\[0\]: got \('arm', 2, 3\)"),
+        ([(7, 2)], r"groups of 'any'\[0\]: got \(7, 2\)"),
+    ],
+)
+def test_what_are_no_groups_is_named_with_its_place(groups, message):
+    with pytest.raises(ValueError, match=message):
+        Embodiment("any", groups, 0)
+
+
 def test_a_robot_cannot_be_changed_but_can_be_a_key():
     with pytest.raises(FrozenInstanceError):
         SO101.embodiment_id = 3

@@ -759,5 +759,7 @@ def test_each_denominator_divides_by_its_own_number():
 def test_only_a_mean_over_the_summed_entries_needs_one():
     with pytest.raises(ValueError, match=r"^action_mask: got no real entry, expected at least one; a mean over"):
         loss_divisor("valid", f64(0), f64(7))
+    with pytest.raises(ValueError, match="entries: got none, expected at least one"):
+        loss_divisor("all", f64(0), f64(0))
     assert loss_divisor("valid_plus_eps", f64(0), f64(7)) == 1e-6
     assert loss_divisor("all", f64(0), f64(7)) == 7

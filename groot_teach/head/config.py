@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, fields
 
+from groot_teach.embodiments import as_groups
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeadConfig:
@@ -86,11 +88,11 @@ class HeadConfig:
             probability = getattr(self, name)
             if type(probability) not in (int, float) or not 0 <= probability < 1:
                 raise ValueError(f"{name}: got {probability!r}, expected a number, at least 0 and less than 1")
+        if self.decoders is not None:
+            object.__setattr__(self, "decoders", as_groups("decoders", self.decoders))
         names = [name for name, _ in self.groups]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"decoders: got names {names}, expected at least one, each of them once")
-        for name, size in self.groups:
-            _whole(f"decoders, {name!r}", size, least=1)
         if self.decoded_dim > self.padded_dim:
             raise ValueError(f"decoders: got {self.decoded_dim} dims, expected at most padded_dim={self.padded_dim}")
 

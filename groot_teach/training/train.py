@@ -125,6 +125,8 @@ def fit(
         ValueError: a checkpoint of another run, a batch in which nothing counts, or fewer samples than pieces.
     """
     rank, processes = rank_and_processes()
+    if type(every) is not int or every < 1:
+        raise ValueError(f"every: got {every!r}, expected a whole number, 1 or more")
     if recipe.batch_size < processes * recipe.micro_batches:
         raise ValueError(
             f"batch_size: got {recipe.batch_size}, expected {processes * recipe.micro_batches} or more, a sample for "
@@ -133,7 +135,7 @@ def fit(
     optimizer = torch.optim.Adam(head.parameters(), lr=recipe.learning_rate, fused=True)
     history = History()
     if checkpoint is not None and checkpoint.exists():
-        history = _restore(checkpoint, head, optimizer, recipe)
+        history = _restore(checkpoint, head, optimizer, _identity(head, task, recipe))
     head.train()
     for step in progress(range(len(history.losses), recipe.steps)):
         optimizer.param_groups[0]["lr"] = recipe.rate_at(step)
@@ -144,7 +146,7 @@ def fit(
             if watch is not None:
                 history.watched[step + 1] = _watched(head, watch)
             if checkpoint is not None and rank == 0:
-                _store(checkpoint, head, optimizer, recipe, history)
+                _store(checkpoint, head, optimizer, _identity(head, task, recipe), history)
     head.eval()
     return history
 
@@ -235,18 +237,26 @@ def _watched(head: ActionHead, watch: Callable[[ActionHead], Any]) -> Any:
     return seen
 
 
-def _identity(head: ActionHead, recipe: Recipe) -> dict[str, Any]:
-    """What has to be the same when a run is continued."""
+def _identity(head: ActionHead, task: Task, recipe: Recipe) -> dict[str, Any]:
+    """What has to be the same when a run is continued. A task is known by the first sample that it draws."""
+    _, sample = task.draw(1, recipe.generator_at(0))
+    drawn = {"task": type(task).__qualname__, "first sample": sample.actions.double().flatten().tolist()}
     masking = {switch: position for switch, position in dataclasses.asdict(head.masking).items() if switch != "source"}
-    return {"recipe": dataclasses.asdict(recipe), "masking": masking, "config": dataclasses.asdict(head.config)}
+    return {
+        "recipe": dataclasses.asdict(recipe),
+        "masking": masking,
+        "config": dataclasses.asdict(head.config),
+        "weights": {"dtype": str(head.dit.out.weight.dtype)},
+        "drawn": drawn,
+    }
 
 
-def _store(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, recipe: Recipe, history: History) -> None:
+def _store(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, identity: dict, history: History) -> None:
     """Writes a file beside it and then renames that, so that an interruption leaves the old checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}")
     state = {
-        "identity": _identity(head, recipe),
+        "identity": identity,
         "head": head.state_dict(),
         "optimizer": optimizer.state_dict(),
         "history": dataclasses.asdict(history),
@@ -255,10 +265,17 @@ def _store(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, recip
     beside.replace(path)
 
 
-def _restore(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, recipe: Recipe) -> History:
-    state = torch.load(path, weights_only=True, map_location=head.dit.out.weight.device)
-    for name, value in _identity(head, recipe).items():
-        theirs = state["identity"][name]
+def _restore(path: Path, head: ActionHead, optimizer: torch.optim.Optimizer, identity: dict) -> History:
+    try:
+        state = torch.load(path, weights_only=True, map_location=head.dit.out.weight.device)
+        known = dict(state["identity"])
+    except Exception as error:  # torch raises many kinds
+        raise ValueError(
+            f"checkpoint {path.name}: got a file that cannot be read ({type(error).__name__}), expected one that this "
+            "training wrote; to begin anew, remove the file"
+        ) from error
+    for name, value in identity.items():
+        theirs = known.get(name, {})
         for key in value:
             if theirs.get(key) != value[key]:
                 raise ValueError(

@@ -266,6 +266,22 @@ def test_beside_a_nan_in_a_real_entry_nothing_is_called_a_leak(name):
         leaks_found(head_of(), seen, replace(BATCH, actions=actions), noise, T)
 
 
+@pytest.mark.parametrize("masking", [STRICT, GROOT_N1_7], ids=lambda masking: masking.name)
+@pytest.mark.parametrize("vl_layers", [0, 2])
+@pytest.mark.parametrize("given", ["no camera", "no real token", "no token"])
+def test_a_batch_without_anything_to_read_gives_a_loss(masking, vl_layers, given):
+    """In a batch with others such a sample works; so it does alone. What is not real has no effect in STRICT."""
+    head, seen = head_of("turns", masking, vl_layers=vl_layers), observation()
+    none = torch.zeros_like(seen.vl.image_mask)
+    vl = {
+        "no camera": replace(seen.vl, image_mask=none),
+        "no real token": replace(seen.vl, backbone_attention_mask=none),
+        "no token": VLBatch(seen.vl.tokens[:, :0], none[:, :0], none[:, :0]),
+    }[given]
+    head.loss(replace(seen, vl=vl), BATCH, NOISE, T).loss.backward()
+    assert head.dit.out.weight.grad.isfinite().all()
+
+
 def test_probing_leaves_the_head_in_the_mode_it_was_in_and_the_global_generator_alone():
     head, state = head_of("reads all", dropout=0.5).train(), torch.get_rng_state()
     assert found(head) == ()
@@ -418,7 +434,9 @@ def test_dropout_acts_in_training_only():
         ({"dropout": 1.0}, "dropout: got 1.0, expected a number, at least 0 and less than 1"),
         ({"decoders": ()}, r"decoders: got names \[\], expected at least one"),
         ({"decoders": (("arm", 2), ("arm", 3))}, "expected at least one, each of them once"),
-        ({"decoders": (("arm", 0),)}, "decoders, 'arm': got 0"),
+        ({"decoders": (("arm", 0),)}, "decoders: 'arm' has 0 dims"),
+        ({"interleave": "no"}, "interleave: got 'no', expected True or False"),
+        ({"dropout": True}, "dropout: got True, expected a number"),
         ({"decoders": (("arm", 9), ("claw", 3))}, "decoders: got 12 dims, expected at most padded_dim=11"),
     ],
 )

@@ -231,12 +231,38 @@ def test_a_stopped_run_goes_on_with_the_same_numbers(tmp_path, at):
             RECIPE,
             "config with hidden=11, expected 13",
         ),
+        (small_head().float(), RECIPE, "weights with dtype='torch.float64', expected 'torch.float32'"),
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused_and_says_what_differs(tmp_path, head, recipe, message):
     fit(small_head(), TASK, RECIPE, checkpoint=tmp_path / "run.pt")
     with pytest.raises(ValueError, match=f"checkpoint run.pt: got {message}, as in this run"):
         fit(head, TASK, recipe, checkpoint=tmp_path / "run.pt")
+
+
+def test_a_checkpoint_of_another_task_or_a_damaged_one_is_refused(tmp_path):
+    fit(small_head(), TASK, RECIPE, checkpoint=tmp_path / "run.pt")
+    other = Shifted()
+    with pytest.raises(ValueError, match=r"checkpoint run\.pt: got drawn with .*, as in this run"):
+        fit(small_head(), other, RECIPE, checkpoint=tmp_path / "run.pt")
+    whole = (tmp_path / "run.pt").read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"no checkpoint"):
+        (tmp_path / "run.pt").write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"checkpoint run\.pt: got a file that cannot be read .*remove the file"):
+            fit(small_head(), TASK, RECIPE, checkpoint=tmp_path / "run.pt")
+
+
+class Shifted:
+    """The same task, with all actions a little larger."""
+
+    def draw(self, batch_size, generator):
+        observation, batch = TASK.draw(batch_size, generator)
+        return observation, replace(batch, actions=batch.actions + 0.1)
+
+
+def test_looks_between_no_steps_are_refused():
+    with pytest.raises(ValueError, match="every: got 0, expected a whole number, 1 or more"):
+        fit(small_head(), TASK, RECIPE, every=0)
 
 
 @pytest.mark.parametrize(
