@@ -133,10 +133,11 @@ def test_a_mask_that_is_read_otherwise_than_it_was_meant_is_said_in_orange(shown
 
 def test_a_mask_upside_down_finds_nothing_where_nothing_is_padded(shown):
     tab, _ = shown("build_the_batch")
-    tab.get_by_role("button", name="three equal robots").click()
-    assert result_of(tab).startswith("0 of 72 action entries are padding, and 0 of 18 tokens.")
-    tab.get_by_role("radio", name="action_is_pad").check()
-    assert result_of(tab).endswith("The loss counts no entry, so there is no loss.")
+    tab.get_by_role("button", name="upside down, without padding").click()
+    said = "0 of 72 action entries are padding, and 0 of 18 tokens. The loss counts no entry, so there is no loss."
+    assert result_of(tab) == said
+    tab.get_by_role("radio", name="real").check()
+    assert result_of(tab).endswith("The loss counts 72 entries, of them 0 padding, as it should be.")
 
 
 def test_the_place_under_the_pointer_is_read_out(shown):

@@ -178,7 +178,8 @@ def build_the_batch_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("build_the_batch.js"),
         title="Build the batch",
-        caption="Drag the edges of what each robot recorded, or paint single entries. The hatched rest is padding.",
+        caption="Drag the edges of what each robot recorded, or paint single entries. Hatched: padding, orange where "
+        "the loss counts it. Hollow: recorded, but the loss leaves it out.",
         body=_body(state, build(state), compute(state)),
         said=_said(compute(state)),
         state=state,
@@ -230,12 +231,12 @@ def _body(state: dict, batch: BuiltBatch, count: BatchCount) -> str:
     prompts = "".join(_prompt(*row) for row in zip(names, PROMPTS.values(), state["words"], strict=True))
     whole, tokens = batch.action_mask.numel(), batch.backbone_attention_mask.numel()
     share = f"{fixed(100 * (1 - count.padded_share), 2)}%", f"{fixed(100 * count.padded_share, 2)}%"
-    right = {"painted": state["painted"], "mask": "action_mask", "true_means": "real"}
     opening = {name: state[name] for name in ("steps", "dims", "words", "painted")}
+    upside_down = {**opening, "mask": "action_mask", "true_means": "padding"}
     settings = {
-        "the mask upside down": {**opening, "mask": "action_mask", "true_means": "padding"},
+        "the mask upside down": upside_down,
         "action_is_pad alone": {**opening, "mask": "action_is_pad", "true_means": "padding"},
-        "three equal robots": {**right, "steps": [STEPS] * 3, "dims": [DIMS] * 3, "words": [WORDS] * 3},
+        "upside down, without padding": {**upside_down, "steps": [STEPS] * 3, "dims": [DIMS] * 3, "words": [WORDS] * 3},
     }
     return f"""<div class="live-controls batch-controls">
 {chips("mask", "give the loss", [*MASKS], state["mask"])}

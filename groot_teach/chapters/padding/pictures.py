@@ -26,7 +26,7 @@ from groot_teach.padding import (
 )
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import DIGITS, INK, INKS, ON, Picture, width_of, write_on
-from groot_teach.show.panels import Bars, KindMap, Number, Panel, Table, one_of
+from groot_teach.show.panels import KindMap, Number, Panel, Table, one_of
 from groot_teach.show.plot import BOXES, LINES, Plot, name_ends, styled
 from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, runs, shade
 
@@ -58,6 +58,8 @@ def build_the_mask(robot: str, real_steps: int, which_mask: str) -> dict[str, Pa
 def chunk_panels(batch: ActionBatch, which_mask: str, dim_names: Sequence[str] = ()) -> dict[str, Panel]:
     """What the entries of the first chunk of a batch are, and which of them count.
 
+    Beside the count is the one of LeRobot's N1.7. No number is marked as wrong: whether copies count is a free choice.
+
     Args:
         batch: padded chunks, of which the first is shown.
         which_mask: `dims` (GR00T N1.5: copied steps count) or `dims_and_steps` (N1.7: they do not).
@@ -84,15 +86,9 @@ def chunk_panels(batch: ActionBatch, which_mask: str, dim_names: Sequence[str] =
             cells[step][dim] = letter
     return {
         "entries that count": Number(int(action_mask.sum()), digits=0),
-        "of these, copies": Number(int((copied & action_mask).sum()), digits=0, should_be=0),
+        "of these, copies": Number(int((copied & action_mask).sum()), digits=0),
+        "N1.7 would count": Number(int(recorded.sum()), digits=0),
         "the chunk": KindMap(["".join(row) for row in cells], MASK_LEGEND, rows="step", columns=columns),
-        "how many entries are what": Bars(
-            labels=[words for _, words in MASK_LEGEND.values()],
-            values=[where.sum().item() for where in kinds.values()],
-            kinds=[kind for kind, _ in MASK_LEGEND.values()],
-            maximum=action_mask.numel(),
-            digits=0,
-        ),
     }
 
 
@@ -119,7 +115,7 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
     places = [row.nonzero().flatten() for row in real]
     return {
         "real tokens": Number(int(real.sum()), digits=0),
-        "part of the batch that is not real": Number((~real).double().mean().item(), digits=3),
+        "per cent of the batch that is not real": Number(100 * (~real).double().mean().item(), digits=0),
         "the batch": KindMap(
             ["".join(letters[pair] for pair in zip(*row, strict=True)) for row in rows],
             legend,
