@@ -25,10 +25,15 @@ def percent(share: float) -> str:
     return f"{fixed(100 * share, 0)} %"
 
 
+OWN = "your own"
+"""The choice that a picture makes when the reader has set something that is none of the others."""
+
+
 def chips(control: str, label: str, choices: Sequence[str], chosen: str) -> str:
-    """One of several choices. The page connects it by `control`."""
+    """One of several choices. The page connects it by `control`. `OWN` cannot be chosen: it says that none fits."""
     made = "".join(
-        f'<label><input type="radio" value="{escape(choice)}"{" checked" if choice == chosen else ""}>'
+        f'<label><input type="radio" value="{escape(choice)}"{" checked" if choice == chosen else ""}'
+        f"{' disabled' if choice == OWN else ''}>"
         f"<span>{escape(choice)}</span></label>"
         for choice in choices
     )

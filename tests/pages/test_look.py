@@ -181,6 +181,27 @@ def test_a_guess_hides_its_answer_until_it_is_opened(browser, site):
     tab.close()
 
 
+def test_a_guess_is_answered_and_what_would_give_it_away_waits(browser, site):
+    tab = open_page(browser, site, f"notebooks/{NOTEBOOKS[4]}")
+    guess = tab.locator("div.guess").first
+    waits = tab.locator("div.guess:first-of-type ~ .cell > .cell_output.veiled").first
+    assert guess.locator("button").all_inner_texts() == ["nothing", "a fifth", "two fifths"]
+    assert not guess.get_by_text("2 parts of 11").is_visible()
+    assert not waits.is_visible()
+    guess.locator("button").first.press("Enter")
+    assert guess.get_by_role("status").inner_text() == "Not nothing, but a fifth."
+    assert guess.get_by_text("2 parts of 11").is_visible()
+    assert guess.locator("button[aria-pressed=true]").inner_text() == "nothing"
+    guess.locator("button").nth(1).press("Space")
+    assert guess.get_by_role("status").inner_text() == "Right: a fifth."
+    answer = tab.locator("div.guess ~ .cell > .cell_output")
+    assert answer.first.is_visible()
+    assert tab.locator(".veiled").count() > 0  # another guess is still open
+    tab.emulate_media(media="print")
+    assert tab.locator(".veiled").first.is_visible()
+    tab.close()
+
+
 def test_a_site_without_the_printed_book_offers_none_and_no_button_runs_an_inline_script():
     class App:
         class config:

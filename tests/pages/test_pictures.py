@@ -61,7 +61,8 @@ def test_a_picture_takes_its_colours_and_its_typeface_from_the_page_in_both_them
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_words_keep_their_size_and_no_picture_widens_the_page(visit, width):
+def test_words_can_be_read_and_no_picture_widens_the_page(visit, width):
+    """In a wide column words keep their size; on a phone a picture shrinks first, not too far, and then scrolls."""
     measure = """() => {
       const size = (words) => parseFloat(getComputedStyle(words).fontSize);
       return [...document.querySelectorAll("article .drawing")].map((frame) => ({
@@ -77,8 +78,8 @@ def test_words_keep_their_size_and_no_picture_widens_the_page(visit, width):
     for page in ("index", *NOTEBOOKS):
         tab = visit(page, viewport={"width": width, "height": 900})
         for picture in tab.evaluate(measure):
-            assert picture["scale"] == pytest.approx(1, abs=0.001)
-            assert picture["smallest"] >= 13
+            assert picture["scale"] == pytest.approx(1, abs=0.001) or (width < 600 and picture["scale"] < 1)
+            assert picture["smallest"] * picture["scale"] >= (13 if width > 600 else 9)
             assert picture["frame"] <= picture["column"]
             assert width < 600 or picture["hidden"] <= 0, page
             assert picture["isStop"] == (picture["hidden"] > 0)  # the keyboard can scroll it

@@ -19,7 +19,7 @@ from groot_teach.attention import cross_attention
 from groot_teach.checks import every_row_reads
 from groot_teach.shapes import checked
 from groot_teach.show.live import LivePicture
-from groot_teach.show.markup import chips, fixed, percent, tries
+from groot_teach.show.markup import OWN, chips, fixed, percent, tries
 
 PROMPT = ("left half of the image", "right half of the image", "pick", "up", "the", "red", "cup")
 MOST_PADS, WIDTH, DIMS, SEED = 8, 4, 2, 8582
@@ -239,7 +239,7 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
         "the prompt alone": {"mask": everything, "pads": 0},
     }
     return f"""<div class="live-controls reads-controls">
-{chips("mask", "mask", [*masks, "your own"], "off")}
+{chips("mask", "mask", [*masks, OWN], "off")}
 <fieldset class="bare" disabled><label class="slider" data-control="pads"><span>padding</span>
 <input type="range" min="0" max="{MOST_PADS}" value="{pads}" aria-valuetext="{_pads(pads)}"
 ><output>{_pads(pads)}</output></label></fieldset>

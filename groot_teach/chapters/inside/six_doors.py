@@ -14,7 +14,7 @@ from groot_teach.chapters.inside.garbled import DEPENDS, PARTS, counted_entries,
 from groot_teach.chapters.inside.policy import VERSIONS
 from groot_teach.masks import LEAKS, SWITCHES, Leak, Masking, open_leaks
 from groot_teach.show.live import LivePicture
-from groot_teach.show.markup import chips, fixed, tries
+from groot_teach.show.markup import OWN, chips, fixed, tries
 
 CHOICES: dict[str, tuple[str, Masking]] = {
     "N1.7 + PR 741" if name == "PR 741" else name: (name if name in PARTS else "N1.7", masking)
@@ -171,7 +171,7 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
         "only the loss counts padding": _state("strict", loss="open"),
     }
     return f"""<div class="live-controls">
-{chips("version", "version", [*CHOICES, "your own"], "N1.7")}
+{chips("version", "version", [*CHOICES, OWN], "N1.7")}
 </div>
 <fieldset class="doors" disabled><legend>Doors: a door that is switched on lets padding through</legend>
 <div class="stages">
@@ -224,8 +224,9 @@ def _share(share: float) -> str:
 
 
 def _short_divisor(report: DoorsReport) -> str:
-    """What stands in the picture where the loss divides by a wrong number."""
-    return "" if report.divisor == report.recorded else f"\N{DIVISION SIGN} {report.divisor:,}, not {report.recorded}"
+    """What stands in the picture where the loss divides by something else than the number of entries that count."""
+    is_open = "denominator leak" in report.leaks
+    return f"\N{DIVISION SIGN} {report.divisor:,} entries, counted or not" if is_open else ""
 
 
 def _divided(report: DoorsReport) -> str:

@@ -14,7 +14,7 @@ from groot_teach.loss import masked_velocity_loss, velocity_error_sum
 from groot_teach.padding import action_mask_dims_only
 from groot_teach.shapes import ActionChunks, ActionMask, checked
 from groot_teach.show.live import LivePicture
-from groot_teach.show.markup import Cell, chips, fixed, percent, sheet, tries
+from groot_teach.show.markup import OWN, Cell, chips, fixed, percent, sheet, tries
 
 DIVISORS = {"entries that count": "entries", "all entries": "entries", "steps that count": "steps"}
 """What the sum can be divided by, and the noun of what is counted."""
@@ -104,7 +104,7 @@ def masked_loss_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("masked_loss.js"),
         title="The masked loss, in your hands",
-        caption="Click a cell of the mask, or drag over many. The number hardly changes, but the bars do.",
+        caption="Click a cell of the mask, or drag over many. The bars say what counts; the loss alone does not.",
         body=_body(state, error, recorded, names, report, [*bits]),
         said=_said(report),
         state=state,
@@ -159,7 +159,7 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
     controls = "\n".join(
         [
             chips("network", "network", NETWORKS, state["network"]),
-            chips("mask", "mask", [*masks, "your own"], "none"),
+            chips("mask", "mask", [*masks, OWN], "none"),
             chips("divide_by", "divide by", [*DIVISORS], state["divide_by"]),
         ]
     )

@@ -187,7 +187,7 @@ def group_weights(weights: dict[str, Float[Tensor, " action_dim"]], groups: dict
     most, sheets = max(share.max().item() for share in shares.values()), []
     for title, share in shares.items():
         real = torch.ones(1, len(share), dtype=torch.bool)
-        kinds, words = kinds_of(real, real), [[f"{value:.0f}" for value in share.tolist()]]
+        kinds, words = kinds_of(real, real), [[f"{value:.3g}" for value in share.tolist()]]
         below = [("ink", f"{name}: {share[dims].sum().item():.1f} % of the loss") for name, dims in groups.items()]
         sheets.append(Sheet([Block(kinds, "", words, graded(share[None], kinds, most))], title, below=below, cell=38))
     return under(sheets)

@@ -1,0 +1,59 @@
+// A guess before an answer. Written as a folded part (CONTRIBUTING.md shows one), which is what readers without scripts
+// have. Here its options become buttons: the one that is pressed opens the answer and is marked right or wrong. Until
+// then the results of the cells that follow are veiled, since they would give the answer away.
+"use strict";
+addEventListener("DOMContentLoaded", () => {
+  const make = (name, more) => Object.assign(document.createElement(name), more);
+
+  for (const answer of document.querySelectorAll("details.guess")) {
+    const summary = answer.querySelector("summary");
+    const options = [...summary.querySelectorAll("kbd")];
+    if (!options.some((option) => option.matches(".right"))) continue;
+
+    const box = make("div", { className: "guess" });
+    const question = make("p", { className: "question" });
+    const row = make("p", { className: "options" });
+    const said = make("p", { className: "said" });
+    said.setAttribute("role", "status");
+    const buttons = options.map((option) => {
+      const button = make("button", { type: "button" });
+      button.append(...option.childNodes);
+      button.addEventListener("click", () => {
+        buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
+        const is_right = option.matches(".right");
+        const right = buttons.filter((each) => each.matches(".right")).map((each) => each.textContent).join(" or ");
+        said.textContent = is_right ? `Right: ${button.textContent}.` : `Not ${button.textContent}, but ${right}.`;
+        box.dataset.guessed = is_right ? "right" : "wrong";
+        answer.open = true;
+      });
+      button.classList.toggle("right", option.matches(".right"));
+      button.setAttribute("aria-pressed", "false");
+      option.remove();
+      return button;
+    });
+    question.append(...summary.childNodes);
+    row.append(...buttons);
+    summary.textContent = "Show the answer";
+    answer.classList.remove("guess");
+    answer.replaceWith(box);
+    box.append(question, row, said, answer);
+
+    const veils = [];
+    for (let next = box.nextElementSibling; next?.matches(".cell"); next = next.nextElementSibling) {
+      const output = next.querySelector(":scope > .cell_output");
+      if (!output || output.querySelector("[data-picture], .explore")) continue;
+      const veil = make("p", { className: "veil", textContent: "The result appears when you have answered." });
+      output.classList.add("veiled");
+      output.before(veil);
+      veils.push([output, veil]);
+    }
+    answer.addEventListener("toggle", () => {
+      if (!answer.open) return;
+      box.classList.add("answered");
+      for (const [output, veil] of veils.splice(0)) {
+        output.classList.remove("veiled");
+        veil.remove();
+      }
+    });
+  }
+});
