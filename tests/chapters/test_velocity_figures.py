@@ -4,7 +4,13 @@ import pytest
 import torch
 from drawn import boxes, rows, texts
 
-from groot_teach.chapters.velocity.pictures import how_often, noise_over_time, noise_to_action, weights_on_inputs
+from groot_teach.chapters.velocity.pictures import (
+    fillings_compared,
+    how_often,
+    noise_over_time,
+    noise_to_action,
+    weights_on_inputs,
+)
 from groot_teach.show.drawing import INKS
 from groot_teach.show.pictures import over_flow_time
 
@@ -118,3 +124,23 @@ def test_weights_are_as_strong_as_they_are_large_and_orange_on_padding():
 def test_groups_have_to_cover_the_inputs_and_to_hold_the_padding(groups, padding):
     with pytest.raises(ValueError, match=r"got .*, expected"):
         weights_on_inputs({"few": torch.tensor([0.5, 2.0])}, groups, padding)
+
+
+def test_each_filling_has_a_bar_with_its_number_for_each_number_of_examples():
+    moved = {"kept": [0.5, 0.25], "scaled": [0.25, 0.125], "zeros": [0.0, 0.0]}
+    plot = fillings_compared({"moved": moved, "off": {name: [1.0, 2.0] for name in moved}}, [100, 1000])
+    left, right = plot.figure.axes
+    assert [bar.get_height() for bar in left.patches] == [0.5, 0.25, 0.25, 0.125, 0.0, 0.0]
+    assert [text.get_text() for text in left.texts] == ["0.50", "0.25", "0.25", "0.12", "0.00", "0.00"]
+    assert [bar.get_height() for bar in right.patches] == [1.0, 2.0] * 3
+    assert [tick.get_text() for tick in left.get_xticklabels()] == ["100", "1,000"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == [*moved]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"kept": [1.0], "zeros": [1.0]}, {"a": [1.0], "b": [1.0], "c": [1.0, 2.0]}],
+)
+def test_three_fillings_are_compared_each_with_a_number_for_each_group(wrong):
+    with pytest.raises(ValueError, match="measures: got"):
+        fillings_compared({"moved": wrong}, [100])

@@ -40,11 +40,11 @@ def test_keys_move_the_flow_time_and_choose_the_sampler(shown):
         tab.keyboard.press(key)
     assert "flow time 0.45" in result_of(tab)
     tab.keyboard.press("End")
-    assert result_of(tab).endswith("in this sampler, which is as in training.")
+    assert result_of(tab).endswith("in this sampler; the two are the same.")
     tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("ArrowLeft")
     assert tab.locator(".chips input:checked").get_attribute("value") == KEPT
-    assert "0.00 in training and 1.00 in this sampler, which is wrong by 1.00" in result_of(tab)
+    assert "0.00 in training and 1.00 in this sampler; sample by sample, the two are 1.00 apart" in result_of(tab)
 
 
 def test_a_finger_on_the_handle_drags_and_one_beside_it_does_not(shown):
@@ -74,7 +74,7 @@ def test_only_one_sampler_is_as_in_training_at_every_flow_time_that_it_asks_abou
         tab.locator(".slider input").focus()
         tab.keyboard.press("Home")
         for t in (0, 0.25, 0.5, 0.75, 1):
-            if result_of(tab).endswith("which is as in training."):
+            if result_of(tab).endswith("the two are the same."):
                 times.append(t)
                 assert tab.locator(".flow-plots.misses, .off.wrong").count() == 0
             else:

@@ -97,9 +97,9 @@ export const picture = {
       [find(".sampled-size"), find(".off")].forEach((element) => element.classList.toggle("wrong", wrong));
       put(find(".trained-size"), inTraining);
       put(find(".sampled-size"), inSampler);
-      put(find(".off"), wrong ? `wrong by ${apart}` : "as in training");
+      put(find(".off"), wrong ? `gap per sample ${apart}` : "as in training");
       put(find(".live-said"), `At flow time ${fixed(t, 2)}, the padded dim holds numbers of size ${inTraining} in training and `
-        + `${inSampler} in this sampler, which is ${wrong ? `wrong by ${apart}` : "as in training"}.`);
+        + `${inSampler} in this sampler; ${wrong ? `sample by sample, the two are ${apart} apart` : "the two are the same"}.`);
     };
   },
 };

@@ -191,7 +191,7 @@ def _body(noise: Tensor, actions: Tensor, drift: Tensor, report: FlowReport) -> 
 <div class="results flow-results">
 <p>in training <strong class="trained-size big">{fixed(report.in_training, 2)}</strong></p>
 <p>in this sampler <strong class="sampled-size big wrong">{fixed(report.in_sampler, 2)}</strong>
-<span class="off wrong">wrong by {fixed(report.apart, 2)}</span></p>
+<span class="off wrong">gap per sample {fixed(report.apart, 2)}</span></p>
 </div>
 {tries(settings)}"""
 
@@ -290,5 +290,6 @@ def _px(place: float) -> str:
 def _said(report: FlowReport) -> str:
     return (
         f"At flow time {fixed(OPENS['t'], 2)}, the padded dim holds numbers of size {fixed(report.in_training, 2)} "
-        f"in training and {fixed(report.in_sampler, 2)} in this sampler, which is wrong by {fixed(report.apart, 2)}."
+        f"in training and {fixed(report.in_sampler, 2)} in this sampler; "
+        f"sample by sample, the two are {fixed(report.apart, 2)} apart."
     )

@@ -15,25 +15,21 @@ from groot_teach.flow import interpolate
 from groot_teach.padding import action_mask_dims_only, collate_chunks
 from groot_teach.recordings import chunk_at, toy_episode
 from groot_teach.shapes import checked
-from groot_teach.show.drawing import INKS, Picture, width_of
-from groot_teach.show.panels import HeatMap, KindMap, Number, Panel, one_of
-from groot_teach.show.plot import LINES, Plot, name_ends, styled
+from groot_teach.show.drawing import DIGITS, INKS, Picture, width_of
+from groot_teach.show.panels import HeatMap, Number, Panel, one_of
+from groot_teach.show.plot import BOXES, LINES, Plot, name_ends, styled
 from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, shade
 
 ACTION_HORIZON, PADDED_DIM = 16, 32
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
-HOLDS_LEGEND = {
-    "r": ("real", "real dim"),
-    "z": ("padding", "padded dim, 0"),
-    "n": ("hidden", "padded dim, training's noise"),
-    "x": ("leak", "padded dim, what training does not show at this t"),
-}
+HOLDS_LEGEND = {"r": ("real", "as training shows it"), "x": ("leak", "a padded dim, unlike training")}
 
 
 def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -> dict[str, Panel]:
     """One chunk of a toy robot at flow time `t`, on the line between noise and action as in training, and in a sampler.
 
-    The sampler's real dims are on the line too, as they would be if the network made no error.
+    The sampler's real dims are on the line too, as they would be if the network made no error. The noise is scaled so
+    that its size in the padded dims is 1, as that of many draws would be: the size in training is then `1 - t`.
 
     Args:
         robot: the name of one of the three robots.
@@ -49,34 +45,32 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     batch = collate_chunks([chunk_at(episode, 0, ACTION_HORIZON)], PADDED_DIM)
     real = action_mask_dims_only(batch.dim_mask, ACTION_HORIZON)
     noise = torch.randn(batch.actions.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    noise = noise / _size(noise[~real])
     training = interpolate(batch.actions, noise, noise.new_tensor([t]))
     shown = torch.where(real, training, hold(t, noise))
     in_training = _size(training[~real])
+    kinds = ["r" * PADDED_DIM, _letters(shown[0, 0], training[0, 0])]
+    dims = [f"dim {dim} ({'real' if dim <= embodiment.action_dim else 'padded'})" for dim in range(1, PADDED_DIM + 1)]
     return {
         "real dims: how far from the action": Number(_size((training - batch.actions)[real]), digits=3),
         "padded dims: how large in training": Number(in_training, digits=3),
         "padded dims: how large in the sampler": Number(_size(shown[~real]), digits=3, should_be=in_training),
         "padded dims: how far the two are apart": Number(_size((shown - training)[~real]), digits=3, should_be=0),
-        "what the 32 dims hold": KindMap(
-            [_letters(values[0, 0], real[0, 0], training[0, 0]) for values in (batch.actions, training, shown)],
-            HOLDS_LEGEND,
-            rows=["the action", "training shows", "the sampler shows"],
-            columns="dim",
-        ),
-        "how large the 32 numbers of the first step are": HeatMap(
+        "how large the 32 numbers of the first step are (orange: unlike training)": HeatMap(
             torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
             rows=["training shows", "the sampler shows"],
-            columns="dim",
+            columns=dims,
             high=4,
             digits=2,
+            cells=kinds,
+            legend=HOLDS_LEGEND,
         ),
     }
 
 
-def _letters(values: Tensor, real: Tensor, training: Tensor) -> str:
+def _letters(shown: Tensor, training: Tensor) -> str:
     """One letter of `HOLDS_LEGEND` for each dim."""
-    kinds = zip(values.tolist(), real.tolist(), training.tolist(), strict=True)
-    return "".join("r" if is_real else "z" if value == 0 else "nx"[value != usual] for value, is_real, usual in kinds)
+    return "".join("x" if differs else "r" for differs in (shown != training).tolist())
 
 
 def _size(values: Tensor) -> float:
@@ -210,3 +204,39 @@ def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[
         picture.words(middle, picture.height - 9, name, ink="leak-ink" if name == padding else "quiet", anchor="middle")
         start += size
     return picture
+
+
+@styled
+def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples: Sequence[int]) -> Plot:
+    """What the noise in padded dims does to the action: a plot for each measure, in it a bar for each filling.
+
+    The bars stand in groups, one for each number of examples from which the network was fitted.
+
+    Args:
+        measures: for each title what was measured: for each filling a number, 0 or more, for each group. The fillings
+            are the same three in all of them: orange, blue, and grey and hatched.
+        examples: the numbers of examples.
+
+    Raises:
+        ValueError: not three fillings, other ones in another measure, or not as many numbers as groups.
+    """
+    fillings = [*next(iter(measures.values()))]
+    looks = [{"facecolor": INKS["leak"], "edgecolor": INKS["leak"]}, BOXES["real"], BOXES["padding"]]
+    plot = Plot(720, 300)
+    plots = plot.figure.subplots(1, len(measures), squeeze=False)[0]
+    for axes, (title, values) in zip(plots, measures.items(), strict=True):
+        if [*values] != fillings or len(fillings) != len(looks):
+            raise ValueError(f"measures: got the fillings {[*values]} for {title!r}, expected the same three in each")
+        for place, ((filling, heights), look) in enumerate(zip(values.items(), looks, strict=True)):
+            if len(heights) != len(examples):
+                raise ValueError(f"measures: got {len(heights)} numbers for {filling!r}, expected {len(examples)}")
+            across = [group + 0.28 * (place - 1) for group in range(len(examples))]
+            axes.bar(across, heights, width=0.25, label=filling, **look)
+            for x, height in zip(across, heights, strict=True):
+                near = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
+                axes.annotate(f"{height:.2f}", (x, height), size=DIGITS, **near)
+        axes.set(title=title, xlabel="examples", xticks=[*range(len(examples))], yticks=[])
+        axes.set_xticklabels([f"{count:,}" for count in examples])
+        axes.margins(y=0.15)
+    plots[-1].legend()
+    return plot
