@@ -26,7 +26,6 @@ OFF = "`do_mask_loss_for_padding` is off by default"
 ENTROPY = "a cross-entropy of the grippers is part of it, and has no error of 1"
 CODES = "the codes of a batch are drawn in one row"
 NO_INPUT = "actions are no input of the network"
-NO_GRADIENT = "actions are noised without gradients"
 SPREAD = "the times of a batch are spread evenly over its samples"
 
 # ------------------------------------------------------------------------------------------------- one function each
@@ -141,7 +140,7 @@ def lingbot_va(policy: Policy) -> MaskReport:
     steps = Padding("steps", ~batch["action_is_pad"], {"action": 1}, masks)
     lay_out(policy, lambda said: said.view(-1, 12, 11), lambda laid, said: laid.view(said.shape))
     listen = {"module": policy.module, "prediction": "laid"}
-    excused = {"prediction, steps": SIZE, "prediction, dims and steps": NO_GRADIENT, "sampler": WHOLE}
+    excused = {"prediction, steps": SIZE, "sampler": WHOLE}
     return audit_masks(policy.loss, batch, [dims, steps], **listen, excused=excused)
 
 

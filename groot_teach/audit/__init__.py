@@ -17,30 +17,58 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from groot_teach.audit.policy import AXES, Answer, Axis, Padding, Policy, Tap
+from groot_teach.audit.parity import Parity
+from groot_teach.audit.policy import Answer, Padding, Places, Policy, Tap
 from groot_teach.audit.probes import Probes
-from groot_teach.audit.report import LEAK_OF_STAGE, STAGES, Finding, Look, MaskReport, MasksLeak
+from groot_teach.audit.report import (
+    LEAK_OF_STAGE,
+    ORDER,
+    PARITY,
+    STAGES,
+    Finding,
+    Intended,
+    Look,
+    MaskReport,
+    MasksLeak,
+    Step,
+    check_names,
+)
+from groot_teach.audit.state import foreign_draws_kept
 from groot_teach.shapes import checked
 
-__all__ = ["LEAK_OF_STAGE", "Answer", "Finding", "Look", "MaskReport", "MasksLeak", "Padding", "Tap", "audit_masks"]
+__all__ = [
+    "LEAK_OF_STAGE",
+    "Answer",
+    "Finding",
+    "Intended",
+    "Look",
+    "MaskReport",
+    "MasksLeak",
+    "Padding",
+    "Parity",
+    "Tap",
+    "audit_masks",
+]
 
 
+@foreign_draws_kept()  # outside, because the check of types draws as well
 @checked
 def audit_masks(
     run: Callable[[dict[str, Any]], Any],
     batch: Mapping[str, Any],
-    padding: Sequence[Padding],
+    padding: Sequence[Any],
     *,
     module: nn.Module | None = None,
     prediction: str | None = None,
     arrange: tuple[Callable[[Any], Tensor], Callable[[Tensor, Any], Any]] | None = None,
     taps: Sequence[Tap] = (),
     sample: Callable[[dict[str, Any]], Tensor] | None = None,
-    axes: Mapping[str, int] | None = None,
-    sample_along: Sequence[Axis] = AXES,
+    axes: Mapping[str, Places] | None = None,
+    sample_along: Sequence[str] | None = None,
     unit_loss: float | int = 1,
-    intended: Mapping[str, str] | None = None,
+    intended: Mapping[str, str | Intended] | None = None,
     excused: Mapping[str, str] | None = None,
+    parity: Parity | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> MaskReport:
     """Asks a policy what it does with the padding of one batch.
@@ -49,36 +77,48 @@ def audit_masks(
     an entry of the batch or may be drawn inside the policy. Every random number that the first run draws is recorded
     and replayed in all later runs. The first run is repeated once, and the two must give the same result.
 
+    Each run is given copies of the batch, so it may write into them; the report says which entries it writes into. When
+    the audit is over, the batch, the policy's buffers, modes and generators, and all random streams are as they were.
+
     Args:
         run: takes the batch and returns an `Answer`; or the loss alone, if `prediction` names a module.
-        batch: everything that the policy is given, by name. The first axis of its tensors is the sample.
-        padding: which entries are real, for each axis along which something is padded.
+        batch: everything that the policy is given, by name. The first axis of its tensors is the sample. It may be
+            nested; then its entries are named by their path, such as `"observation.image"`.
+        padding: `Padding` records: which entries are real, for each axis along which something is padded.
         module: the policy as a module; needed for `prediction` and `taps`.
         prediction: the path of the module whose output the loss compares with its target, such as `"action_decoder"`.
-            The audit reads this output, and replaces it by others to see what the loss makes of them.
+            The audit reads this output, and replaces it by others to see what the loss makes of them. If the module is
+            called once for each step, its outputs are put together along the steps.
         arrange: needed if that output has another layout than batch, steps, dims. Two functions: the first brings the
             output into this layout; the second gets a prediction in this layout and the old output, and makes an output
             of the old kind again.
         taps: places inside `module` between two stages. With them the audit tells at which stage a leak is.
         sample: takes the batch and returns sampled actions; None = the sampler is not audited, and the report says so.
-        axes: which axis of a prediction and of actions holds `dims`, `steps` or `tokens`. None = the usual layout,
-            `{"steps": 1, "dims": 2}`.
-        sample_along: the axes along which sampled actions are padded. Leave `steps` out if your sampler always gives
-            all of its steps.
+        axes: which axis of a prediction and of actions holds `dims`, `steps`, `tokens`, or whatever axes your padding
+            has. None = the usual layout, `{"steps": 1, "dims": 2}`.
+        sample_along: the axes along which sampled actions are padded; None = all. Leave `steps` out if your sampler
+            always gives all of its steps.
         unit_loss: the loss of an error of 1 in every entry: 1 for a squared and an absolute error, 0.5 for half of it,
             2 for a sum of two means.
-        intended: findings that you want, by their name, such as `"loss sum, steps"` -> the reason.
-        excused: looks that need not be taken -> the reason. A key is a probe such as `"unit error"`, a stage such as
-            `"sampler"`, or a stage and an axis such as `"loss sum, steps"`.
-        progress: wraps the list of steps, for a progress bar such as `tqdm.auto.tqdm`.
+        intended: findings that you want, by stage, axis and kind, such as `"loss sum, steps, lost"` -> the reason, or
+            an `Intended` with a reason and a largest size. Kinds are `leak`, `lost`, `not finite` and `mismatch`; a
+            name without a kind, `"loss sum, steps"`, means leaks alone.
+        excused: looks that need not be taken -> the reason. A key is a stage such as `"sampler"`, or a stage and an
+            axis such as `"loss sum, steps"`: what is found there all the same is still a finding. Or it is a probe such
+            as `"unit error"`, if that probe means nothing for this policy: then what it says is no finding.
+        parity: where the network is, in training and in the sampler, and what holds the flow time: then the audit
+            compares what the network is given in both. None = only what padding does in them is compared.
+        progress: wraps the list of steps, for a progress bar such as `tqdm.auto.tqdm`. It has to give all of them on.
 
     Returns:
         What each probe found, at which stage and along which axis, and where none could look.
 
     Raises:
         ValueError: padding that the batch does not have or that pads nothing, a module without the paths, a policy that
-            gives two different answers to the same batch, or an answer of another kind than described here.
-        TypeError: an argument of another type than its annotation, for example a mask that is not bool.
+            gives two different answers to the same batch, an answer of another kind than described here, a prediction
+            with another number of steps than the batch, or a name in `axes`, `intended` or `excused` that nothing has.
+        TypeError: an argument of another type than its annotation, for example a mask that is not bool, or something in
+            `padding` that is no `Padding`.
     """
     policy = Policy(
         run,
@@ -92,8 +132,28 @@ def audit_masks(
         axes=axes,
         sample_along=sample_along,
     )
-    probes = Probes(policy, batch, unit_loss)
-    looks = [look for step in progress(probes.steps()) for look in step()]
     inside = [stage for tap in taps for stage in (tap.before, tap.behind)]
-    looks.sort(key=lambda look: [*inside, *STAGES].index(look.stage))
-    return MaskReport(tuple(looks), dict(intended or {}), dict(excused or {}), tuple(policy.padding))
+    stages = [*inside, *STAGES, PARITY]
+    axes_known = [kind.axis for kind in policy.padding.values()]
+    check_names(intended or {}, excused or {}, stages, axes_known)
+    looks = _take(Probes(policy, unit_loss, parity).steps(), progress)
+    looks.sort(key=lambda look: (stages.index(look.stage), ORDER.index(look.probe)))
+    return MaskReport(
+        tuple(looks), dict(intended or {}), dict(excused or {}), tuple(dict.fromkeys(axes_known)), _notes(policy)
+    )
+
+
+def _take(steps: list[Step], progress: Callable[[Iterable], Iterable]) -> list[Look]:
+    """The looks of all steps, and for each step that `progress` does not give on, that it was left out."""
+    looks, left = [], {id(step): step for step in steps}
+    for step in progress(steps):
+        if left.pop(id(step), None) is not None:
+            looks += step()
+    return [*looks, *(step.left_out() for step in left.values())]
+
+
+def _notes(policy: Policy) -> tuple[str, ...]:
+    if not policy.edited:
+        return ()
+    names = ", ".join(map(repr, sorted(policy.edited)))
+    return (f"the policy writes into {names} of the batch that it is given; each run of the audit had its own copy",)

@@ -9,6 +9,7 @@ calls `torch.randn`, a distribution, a generator of its own, or dropout.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -19,40 +20,71 @@ class OtherDraws(RuntimeError):
     """A run drew other numbers, or more or fewer, than the run whose draws it should repeat. The message says which."""
 
 
-class Recorder(TorchDispatchMode):
-    """Inside `with Recorder() as recorder`, every draw is recorded in `recorder.drawn`, in order."""
+class _Listening(TorchDispatchMode):
+    """Listens to every operation of a run.
+
+    Attributes:
+        drawn: what was drawn, in order.
+        precision: the coarsest rounding of all matrix products: the distance from 1 to the next number. A policy whose
+            batch and loss are float64 may well multiply its matrices in bfloat16.
+    """
 
     supports_higher_order_operators = True  # such as flex attention
 
     def __init__(self) -> None:
         super().__init__()
         self.drawn: list[Tensor] = []
+        self.precision = 0.0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
-        if _is_draw(func, out):
-            self.drawn.append(out.detach().clone())
+        if isinstance(out, Tensor) and out.is_floating_point() and _is_product(func):
+            self.precision = max(self.precision, torch.finfo(out.dtype).eps)
+        if torch.Tag.nondeterministic_seeded not in getattr(func, "tags", ()):
+            return out
+        if isinstance(out, tuple) and "native_dropout" in str(func):
+            return self._dropped(args[0], args[1], *out)
+        return self._draw(func, out) if isinstance(out, Tensor) else out
+
+    def _dropped(self, values: Tensor, rate: float, out: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
+        """Dropout as one operation: only which entries were kept is drawn."""
+        kept = self._draw("dropout", kept)
+        return torch.where(kept, values / (1 - rate) if rate < 1 else values * 0, 0), kept
+
+    def _draw(self, func: object, out: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+PRODUCTS = ("aten.mm.", "aten.addmm.", "aten.bmm.", "aten.baddbmm.", "aten.convolution.", "aten._scaled_dot_product")
+"""The operations that multiply matrices."""
+
+
+@cache
+def _is_product(func: object) -> bool:
+    return str(func).startswith(PRODUCTS)
+
+
+class Recorder(_Listening):
+    """Inside `with Recorder() as recorder`, every draw is recorded in `recorder.drawn`, in order."""
+
+    def _draw(self, func: object, out: Tensor) -> Tensor:
+        self.drawn.append(out.detach().clone())
         return out
 
 
-class Replayer(TorchDispatchMode):
+class Replayer(_Listening):
     """Inside `with Replayer(drawn)`, each draw gives the next tensor of `drawn`.
 
     Raises:
         OtherDraws: a draw has another shape, or there are more draws than `drawn` has; `finish` raises it for fewer.
     """
 
-    supports_higher_order_operators = True
-
     def __init__(self, drawn: Sequence[Tensor]) -> None:
         super().__init__()
-        self.drawn = drawn
+        self.drawn = [*drawn]
         self.place = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        if not _is_draw(func, out):
-            return out
+    def _draw(self, func: object, out: Tensor) -> Tensor:
         if self.place == len(self.drawn):
             raise OtherDraws(f"it drew more than {len(self.drawn)} times, {tuple(out.shape)} at last")
         given = self.drawn[self.place]
@@ -66,8 +98,3 @@ class Replayer(TorchDispatchMode):
     def finish(self) -> None:
         if self.place < len(self.drawn):
             raise OtherDraws(f"it drew {self.place} times, expected {len(self.drawn)}")
-
-
-def _is_draw(func, out: object) -> bool:
-    """Whether an operation draws. Fused attention is tagged as random for its dropout; on a CPU it draws nothing."""
-    return torch.Tag.nondeterministic_seeded in getattr(func, "tags", ()) and isinstance(out, Tensor)

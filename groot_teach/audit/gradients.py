@@ -7,17 +7,25 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.measure import finite, signs
-from groot_teach.audit.policy import Given, Heard, Policy
+from groot_teach.audit.policy import Given, Heard, Places, Policy
 
 
-def find_target(loss_of: Callable[[Tensor], Tensor], start: Tensor) -> Tensor | None:
+def find_target(
+    loss_of: Callable[[Tensor], Tensor], start: Tensor, first: Tensor | None = None, second: Tensor | None = None
+) -> Tensor | None:
     """The prediction at which the loss is smallest, found from gradients alone; None = it was not found.
 
     The gradient of a squared error is linear in each entry, and 0 at the target, so two gradients give the target. For
     other errors that grow in both directions, such as the absolute error, the target is bracketed and the bracket is
     halved again and again. Entries that do not count in the loss keep the number that they have in `start`.
+
+    Args:
+        loss_of: the loss of a prediction.
+        start: a prediction.
+        first, second: the gradients at `start` and at `start + 1`, if they are known.
     """
-    first, second = gradient_at(loss_of, start), gradient_at(loss_of, start + 1)
+    first = gradient_at(loss_of, start) if first is None else first
+    second = gradient_at(loss_of, start + 1) if second is None else second
     if not (finite(first) and finite(second)):
         return None
     slope = second - first
@@ -71,10 +79,11 @@ def gradients(asked: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     }
 
 
-def by_place(gradient: Tensor, place: int) -> Tensor:
-    """The summed size of a gradient for each sample and each index along the axis `place`: `batch, size`."""
-    of_place = gradient.detach().abs().double().movedim(place, 1).cpu()
-    return of_place.reshape(*of_place.shape[:2], -1).sum(dim=-1)
+def by_place(gradient: Tensor, places: Places) -> Tensor:
+    """The summed size of a gradient for each sample and each index along the axes `places`: `batch, size`."""
+    places = places if isinstance(places, tuple) else (places,)
+    of_place = gradient.detach().abs().double().movedim(places, tuple(range(1, 1 + len(places)))).cpu()
+    return of_place.reshape(*of_place.shape[: 1 + len(places)], -1).sum(dim=-1)
 
 
 def gradient_at(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -> Tensor:

@@ -129,6 +129,7 @@ def audit_lerobot_head(
             steps,
             {"action.action": 1},
             {"action.action_mask": 1},
+            predicted="last",  # the decoder also decodes the state and the future tokens, which stand in front
         ),
         Padding(
             "tokens",

@@ -9,7 +9,7 @@ from math import inf, sqrt
 import torch
 from torch import Tensor
 
-from groot_teach.audit.policy import Given, Tap, along
+from groot_teach.audit.policy import Given, Places, Tap, along
 from groot_teach.audit.report import percent
 
 
@@ -23,11 +23,22 @@ def moved_by(before: Tensor, after: Tensor, where: Tensor) -> float:
     return _relative(before[where], after[where], min(100 * torch.finfo(before.dtype).eps, 1e-3))
 
 
-def apart(one: Tensor, other: Tensor) -> float:
-    """The same for batches of different sizes. Their sums are added in another order, so half of the digits count."""
+def apart(one: Tensor, other: Tensor, precision: float = 0.0) -> float:
+    """The same for batches of different sizes. Their sums are added in another order, so half of the digits count.
+
+    Args:
+        one, other: what is compared.
+        precision: the rounding of the policy that made them, if it is coarser than that of their dtype: the distance
+            from 1 to the next number. At most 1/32 of a number may be rounded away, whatever the dtype.
+    """
     if one.shape != other.shape:
         return inf
-    return _relative(one, other, sqrt(torch.finfo(one.dtype).eps))
+    return _relative(one, other, tolerance_of(one.dtype, precision))
+
+
+def tolerance_of(dtype: torch.dtype, precision: float = 0.0) -> float:
+    """How far two results of the same sum may be apart, relative to their size."""
+    return min(sqrt(max(precision, torch.finfo(dtype).eps)), 1 / 32)
 
 
 def _relative(before: Tensor, after: Tensor, tolerance: float) -> float:
@@ -63,26 +74,31 @@ def finite(values: Tensor) -> bool:
 # ---------------------------------------------------------------------------------------------------- other numbers
 
 
-def changed(given: Given, places: Mapping[str, int], where: Tensor) -> Given:
-    """The same batch, with other numbers in the entries of `places`, where `where` is True."""
+def changed(given: Given, places: Mapping[str, Places], where: Tensor, way: int = 1) -> Given:
+    """The same batch, with other numbers in the entries of `places`, where `where` is True; `way` as below."""
     other = dict(given)
     for name, place in places.items():
         value = given[name]
         at = along(where, value.ndim, place).to(value.device)
-        other[name] = torch.where(at, other_numbers(value), value)
+        other[name] = torch.where(at, other_numbers(value, way), value)
     return other
 
 
-def other_numbers(values: Tensor) -> Tensor:
-    """A different number for each entry, of about the same size; a whole number becomes another one that occurs."""
+def other_numbers(values: Tensor, way: int = 1) -> Tensor:
+    """A different number for each entry, of about the same size; a whole number becomes another one that occurs.
+
+    With `way` = -1 each number is moved as far in the other direction.
+    """
+    if values.dtype == torch.bool:  # such as what dropout draws
+        return ~values
     if not values.is_floating_point():
-        known = values.unique()
+        known = values.unique().contiguous()
         if len(known) < 2:
             known = torch.stack([known[0], known[0] + 1 if known[0] == 0 else known[0] - 1])
         step = 1 + (signs(values).abs() - 1) * (len(known) - 1)
-        return known[(torch.searchsorted(known, values) + step.long()) % len(known)]
+        return known[(torch.searchsorted(known, values.contiguous()) + way * step.long()) % len(known)]
     scale = values.detach()[torch.isfinite(values)].double().square().mean().sqrt().nan_to_num()
-    return values.nan_to_num() + ((scale if scale > 0 else 1.0) * signs(values)).to(values.dtype)
+    return values.nan_to_num() + (way * (scale if scale > 0 else 1.0) * signs(values)).to(values.dtype)
 
 
 def signs(like: Tensor) -> Tensor:

@@ -7,21 +7,26 @@
 This module only runs the policy. `probes` compares runs, and `report` says what was found.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
+from groot_teach.audit.batch import Nesting, copy_of
 from groot_teach.audit.draws import Recorder, Replayer
+from groot_teach.audit.state import State
 from groot_teach.shapes import checked
 
-Axis = Literal["dims", "steps", "tokens"]
-AXES: tuple[Axis, ...] = ("dims", "steps", "tokens")
+AXES = ("dims", "steps", "tokens")
+"""The usual names of the axes along which something is padded. You may use others."""
+
+Places = int | tuple[int, ...]
+"""Along which axis of a tensor something runs, or along which axes."""
 
 
 @checked
@@ -30,44 +35,98 @@ class Padding:
     """One kind of padding in a batch, and where it lies.
 
     Attributes:
-        axis: `dims`, `steps` or `tokens`.
-        real: `batch, size`, bool, **True = real**. The audit takes this for the truth, and looks at what the policy
-            makes of its own masks.
+        axis: what is padded: `dims`, `steps`, `tokens`, or a name of your own such as `views`. Several kinds of padding
+            may have the same name. If `real` is no product of two axes, name both: `steps and dims`.
+        real: `batch, size`, or `batch, size, size` if two axes are named; bool, **True = real**. The audit takes this
+            for the truth, and looks at what the policy makes of its own masks.
         values: entries of the batch that hold meaningless numbers where `real` is False -> the axis of the entry along
-            which `real` runs. The auditor writes other numbers there. Random numbers that the policy draws itself are
-            named `"drawn 0"`, `"drawn 1"`; a draw with the shape of another entry, such as noise, need not be named.
+            which `real` runs (for several axes a tuple, or the first of them if they follow each other). The auditor
+            writes other numbers there. Random numbers that the policy draws itself are named `"drawn 0"`, `"drawn 1"`;
+            a draw with the shape of another entry, such as noise, need not be named. An entry of a nested batch is
+            named by its path: `"observation.image"`.
         masks: entries that are as long as `real` and describe it, such as the policy's own mask -> the axis along which
             `real` runs. They are never changed; where padding is cut off, they are cut too.
+        targets: like `real`, True = what is predicted at this place is fitted by the loss. A real place that is no
+            target is given to the policy to be read, such as a prompt whose labels are -100, or the steps that a
+            real-time policy has already sent to the robot. None = everything that is real is a target.
+        predicted: how the places of the prediction belong to those of the batch, if the prediction has another number
+            of them: `"first"` or `"last"` = the first or the last of its places are those of the batch; a function
+            takes `real & targets` (`batch, size`) and returns which places of the prediction are fitted
+            (`batch, places`), for example `lambda real: real[:, 1:]` for a policy that predicts the next token; a
+            mask says the same for the whole batch alone.
+        documents: for a row that packs several documents: `batch, size`, int, the number of the document to which a
+            place belongs. Places of one document must not move what is predicted in another one.
     """
 
-    axis: Axis
-    real: Bool[Tensor, "batch size"]
-    values: Mapping[str, int]
-    masks: Mapping[str, int] = field(default_factory=dict)
+    axis: str
+    real: Bool[Tensor, "batch *size"]
+    values: Mapping[str, Places]
+    masks: Mapping[str, Places] = field(default_factory=dict)
+    targets: Bool[Tensor, "batch *size"] | None = None
+    predicted: Literal["first", "last"] | Bool[Tensor, "batch places"] | Callable[[Tensor], Tensor] | None = None
+    documents: Int[Tensor, "batch size"] | None = None
 
     @property
-    def places(self) -> dict[str, int]:
+    def places(self) -> dict[str, Places]:
         return {**self.values, **self.masks}
 
+    @property
+    def fitted(self) -> Tensor:
+        """`real & targets`: the places whose prediction the loss fits."""
+        return self.real if self.targets is None else self.real & self.targets
 
+    @property
+    def can_be_cut(self) -> bool:
+        """Whether padding can be cut off. Dims cannot, because a network has a fixed number of them."""
+        return self.axis != "dims" and self.real.ndim == 2
+
+    def of_sample(self, sample: int) -> "Padding":
+        """The same for one sample alone."""
+        return self._each(lambda rows: rows[sample : sample + 1])
+
+    def cut_to(self, kept: Tensor) -> "Padding":
+        """The same for the places `kept`, if everything else is cut off."""
+        if isinstance(self.predicted, Tensor):
+            raise ValueError(
+                f"padding of {self.axis}: `predicted` is a mask for the whole batch, and says nothing of a sample "
+                "without its padding; a function of `real` does"
+            )
+        return self._each(lambda rows: rows[:, kept])
+
+    def copied(self) -> "Padding":
+        """The same with copies of all masks, so that no policy can write into them."""
+        return self._each(lambda rows: rows.detach().cpu().clone())
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Padding":
+        names = ("real", "targets", "predicted", "documents")
+        masks = {name: getattr(self, name) for name in names if isinstance(getattr(self, name), Tensor)}
+        return replace(self, **{name: change(mask) for name, mask in masks.items()})
+
+
+@checked
 @dataclass(frozen=True)
 class Tap:
     """A place inside the policy between two stages: the output of a module.
 
     Attributes:
-        module: the module's path, such as `action_head.action_encoder`. Its output is a tensor, `batch` first.
+        module: the module's path, such as `action_head.action_encoder`. Its output is a tensor, `batch` first, or a
+            tuple or a dict, of which the first tensor is meant.
         axis: the kind of padding that the output has. If the output is longer than `Padding.real`, its last entries
             are those of `real`.
         before: the stage in front of this place. If padding moves real entries of the output, it leaked there.
         behind: the stage after this place. If padded entries of the output move the prediction, they leaked there.
         place: the axis of the output along which the padding lies.
+        arrange: needed if another part of the output is meant: two functions, as in `audit_masks`. The first takes the
+            output and returns a tensor; the second takes another tensor and the old output, and returns an output of
+            the old kind.
     """
 
     module: str
-    axis: Axis
+    axis: str
     before: str
     behind: str
     place: int = 1
+    arrange: tuple[Callable[[Any], Tensor], Callable[[Tensor, Any], Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +148,7 @@ class Heard:
     """What one run of the policy gave.
 
     Attributes:
-        prediction: the part of the prediction that belongs to the steps and dims of the batch.
+        prediction: the part of the prediction that belongs to the places of the batch.
         whole: the prediction as the policy gives it.
         part: where `prediction` lies in `whole`.
         loss: the loss, or None.
@@ -118,14 +177,15 @@ class Heard:
 
 
 Given = dict[str, Any]
+Kinds = Mapping[str, Padding]
+"""Kinds of padding by a label: the name of their axis, with a number behind it if an axis has several."""
+
 DRAWN = "drawn {}"
 """The name under which a random draw of the policy is kept beside the batch, to be changed and cut like its entries."""
 NOT_REPEATABLE = (
     "got two answers to the same batch and the same draws, expected one. Does it draw outside of PyTorch, or keep a "
     "state from call to call? Hand noise and time over in the batch"
 )
-
-
 NO_DRAWS = "drawn nothing"
 """The name kept beside a batch whose first run drew nothing; it says that no later run may draw either."""
 
@@ -133,7 +193,16 @@ NO_DRAWS = "drawn nothing"
 class Policy:
     """A policy that can be run repeatedly with the same random draws, and with other numbers at chosen places.
 
-    The arguments of the constructor are those of `audit_masks`, which explains them.
+    The arguments of the constructor are those of `audit_masks`, which explains them. Every run is given copies of the
+    batch's tensors and starts from the same buffers, modes and generators.
+
+    Attributes:
+        batch: the entries of the batch, those of a nested one by their path.
+        padding: the kinds of padding, by label, with copies of their masks.
+        edited: the entries of the batch that a run has written into.
+        precision: the coarsest rounding among the predictions and the matrix products of all runs so far, as the
+            distance from 1 to the next number.
+        dear: whether each question about the loss is a whole run of the policy.
     """
 
     def __init__(
@@ -147,18 +216,30 @@ class Policy:
         arrange: tuple[Callable[[Any], Tensor], Callable[[Tensor, Any], Any]] | None = None,
         taps: Sequence[Tap] = (),
         sample: Callable[[Given], Tensor] | None = None,
-        axes: Mapping[str, int] | None = None,
-        sample_along: Sequence[Axis] = AXES,
+        axes: Mapping[str, Places] | None = None,
+        sample_along: Sequence[str] | None = None,
     ):
-        self.run, self.sample, self.module = run, sample, module
-        self.sample_along = tuple(sample_along)
-        self.padding: dict[Axis, Padding] = {kind.axis: replace(kind, real=kind.real.cpu()) for kind in padding}
+        for place, kind in enumerate(padding):
+            if not isinstance(kind, Padding):
+                got = f"the class {kind.__name__}" if isinstance(kind, type) else _kind(kind)
+                raise TypeError(f"padding: got {got} at place {place}, expected a sequence of Padding records")
+        self.run, self.sample, self.module = run, sample, getattr(module, "_orig_mod", module)
+        self.padding: dict[str, Padding] = _labelled([kind.copied() for kind in padding])
         self.taps = tuple(taps)
-        self.axes: dict[str, int] = {"steps": 1, "dims": 2} if axes is None else dict(axes)
-        self._prediction_path = prediction
+        self.axes: dict[str, Places] = {"steps": 1, "dims": 2} if axes is None else dict(axes)
         self.arrange = arrange or (lambda output: output, lambda said, output: said)
-        self._check(batch, padding, prediction)
+        self.dear = prediction is not None
+        self.edited: set[str] = set()
+        self.precision = 0.0
+        self._prediction_path = prediction
+        self._nesting = Nesting(batch, {name for kind in padding for name in kind.places})
+        self.batch: Given = {name: copy_of(value) for name, value in self._nesting.flat.items()}
+        self._check(self.batch, prediction)
+        named = {kind.axis for kind in self.padding.values()}
+        self.sample_along = named if sample_along is None else set(sample_along)
+        self._check_names(named)
         self.batch_size = len(next(iter(self.padding.values())).real)
+        self._state = State(run, sample, self.module)
 
     # asking
 
@@ -174,154 +255,341 @@ class Policy:
 
         Args:
             given: the batch, and the draws to repeat; without any, the run draws freely and its draws are recorded.
-            say: a prediction that replaces the policy's own.
+            say: a whole prediction that replaces the policy's own.
             write: for a tap, a function that replaces its module's output.
-            part_of: which part of the prediction is wanted; None = the part of the whole batch's steps and dims.
+            part_of: which part of the prediction is wanted; None = the part of the whole batch's places.
 
         Raises:
             OtherDraws: the run does not draw as often, or in the same shapes, as the draws in `given`.
             ValueError: the policy returns something else than `audit_masks` asks for.
         """
         part_of = part_of or self.wanted
-        batch, drawn = _without_draws(given)
-        hooks = _Hooks(self, write or {}, say, part_of)
-        with hooks.open(), _drawing(drawn) as draws:
+        flat, drawn = _without_draws(given)
+        batch, handed = self._nesting.nested(flat)
+        hooks = _Hooks(self, write or {}, say)
+        with hooks.open(), self._running(drawn) as recorder:
             answer = self.run(batch)
+        self._notice(handed, recorder)
+        draws = recorder.drawn
         if self._prediction_path is not None:
             return self._heard_by_hook(answer, hooks, draws, given, part_of)
         if not isinstance(answer, Answer):
             raise ValueError(f"run: got {_kind(answer)}, expected an Answer, unless `prediction` names a module")
         prediction = answer.prediction
-        part = part_of(prediction)
+        self._round_off(prediction)
+        part, loss = part_of(prediction), answer.loss
 
         def loss_of(said: Tensor) -> Tensor:
-            assert callable(answer.loss)
-            with _drawing(None):
-                return _scalar(answer.loss(_put(prediction, part, said)))
+            assert callable(loss)
+            with self._running(None):
+                return _scalar(loss(_put(prediction, part, said)))
 
-        heard = partial(Heard, prediction[part], prediction, part, tapped=hooks.tapped, drawn=tuple(draws))
-        if callable(answer.loss):
-            return heard(loss_of(prediction[part]), loss_of)
-        return heard(None if answer.loss is None else _scalar(answer.loss), None)
+        tapped, drawn_now = hooks.tapped, tuple(draws)
+        if callable(loss):
+            own = loss_of(prediction[part])
+            return Heard(prediction[part], prediction, part, own, loss_of, tapped, drawn_now)
+        own = None if loss is None else _scalar(loss)
+        return Heard(prediction[part], prediction, part, own, None, tapped, drawn_now)
 
     def _heard_by_hook(
         self, loss: Any, hooks: "_Hooks", draws: Sequence[Tensor], given: Given, part_of: Callable
     ) -> Heard:
-        if len(hooks.predictions) != 1:
-            raise ValueError(
-                f"prediction: {self._prediction_path!r} was called {len(hooks.predictions)} times, expected once a run"
-            )
-        prediction = hooks.predictions[0]
+        prediction = self._stacked(hooks.predictions)
+        self._round_off(prediction)
         again = with_draws(given, draws)
+        part = part_of(prediction)
 
         def loss_of(said: Tensor) -> Tensor:
-            return self.ask(again, say=said, part_of=part_of).loss_or_raise()
+            return self.ask(again, say=_put(prediction, part, said), part_of=part_of).loss_or_raise()
 
-        part = part_of(prediction)
         return Heard(prediction[part], prediction, part, _scalar(loss), loss_of, hooks.tapped, tuple(draws))
 
     def ask_sample(self, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The sampled actions, and what was drawn for them."""
         assert self.sample is not None
-        batch, drawn = _without_draws(given)
-        with _drawing(drawn) as draws:
+        flat, drawn = _without_draws(given)
+        batch, handed = self._nesting.nested(flat)
+        with self._running(drawn) as recorder:
             actions = self.sample(batch)
+        self._notice(handed, recorder)
         if not isinstance(actions, Tensor) or not actions.is_floating_point():
             raise ValueError(f"sample: got {_kind(actions)}, expected a float tensor of actions")
-        return actions, tuple(draws)
+        return actions, tuple(recorder.drawn)
+
+    @contextmanager
+    def _running(self, drawn: Sequence[Tensor] | None) -> "Iterator[Recorder | Replayer]":
+        """Draws are recorded or repeated, and whatever the policy keeps is put back afterwards."""
+        with ExitStack() as stack:
+            stack.callback(self._state.restore)
+            if "torch._dynamo" in sys.modules:  # what is compiled runs as it is written, so that it can be heard
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            yield stack.enter_context(_drawing(drawn))
+
+    def _notice(self, handed: Mapping[str, Tensor], recorder: "Recorder | Replayer") -> None:
+        self.edited |= {name for name, tensor in handed.items() if not tensor.is_inference() and tensor._version}
+        self.precision = max(self.precision, recorder.precision)
+
+    def _round_off(self, prediction: Any) -> None:
+        if not isinstance(prediction, Tensor):
+            raise ValueError(f"run: got {_kind(prediction)} as a prediction, expected a tensor")
+        if prediction.is_floating_point():
+            self.precision = max(self.precision, torch.finfo(prediction.dtype).eps)
+
+    # a head that is called once for each step
+
+    def _stacked(self, calls: Sequence[Tensor]) -> Tensor:
+        """The predictions of all calls of the module as one: along the steps if each call gives one of them."""
+        if not calls:
+            raise ValueError(
+                f"prediction: {self._prediction_path!r} was called 0 times, expected once a run. A part of a "
+                "TorchScript module cannot be listened to: hand over the module as it was before `torch.jit`, or a "
+                "`run` that returns an Answer"
+            )
+        if len(calls) == 1:
+            return calls[0]
+        if len({call.shape for call in calls}) > 1:
+            shapes = sorted({tuple(call.shape) for call in calls})
+            raise ValueError(f"prediction: {self._prediction_path!r} gave outputs of the shapes {shapes}, expected one")
+        place, one_each = self._place_of_calls(calls[0])
+        return torch.cat([*calls], dim=place) if one_each else torch.stack([*calls], dim=place)
+
+    def _place_of_calls(self, call: Tensor) -> tuple[int, bool]:
+        """Along which axis the calls are put together, and whether they already have this axis, of length 1."""
+        steps = self.axes.get("steps")
+        if isinstance(steps, int):
+            if call.ndim == self._ndim - 1:
+                return steps, False
+            if call.shape[steps] == 1:
+                return steps, True
+        return call.ndim, False
+
+    @property
+    def _ndim(self) -> int:
+        """How many axes a prediction has at least."""
+        return 1 + max((max(_as_tuple(place)) for place in self.axes.values()), default=0)
+
+    def _call_of(self, whole: Tensor, call: Tensor, number: int) -> Tensor:
+        """What one call of the module has to give, so that all calls together give `whole`."""
+        if call.shape == whole.shape:
+            return whole
+        place, one_each = self._place_of_calls(call)
+        return whole.narrow(place, number, 1) if one_each else whole.select(place, number)
 
     # what is real
 
     def wanted(self, prediction: Tensor) -> tuple[slice, ...]:
-        """The part of a prediction that belongs to the batch: the last steps and the first dims, if there are more."""
-        return self.wanted_for({axis: kind.real for axis, kind in self.padding.items()})(prediction)
+        """The part of a prediction that belongs to the batch."""
+        return self.wanted_for(self.padding)(prediction)
 
-    def wanted_for(self, real: Mapping[str, Tensor]) -> Callable[[Tensor], tuple[slice, ...]]:
+    def wanted_for(self, kinds: Kinds) -> Callable[[Tensor], tuple[slice, ...]]:
         """The same for other lengths, such as those of one sample without its padding."""
 
         def part(prediction: Tensor) -> tuple[slice, ...]:
             slices = [slice(None)] * prediction.ndim
-            for axis, place in self.axes.items():
-                if axis not in real:
+            for kind, places in self._laid(kinds, prediction.ndim):
+                if kind.predicted is not None and not isinstance(kind.predicted, str):
                     continue
-                if place >= prediction.ndim:
-                    raise ValueError(f"axes: got {axis!r} at {place}, but a prediction has {prediction.ndim} axes")
-                length, size = real[axis].shape[1], prediction.shape[place]
-                if size > length:
-                    slices[place] = slice(size - length, None) if axis == "steps" else slice(length)
-                elif size < length and (axis != "dims" or real[axis][:, size:].any()):
-                    raise ValueError(
-                        f"prediction: got {size} {axis}, expected {length}; real ones would have no prediction. "
-                        "If it is laid out otherwise, say so by `axes` or `arrange`"
-                    )
+                for place, length in zip(places, kind.real.shape[1:], strict=True):
+                    size = prediction.shape[place]
+                    if size > length and kind.predicted:
+                        slices[place] = slice(size - length, None) if kind.predicted == "last" else slice(length)
+                    elif size != length and not self._may_be_short(kind, size):
+                        raise ValueError(_of_another_size(kind, size, length))
             return tuple(slices)
 
         return part
 
-    def real_in(self, prediction: Tensor, real: Mapping[str, Tensor] | None = None) -> Tensor:
-        """Which entries of a prediction (or of actions) are real: bool, of its shape."""
-        real = {axis: kind.real for axis, kind in self.padding.items()} if real is None else real
+    def real_in(self, prediction: Tensor, kinds: Kinds | None = None) -> Tensor:
+        """Which entries of a prediction (or of actions) are real and fitted by the loss: bool, of its shape."""
         entries = torch.ones(prediction.shape, dtype=torch.bool)
-        for axis, place in self.axes.items():
-            if axis in real:
-                entries = entries & along(real[axis][:, : prediction.shape[place]], prediction.ndim, place)
+        for kind, places in self._laid(self.padding if kinds is None else kinds, prediction.ndim):
+            entries = entries & self._in_prediction(kind, kind.fitted, places, prediction)
         return entries
 
-    def sampled_real(self) -> dict[str, Tensor]:
-        """What is real along each axis along which sampled actions are padded."""
-        return {axis: kind.real for axis, kind in self.padding.items() if axis in self.sample_along}
+    def padded_in(self, prediction: Tensor) -> dict[str, Tensor]:
+        """For each axis along which a prediction is padded: which of its entries are padding along it."""
+        found: dict[str, Tensor] = {}
+        for kind, places in self._laid(self.padding, prediction.ndim):
+            padded = ~self._in_prediction(kind, kind.real, places, prediction)
+            found[kind.axis] = found[kind.axis] | padded if kind.axis in found else padded
+        return found
+
+    def read_only_in(self, prediction: Tensor) -> dict[str, Tensor]:
+        """For each axis with places that are real and no target: the entries of a prediction that belong to them."""
+        found: dict[str, Tensor] = {}
+        for kind, places in self._laid(self.padding, prediction.ndim):
+            if kind.targets is None:
+                continue
+            present = self._in_prediction(kind, kind.real, places, prediction)
+            here = present & ~self._in_prediction(kind, kind.fitted, places, prediction)
+            found[kind.axis] = found[kind.axis] | here if kind.axis in found else here
+        padded = torch.stack([*self.padded_in(prediction).values()]).any(dim=0) if found else None
+        only = {axis: where if padded is None else where & ~padded for axis, where in found.items()}
+        return {axis: where for axis, where in only.items() if where.any()}
+
+    def entries_of(self, label: str, mask: Tensor, prediction: Tensor) -> Tensor:
+        """The entries of a prediction that belong to these places (`batch, size`) of a kind of padding."""
+        kind, places = self.padding[label], self.place_of(label)
+        assert places is not None
+        return self._in_prediction(kind, mask & kind.fitted, places, prediction)
+
+    def same_document(self, label: str, prediction: Tensor) -> Tensor:
+        """`batch, step, size` or `1, 1, 1`: whether a predicted step and a place are of the same document."""
+        kind = self.padding[label]
+        if kind.documents is None:
+            return torch.ones(1, 1, 1, dtype=torch.bool)
+        found = torch.zeros((), dtype=torch.bool)
+        for document in kind.documents[kind.real].unique():
+            here = kind.documents == document
+            entries = self.entries_of(label, here, prediction).movedim(self.main or 1, 1)
+            step = entries.flatten(2).any(dim=2) if entries.ndim > 2 else entries
+            found = found | (step[:, :, None] & here[:, None])
+        return found
+
+    def _in_prediction(self, kind: Padding, mask: Tensor, places: tuple[int, ...], prediction: Tensor) -> Tensor:
+        expected = tuple(prediction.shape[place] for place in places)
+        said = mask
+        if isinstance(kind.predicted, Tensor):
+            said = kind.predicted
+        elif callable(kind.predicted):
+            said = kind.predicted(mask)
+        else:
+            said = mask[(slice(None), *(slice(size) for size in expected))]
+        if tuple(said.shape[1:]) != expected == tuple(mask.shape[1:]):  # such as sampled actions
+            said = mask
+        if tuple(said.shape[1:]) != expected or len(said) != len(prediction):
+            raise ValueError(
+                f"padding of {kind.axis}: `predicted` gives a mask of the shape {tuple(said.shape)}, expected "
+                f"{(len(prediction), *expected)}, one for each place of the prediction"
+            )
+        mask = said
+        return along(mask, prediction.ndim, places).expand(prediction.shape)
+
+    def _laid(self, kinds: Kinds, ndim: int) -> Iterator[tuple[Padding, tuple[int, ...]]]:
+        """The kinds of padding that a prediction has, each with the axes of the prediction along which it runs."""
+        for label, kind in kinds.items():
+            places = self.place_of(label)
+            if places is None:
+                continue
+            if max(places) >= ndim:
+                raise ValueError(f"axes: got {kind.axis!r} at {max(places)}, but a prediction has {ndim} axes")
+            yield kind, places
+
+    def place_of(self, label: str) -> tuple[int, ...] | None:
+        """The axes of a prediction along which a kind of padding runs; None = a prediction has no such axis.
+
+        If several kinds have the name of one axis, the prediction has the first of them, and those of the same size.
+        """
+        kind = self.padding[label]
+        first = next(one for one in self.padding.values() if one.axis == kind.axis)
+        if kind.real.shape != first.real.shape:
+            return None
+        place = self.axes.get(kind.axis)
+        if place is not None:
+            return axes_of(kind, place)
+        if kind.real.ndim == 2:
+            return None
+        several = [self.axes.get(axis) for axis in kind.axis.split(" and ")]
+        found = tuple(one for one in several if isinstance(one, int))
+        return found if len(found) == len(several) == kind.real.ndim - 1 else None
+
+    def _may_be_short(self, kind: Padding, size: int) -> bool:
+        """A prediction may leave out dims that no sample has."""
+        return kind.axis == "dims" and kind.real.ndim == 2 and not kind.real[:, size:].any()
+
+    def sampled(self, kinds: Kinds | None = None) -> dict[str, Padding]:
+        """The kinds of padding along which sampled actions are padded. Everything that is real is sampled."""
+        kinds = self.padding if kinds is None else kinds
+        return {label: replace(kind, targets=None) for label, kind in kinds.items() if kind.axis in self.sample_along}
 
     # parts of a batch
 
     @property
     def every_axis(self) -> str:
         """The axes of a prediction along which something is padded, in a word: `dims and steps`."""
-        return " and ".join(axis for axis in self.padding if axis in self.axes) or "tokens"
+        inside = [kind.axis for label, kind in self.padding.items() if self.place_of(label) is not None]
+        return " and ".join(dict.fromkeys(inside or [next(iter(self.padding.values())).axis]))
+
+    @property
+    def main_axis(self) -> str:
+        """The axis of a prediction along which it is asked who reads what: `steps`, or the first one but `dims`."""
+        others = [axis for axis, place in self.axes.items() if axis != "dims" and isinstance(place, int)]
+        return "steps" if "steps" in others or not others else others[0]
+
+    @property
+    def main(self) -> int | None:
+        """Where this axis is in a prediction; None = there is none."""
+        place = self.axes.get(self.main_axis)
+        return place if isinstance(place, int) else None
+
+    @property
+    def named_places(self) -> dict[str, int]:
+        """The axes of a prediction that are single ones, by name."""
+        return {axis: place for axis, place in self.axes.items() if isinstance(place, int)}
+
+    def is_read_by_steps(self, label: str) -> bool:
+        """Whether each predicted step is asked on which places of this kind it depends. Dims are asked all at once."""
+        return self.main is not None and self.padding[label].can_be_cut
+
+    def has_holes(self, cut: str) -> bool:
+        """Whether there is padding between two real places."""
+        real = self.padding[cut].real
+        return any(len(self.kept(cut, sample)) > int(real[sample].sum()) for sample in self.with_something_left(cut))
 
     def leaves(self, given: Given) -> dict[str, Tensor]:
         """Copies of the float entries of the batch that hold padding; the copies require a gradient."""
         names = dict.fromkeys(name for kind in self.padding.values() for name in kind.values if name in given)
-        values = {name: given[name] for name in names if not _is_draw_name(name)}
+        values = {name: given[name] for name in names if not is_draw_name(name)}
         return {name: one.detach().clone().requires_grad_() for name, one in values.items() if one.is_floating_point()}
 
-    def with_something_left(self, cut: Axis | None) -> list[int]:
+    def with_something_left(self, cut: str | None) -> list[int]:
         """The samples that have anything real along `cut`: an empty prompt cannot be cut down to its tokens."""
         if cut is None:
             return [*range(self.batch_size)]
         return self.padding[cut].real.any(dim=1).nonzero().flatten().tolist()
 
-    def places(self, axis: Axis, given: Given) -> dict[str, int]:
-        """The entries of the batch, and the draws, that are padded along `axis` -> their axis along which it runs.
+    def places(self, label: str, given: Given) -> dict[str, tuple[int, ...]]:
+        """The entries of the batch, and the draws, that hold padding of this kind -> their axes along which it runs.
 
         A draw with the shape of a padded entry (axes of length 1 do not count) is taken to be padded like it, as noise
         is padded like the actions. Other draws have to be declared by name, `"drawn 0"`.
         """
-        places = {name: place for name, place in self.padding[axis].values.items() if name in given}
+        kind = self.padding[label]
+        found = {name: axes_of(kind, place) for name, place in kind.values.items() if name in given}
         like = {}
-        for name, place in places.items():
+        for name, places in found.items():
             kept = _axes_with_extent(given[name])
-            like[tuple(given[name].shape[at] for at in kept)] = kept.index(place)
+            if all(place in kept for place in places):
+                like[tuple(given[name].shape[at] for at in kept)] = [kept.index(place) for place in places]
         for name, value in given.items():
-            if _is_draw_name(name) and isinstance(value, Tensor) and value.ndim and name not in places:
+            if is_draw_name(name) and isinstance(value, Tensor) and value.ndim and name not in found:
                 kept = _axes_with_extent(value)
                 shape = tuple(value.shape[at] for at in kept)
                 if shape in like:
-                    places[name] = kept[like[shape]]
-        return places
+                    found[name] = tuple(kept[at] for at in like[shape])
+        return found
 
-    def alone(self, given: Given, sample: int, cut: Axis | None) -> tuple[Given, dict[str, Tensor]]:
-        """One sample as a batch of its own, its padding along `cut` cut off; and what is real in that batch."""
+    def alone(self, given: Given, sample: int, cut: str | None) -> tuple[Given, dict[str, Padding]]:
+        """One sample as a batch of its own, the padding at both ends along `cut` cut off; and its kinds of padding.
+
+        Padding between two real places stays: without it, those behind would stand at other places.
+        """
         chosen = {
             name: value[sample : sample + 1] if self._is_by_sample(value) else value for name, value in given.items()
         }
-        real = {axis: kind.real[sample : sample + 1] for axis, kind in self.padding.items()}
+        kinds = {label: kind.of_sample(sample) for label, kind in self.padding.items()}
         if cut is not None:
-            kept = real[cut][0].nonzero().flatten()
-            places = {**self.places(cut, given), **self.padding[cut].masks}
-            for name, place in places.items():
+            kept = self.kept(cut, sample)
+            masks = {name: axes_of(kinds[cut], place) for name, place in kinds[cut].masks.items()}
+            for name, (place,) in {**self.places(cut, given), **masks}.items():
                 chosen[name] = chosen[name].index_select(place, kept.to(chosen[name].device))
-            real[cut] = torch.ones(1, len(kept), dtype=torch.bool)
-        return chosen, real
+            kinds[cut] = kinds[cut].cut_to(kept)
+        return chosen, kinds
+
+    def kept(self, cut: str, sample: int) -> Tensor:
+        """The places of a sample from its first real one to its last."""
+        real = self.padding[cut].real[sample].nonzero().flatten()
+        return torch.arange(int(real[0]), int(real[-1]) + 1)
 
     def _is_by_sample(self, value: Any) -> bool:
         if isinstance(value, Tensor):
@@ -330,56 +598,86 @@ class Policy:
 
     # what is checked
 
-    def _check(self, batch: Mapping[str, Any], padding: Sequence[Padding], prediction: str | None) -> None:
-        if not padding:
+    def _check(self, batch: Given, prediction: str | None) -> None:
+        if not self.padding:
             raise ValueError("padding: got none, expected at least one; without it there is nothing to look for")
-        if len(self.padding) < len(padding):
-            raise ValueError(f"padding: got the axes {[kind.axis for kind in padding]}, expected each of them once")
-        for axis in self.axes:
-            if axis not in AXES:
-                raise ValueError(f"axes: got {axis!r}, expected some of {', '.join(map(repr, AXES))}")
-        sizes = {len(kind.real) for kind in padding}
+        sizes = {len(kind.real) for kind in self.padding.values()}
         if len(sizes) > 1:
             raise ValueError(f"padding: got batches of {sorted(sizes)} samples, expected the same number")
         for name in batch:
-            if _is_draw_name(name):
+            if is_draw_name(name):
                 raise ValueError(f"batch: got an entry named {name!r}, a name that is kept for what the policy draws")
-        for kind in padding:
-            self._check_kind(kind, batch)
+        for kind in self.padding.values():
+            _check_kind(kind, batch)
         for path in (*(tap.module for tap in self.taps), *([] if prediction is None else [prediction])):
             if self.module is None:
                 raise ValueError(f"module: got None, expected the module that has a {path!r}")
             if path not in dict(self.module.named_modules()):
                 raise ValueError(f"module: got no {path!r} in {type(self.module).__name__}; see named_modules()")
+        for label, kind in self.padding.items():
+            if kind.documents is not None and self.place_of(label) is None:
+                raise ValueError(
+                    f"padding of {kind.axis}: got documents, expected a prediction that has this axis; say by `axes` "
+                    f"where it is: axes={{{kind.axis!r}: 1}}"
+                )
         for tap in self.taps:
             if tap.axis not in self.padding:
                 raise ValueError(f"taps: got {tap.module!r} along {tap.axis}, expected an axis that `padding` declares")
 
-    def _check_kind(self, kind: Padding, batch: Mapping[str, Any]) -> None:
-        name = f"padding of {kind.axis}"
-        if kind.real.all():
-            raise ValueError(f"{name}: got no padding, expected some; without it no probe can see a leak")
-        if kind.axis != "tokens" and not kind.real.any(dim=1).all():
-            sample = int((~kind.real.any(dim=1)).nonzero()[0])
-            raise ValueError(f"{name}: got nothing real in sample {sample}, expected something in every sample")
-        if not kind.real.any():
-            raise ValueError(f"{name}: got nothing real, expected something in at least one sample")
-        if not kind.values:
-            raise ValueError(f"{name}: got no values, expected at least one entry of the batch that holds padding")
-        for entry, place in kind.places.items():
-            if _is_draw_name(entry):  # it is drawn in the first run
-                continue
-            if not isinstance(batch.get(entry), Tensor):
-                raise ValueError(f"{name}: got no tensor {entry!r} in the batch, expected one of {sorted(batch)}")
-            shape, expected = tuple(batch[entry].shape), tuple(kind.real.shape)
-            if not 0 < place < len(shape) or (shape[0], shape[place]) != expected:
-                raise ValueError(
-                    f"{name}: {entry!r} has the shape {shape}, expected {expected[0]} at axis 0 and {expected[1]} at "
-                    f"axis {place}"
-                )
-        for entry in set(kind.values) & set(batch):
-            if batch[entry].dtype == torch.bool or batch[entry].is_complex():
-                raise ValueError(f"{name}: {entry!r} is {batch[entry].dtype}, expected numbers; masks go into `masks`")
+    def _check_names(self, named: set[str]) -> None:
+        known = list(dict.fromkeys([*AXES, *named]))
+        for argument, names in (("axes", self.axes), ("sample_along", self.sample_along)):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{argument}: got {name!r}, expected some of {', '.join(map(repr, known))}")
+
+
+def _check_kind(kind: Padding, batch: Given) -> None:
+    name = f"padding of {kind.axis}"
+    if kind.real.ndim < 2:
+        raise ValueError(f"{name}: `real` has the shape {tuple(kind.real.shape)}, expected batch, size")
+    if kind.real.all():
+        raise ValueError(f"{name}: got no padding, expected some; without it no probe can see a leak")
+    if not kind.real.any():
+        raise ValueError(f"{name}: got nothing real, expected something in at least one sample")
+    if not kind.values:
+        raise ValueError(f"{name}: got no values, expected at least one entry of the batch that holds padding")
+    if kind.documents is not None and kind.real.ndim != 2:
+        raise ValueError(f"{name}: got documents, expected them only where `real` is batch, size")
+    if kind.targets is not None and not kind.fitted.any():
+        raise ValueError(f"{name}: got no target that is real, expected at least one place whose prediction is fitted")
+    for entry, place in kind.places.items():
+        if is_draw_name(entry):  # it is drawn in the first run
+            continue
+        if not isinstance(batch.get(entry), Tensor):
+            nested = [path for path in batch if path.endswith(f".{entry}")]
+            hint = f"; did you mean {nested[0]!r}?" if nested else ""
+            raise ValueError(f"{name}: got no tensor {entry!r} in the batch, expected one of {sorted(batch)}{hint}")
+        shape, expected, places = tuple(batch[entry].shape), tuple(kind.real.shape), axes_of(kind, place)
+        fits = len(places) == len(expected) - 1 and all(0 < at < len(shape) for at in places)
+        if not fits or (shape[0], *(shape[at] for at in places)) != expected:
+            along_them = " and ".join(f"{size} at axis {at}" for size, at in zip(expected[1:], places, strict=False))
+            raise ValueError(
+                f"{name}: {entry!r} has the shape {shape}, expected {expected[0]} at axis 0 and {along_them}"
+            )
+    for entry in set(kind.values) & set(batch):
+        if batch[entry].dtype == torch.bool or batch[entry].is_complex():
+            raise ValueError(f"{name}: {entry!r} is {batch[entry].dtype}, expected numbers; masks go into `masks`")
+
+
+def _of_another_size(kind: Padding, size: int, length: int) -> str:
+    """What to do if a prediction has another number of places than the batch."""
+    found = f"prediction: got {size} {kind.axis}, expected {length}, as many as the batch has"
+    if size < length:
+        return (
+            f"{found}; real ones would have no prediction. If it is laid out otherwise, say so by `axes` or `arrange`; "
+            "if it predicts the next place, say which of its places are fitted: "
+            "Padding(..., predicted=lambda real: real[:, 1:])"
+        )
+    return (
+        f"{found}. Say how they belong together: Padding(..., predicted='last') or 'first' if some of them are those "
+        "of the batch; or a function that takes `real` and returns which places of the prediction are real"
+    )
 
 
 # --------------------------------------------------------------------------------------------------- inside a module
@@ -388,15 +686,15 @@ class Policy:
 class _Hooks:
     """Forward hooks that record the prediction and the outputs at the taps, and replace them where asked to."""
 
-    def __init__(self, policy: Policy, write: Mapping[str, Callable], say: Tensor | None, part_of: Callable):
-        self.policy, self.write, self.say, self.part_of = policy, write, say, part_of
+    def __init__(self, policy: Policy, write: Mapping[str, Callable], say: Tensor | None):
+        self.policy, self.write, self.say = policy, write, say
         self.tapped: dict[str, list[Tensor]] = {tap.module: [] for tap in policy.taps}
         self.predictions: list[Tensor] = []
 
     @contextmanager
     def open(self) -> Iterator[None]:
         module, prediction_path = self.policy.module, self.policy._prediction_path
-        listeners = [(tap.module, self._at_tap(tap.module)) for tap in self.policy.taps]
+        listeners = [(tap.module, self._at_tap(tap)) for tap in self.policy.taps]
         if prediction_path is not None:
             listeners.append((prediction_path, self._at_prediction))
         with ExitStack() as stack:
@@ -405,13 +703,16 @@ class _Hooks:
                 stack.callback(module.get_submodule(path).register_forward_hook(listener).remove)
             yield
 
-    def _at_tap(self, path: str) -> Callable:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> Tensor:
-            if not isinstance(output, Tensor):
-                raise ValueError(f"taps: {path!r} gives {_kind(output)}, expected a tensor")
-            output = self.write.get(path, lambda same: same)(output)
-            self.tapped[path].append(output)
-            return output
+    def _at_tap(self, tap: Tap) -> Callable:
+        there, back = tap.arrange or (_first_tensor, _with_first_tensor)
+
+        def hook(module: nn.Module, inputs: Any, output: Any) -> Any:
+            found = there(output)
+            if not isinstance(found, Tensor):
+                raise ValueError(f"taps: {tap.module!r} gives {_kind(output)}, expected a tensor, or `arrange`")
+            written = self.write.get(tap.module, lambda same: same)(found)
+            self.tapped[tap.module].append(written)
+            return back(written, output)
 
         return hook
 
@@ -421,9 +722,26 @@ class _Hooks:
         if not isinstance(said, Tensor):
             raise ValueError(f"prediction: got {_kind(said)}, expected a module that gives a tensor, or `arrange`")
         if self.say is not None:
-            said = _put(said, self.part_of(said), self.say)
+            said = self.policy._call_of(self.say, said, len(self.predictions))
         self.predictions.append(said)
         return back(said, output)
+
+
+def _first_tensor(output: Any) -> Any:
+    parts = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple | list) else [output]
+    return next((part for part in parts if isinstance(part, Tensor)), output)
+
+
+def _with_first_tensor(tensor: Tensor, output: Any) -> Any:
+    """The output with another tensor in the place of its first one; an output of the same kind."""
+    first = _first_tensor(output)
+    if isinstance(output, Mapping):
+        parts = {name: tensor if part is first else part for name, part in output.items()}
+        return parts if type(output) is dict else type(output)(**parts)
+    if isinstance(output, tuple | list):
+        parts = [tensor if part is first else part for part in output]
+        return type(output)(*parts) if hasattr(output, "_fields") else type(output)(parts)
+    return tensor
 
 
 # ------------------------------------------------------------------------------------------------------------ parts
@@ -435,32 +753,53 @@ def with_draws(given: Given, drawn: Sequence[Tensor]) -> Given:
     return _without_draws(given)[0] | (beside or {NO_DRAWS: None})
 
 
-def along(real: Tensor, ndim: int, place: int) -> Tensor:
-    """`real` (batch, size) as a mask for a tensor of `ndim` axes, along its axis `place`."""
+def along(mask: Tensor, ndim: int, places: Places) -> Tensor:
+    """A mask (batch, one axis or several) as one for a tensor of `ndim` axes, along its axes `places`."""
+    places = _as_tuple(places)
+    order = sorted(range(len(places)), key=places.__getitem__)
     shape = [1] * ndim
-    shape[0], shape[place] = real.shape
-    return real.reshape(shape)
+    shape[0] = len(mask)
+    for at in order:
+        shape[places[at]] = mask.shape[1 + at]
+    return mask.permute(0, *(1 + at for at in order)).reshape(shape)
+
+
+def axes_of(kind: Padding, place: Places) -> tuple[int, ...]:
+    """The axes of an entry along which `real` runs; a single number is the first of axes that follow each other."""
+    return place if isinstance(place, tuple) else tuple(range(place, place + kind.real.ndim - 1))
+
+
+def _as_tuple(place: Places) -> tuple[int, ...]:
+    return place if isinstance(place, tuple) else (place,)
+
+
+def _labelled(padding: Sequence[Padding]) -> dict[str, Padding]:
+    labelled: dict[str, Padding] = {}
+    for kind in padding:
+        count = sum(kind.axis == other.axis for other in labelled.values())
+        labelled[f"{kind.axis} {count + 1}" if count else kind.axis] = kind
+    return labelled
 
 
 @contextmanager
-def _drawing(drawn: Sequence[Tensor] | None) -> Iterator[list[Tensor]]:
+def _drawing(drawn: Sequence[Tensor] | None) -> "Iterator[Recorder | Replayer]":
     """Records free draws, always from the same seed, or replays `drawn`. The caller's random state is restored."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         if drawn is None:
             with Recorder() as recorder:
-                yield recorder.drawn
+                yield recorder
         else:
             with Replayer(drawn) as replayer:
-                yield [*drawn]
+                yield replayer
             replayer.finish()
 
 
 def _without_draws(given: Given) -> tuple[Given, list[Tensor] | None]:
-    batch = {name: value for name, value in given.items() if not _is_draw_name(name)}
+    batch = {name: value for name, value in given.items() if not is_draw_name(name)}
     if len(batch) == len(given):
         return batch, None
-    return batch, [given[name] for name in given if _is_draw_name(name) and name != NO_DRAWS]
+    return batch, [given[name] for name in given if is_draw_name(name) and name != NO_DRAWS]
 
 
 def _axes_with_extent(value: Tensor) -> list[int]:
@@ -468,7 +807,7 @@ def _axes_with_extent(value: Tensor) -> list[int]:
     return [axis for axis, size in enumerate(value.shape) if size > 1 or axis == 0]
 
 
-def _is_draw_name(name: str) -> bool:
+def is_draw_name(name: str) -> bool:
     return name.startswith("drawn ")
 
 

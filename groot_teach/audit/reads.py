@@ -3,101 +3,285 @@
 A mask that hides too much passes every test for leaks. It shows here: a real step does not depend on a real token, or
 on another real step.
 
+Gradients say for all places at once on what a prediction depends. Where they cannot look, because the entries are whole
+numbers or a part of the policy is detached, one real place after the other is moved, and so is each place that seems to
+be lost, before it is called so.
+
 A layer in which tokens read each other makes every step depend on every token. So the question is asked once more for
 the output of such a layer, at a tap behind it.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
-from groot_teach.audit.measure import at_end, reason, such_as
-from groot_teach.audit.policy import Axis, Given, Policy, Tap, along
-from groot_teach.audit.report import PREDICTION, Look
+from groot_teach.audit.measure import at_end, changed, reason, such_as
+from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along
+from groot_teach.audit.report import PREDICTION, Look, Probe
+
+MOST = 16
+"""How many places of a sample are moved one by one at most: the first ones, the last ones, and some between."""
+
+Moved = tuple[Tensor, Tensor]
+"""Which places were moved (`batch, *size`, at most one in each sample), and which entries of an answer moved then."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reach:
     """On what the predictions depend, at one stage.
 
     Attributes:
         stage: the stage.
-        axis: `steps` or `tokens`: what a predicted step may depend on.
-        reach: `batch, step, size`, bool, True = this predicted step depends on that step or token.
+        label: the kind of padding that the places have, on which a predicted step may depend.
+        reach: `batch, step, size`, bool, True = this predicted step depends on that place.
+        asked: `batch, size`, bool, True = it is known of this place who depends on it.
+        probe: how that was found.
     """
 
     stage: str
-    axis: Axis
+    label: str
     reach: Tensor
+    asked: Tensor
+    probe: Probe = "gradient"
 
 
-def who_reads_what(policy: Policy, given: Given, real: Tensor) -> Iterator[Look]:
+def who_reads_what(policy: Policy, given: Given, base: Heard, real: Tensor) -> Iterator[Look]:
     """A look for each stage: which real steps do not depend on a real step or token, though they should?
 
     Every step should read every token. If one step reads another in any sample, it should read it in every sample that
-    has both. If it reads it in no sample, the mask may be causal, and that is not reported.
+    has both. If it reads it in no sample, the mask may be causal, and that is not reported. If any step reads its own
+    place, all should. Steps that are only given to be read, and are no target, are compared with such steps alone, and
+    each of them should be read by some step behind it.
 
     Args:
         policy: the policy.
         given: the batch and its draws.
-        real: which entries of the prediction are real.
+        base: what the policy predicts for them.
+        real: which entries of the prediction are real and fitted.
     """
-    place = policy.axes.get("steps")
+    place = policy.main
     if place is None or place >= real.ndim:
         return
     steps = real.movedim(place, 1).flatten(2).any(dim=2) if real.ndim > 2 else real
     try:
-        first = _reaches(policy, given, real, alike=False)
-        if not any(_lost(one, policy, steps)[0].any() for one in first):
-            found = first
-        else:  # Sharp attention can round a small weight to 0. Among tokens that are all alike, no weight is small.
-            second = _reaches(policy, given, real, alike=True)
-            found = [
-                Reach(one.stage, one.axis, one.reach | other.reach) for one, other in zip(first, second, strict=True)
-            ]
+        found = _by_gradient(policy, given, real, steps)
+        seen = {one.label for one in found if one.stage == PREDICTION and one.reach.any()}
+        unseen = [label for label in policy.padding if policy.is_read_by_steps(label) and label not in seen]
+        found = [one for one in found if one.stage != PREDICTION or one.label in seen]
+        found += [_by_moving(policy, given, base, real, label, policy.padding[label].real) for label in unseen]
     except Exception as error:
-        yield Look(PREDICTION, "steps", "gradient", None, "lost", reason(error))
+        yield Look(PREDICTION, policy.main_axis, "gradient", None, "lost", reason(error))
         return
     for one in found:
-        lost, expected = _lost(one, policy, steps)
+        lost, expected = _lost(one, policy, base.prediction, steps)
+        for again in (False, True):
+            if one.stage != PREDICTION or not lost.any() or (one.probe == "perturb" and not again):
+                continue
+            moved = _by_moving(policy, given, base, real, one.label, lost.any(dim=1), again=again)
+            one = replace(one, reach=one.reach | moved.reach)
+            lost, expected = _lost(one, policy, base.prediction, steps)
         if expected.any():
+            axis = policy.padding[one.label].axis
             size = (lost.sum() / expected.sum()).item()
             pairs = f"{int(lost.sum())} of {int(expected.sum())} pairs"
-            why = f"in {pairs} a real step does not depend on one of the real {one.axis}"
-            yield Look(
-                one.stage, one.axis, "gradient", size, "lost", why + such_as(lost, {"steps": 1, f"{one.axis} ": 2})
-            )
+            single = policy.main_axis.removesuffix("s")
+            why = f"in {pairs} a real {single} does not depend on one of the real {axis}"
+            where = such_as(lost, {policy.main_axis: 1, f"{axis} ": 2})
+            yield Look(one.stage, axis, one.probe, size, "lost", why + where)
 
 
-def _lost(found: Reach, policy: Policy, steps: Tensor) -> tuple[Tensor, Tensor]:
-    """Which pairs of a step and a step or token should depend and do not, and which should."""
-    pairs = steps[:, :, None] & policy.padding[found.axis].real[:, None]
-    in_some_sample = found.reach.any() if found.axis == "tokens" else (pairs & found.reach).any(dim=0)
-    expected = pairs & in_some_sample
+def lost_places(
+    policy: Policy, given: Given, base: Heard, real: Tensor, label: str, of_place: Tensor
+) -> Iterator[Look]:
+    """Which real places have no effect on any real prediction of their sample?
+
+    Args:
+        policy, given, base, real: as in `who_reads_what`.
+        label: the kind of padding that the places have.
+        of_place: the gradient of the predictions by each place, as `gradients.by_place` gives it; 0 = unknown.
+    """
+    kind, known = policy.padding[label], bool(of_place.any())
+    with_targets = real.flatten(1).any(dim=1).reshape(-1, *[1] * (kind.real.ndim - 1))
+    expected = kind.real & with_targets
+    suspected = expected & (of_place == 0)
+    expected &= ~suspected | _chosen(suspected)  # of those that seem lost, some are moved
+    reached = torch.zeros_like(expected)
+    try:
+        for again in (False, True):
+            for where, moved in moves(
+                policy, given, base.prediction, _predict(policy), label, suspected & ~reached, again=again
+            ):
+                in_sample = (moved & real).flatten(1).any(dim=1)
+                reached |= where & in_sample.reshape(-1, *[1] * (where.ndim - 1))
+    except Exception as error:
+        yield Look(PREDICTION, kind.axis, "perturb", None, "lost", reason(error))
+        return
+    if not known and not reached.any():
+        return  # nothing at all is read: `perturb` says that
+    unread = expected & (of_place == 0) & ~reached
+    size = (unread.sum() / expected.sum().clamp(min=1)).item()
+    why = f"{int(unread.sum())} of {int(expected.sum())} real {kind.axis} have no effect on any real prediction"
+    why += such_as(unread, dict(zip(kind.axis.split(" and "), range(1, kind.real.ndim), strict=False)))
+    yield Look(PREDICTION, kind.axis, "gradient" if known else "perturb", size, "lost", why)
+
+
+def moves(
+    policy: Policy,
+    given: Given,
+    before: Tensor,
+    ask: Callable[[Given], Tensor],
+    label: str,
+    asked: Tensor,
+    *,
+    again: bool = False,
+) -> Iterator[Moved]:
+    """Moves one of the `asked` places of each sample at a time, and says which entries of the answer move with it.
+
+    A run that fails because of the other number depends on it, so everything in it counts as moved.
+
+    Args:
+        policy: the policy.
+        given: the batch and its draws.
+        before: the answer to them.
+        ask: takes such a batch, and returns the answer.
+        label: the kind of padding that the places have.
+        asked: `batch, *size`, True = this place is moved.
+        again: the places have been moved once. They are moved the other way, and both ways among places that are all
+            alike: sharp attention can round a small weight to 0, and among places that are alike no weight is small.
+
+    Raises:
+        Exception: all of these runs fail.
+    """
+    ways = [(given, 1)]
+    if again:
+        alike = _all_alike(policy, given, label)
+        ways = [(given, -1), (alike, 1), (alike, -1)]
+    places, errors, rounds = policy.places(label, given), [], 0
+    with torch.no_grad():
+        for start, way in ways if asked.any() else []:
+            first = before if start is given else ask(start)
+            for where in _one_by_one(asked):
+                rounds += 1
+                try:
+                    after = ask(changed(start, places, where, way))
+                    moved = after != first if after.shape == first.shape else torch.ones_like(first, dtype=torch.bool)
+                except Exception as error:
+                    errors.append(error)
+                    moved = torch.ones_like(first, dtype=torch.bool)
+                yield where, moved.cpu()
+    if errors and len(errors) == rounds:
+        raise errors[0]
+
+
+def _all_alike(policy: Policy, given: Given, label: str) -> Given:
+    """The batch with all real places of a kind replaced by their mean, where they are numbers with a mean."""
+    other, kind = dict(given), policy.padding[label]
+    for name, place in policy.places(label, given).items():
+        if given[name].is_floating_point() and kind.real.ndim == 2:
+            kept = along(kind.real, given[name].ndim, place).to(given[name].device)
+            other[name] = _mean_where(given[name], kept, place)
+    return other
+
+
+def _predict(policy: Policy) -> Callable[[Given], Tensor]:
+    return lambda given: policy.ask(given).prediction
+
+
+def _one_by_one(asked: Tensor) -> Iterator[Tensor]:
+    """For each round a mask like `asked`, with one place of each sample, until all chosen places have been there."""
+    flat = asked.flatten(1)
+    chosen = [_some_of(row.nonzero().flatten().tolist()) for row in flat]
+    for turn in range(max(map(len, chosen), default=0)):
+        where = torch.zeros_like(flat)
+        for sample, places in enumerate(chosen):
+            if turn < len(places):
+                where[sample, places[turn]] = True
+        yield where.view_as(asked)
+
+
+def _some_of(places: list[int]) -> list[int]:
+    if len(places) <= MOST:
+        return places
+    ends = MOST // 3
+    between = places[ends:-ends]
+    step = len(between) / (MOST - 2 * ends)
+    return [*places[:ends], *(between[int(step * at)] for at in range(MOST - 2 * ends)), *places[-ends:]]
+
+
+def _chosen(asked: Tensor) -> Tensor:
+    """The places that `_one_by_one` visits."""
+    return torch.stack([*_one_by_one(asked)]).any(dim=0) if asked.any() else asked
+
+
+def _lost(found: Reach, policy: Policy, prediction: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """Which pairs of a step and a place should depend and do not, and which should."""
+    kind = policy.padding[found.label]
+    pairs = steps[:, :, None] & (kind.real & found.asked)[:, None] & policy.same_document(found.label, prediction)
+    if policy.place_of(found.label) != (policy.main,):
+        expected = pairs & found.reach.any()
+    else:
+        expected = torch.zeros_like(pairs)
+        for read_only in (kind.real & ~kind.fitted, kind.fitted):
+            alike = pairs & read_only[:, None]
+            expected |= alike & (alike & found.reach).any(dim=0)
+        given = pairs & (kind.real & ~kind.fitted)[:, None]
+        behind = given & torch.ones(pairs.shape[1:], dtype=torch.bool).tril()
+        expected |= behind & ~(given & found.reach).any(dim=1, keepdim=True)
+        if pairs.shape[1] == pairs.shape[2]:
+            own = pairs & torch.eye(pairs.shape[1], dtype=torch.bool)
+            expected |= own & (own & found.reach).any()
     return expected & ~found.reach, expected
+
+
+def _by_moving(
+    policy: Policy, given: Given, base: Heard, real: Tensor, label: str, asked: Tensor, *, again: bool = False
+) -> Reach:
+    """What each step depends on, found by moving one place at a time."""
+    place = policy.main
+    assert place is not None
+    count = base.prediction.shape[place]
+    reach = torch.zeros(len(asked), count, asked.shape[1], dtype=torch.bool)
+    chosen = torch.zeros_like(asked)
+    for where, moved in moves(policy, given, base.prediction, _predict(policy), label, asked, again=again):
+        moved = (moved & real).movedim(place, 1)
+        of_step = moved.flatten(2).any(dim=2) if moved.ndim > 2 else moved
+        reach |= of_step[:, :, None] & where[:, None]
+        chosen |= where
+    return Reach(PREDICTION, label, reach, chosen, "perturb")
+
+
+def _by_gradient(policy: Policy, given: Given, real: Tensor, steps: Tensor) -> list[Reach]:
+    first = _reaches(policy, given, real, alike=False)
+    if not any(_lost(one, policy, real, steps)[0].any() for one in first):
+        return first
+    # Sharp attention can round a small weight to 0. Among tokens that are all alike, no weight is small.
+    second = _reaches(policy, given, real, alike=True)
+    return [replace(one, reach=one.reach | other.reach) for one, other in zip(first, second, strict=True)]
 
 
 def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Reach]:
     """What each step depends on, by gradients. `alike`: after each real step or token is replaced by their mean."""
-    places: dict[Axis, Mapping[str, int]] = {
-        axis: kind.values for axis, kind in policy.padding.items() if axis != "dims"
+    places: dict[str, Mapping[str, Places]] = {
+        label: policy.padding[label].values for label in policy.padding if policy.is_read_by_steps(label)
     }
     leaves = policy.leaves(given)
     if alike:
-        for axis, values in places.items():
+        for label, values in places.items():
             for name in values.keys() & leaves.keys():
-                kept = along(policy.padding[axis].real, leaves[name].ndim, values[name]).to(leaves[name].device)
+                kept = along(policy.padding[label].real, leaves[name].ndim, values[name]).to(leaves[name].device)
                 leaves[name] = _mean_where(leaves[name].detach(), kept, values[name]).requires_grad_()
     write = {tap.module: lambda output, tap=tap: _alike(output, tap, policy) for tap in policy.taps} if alike else {}
-    heard, asked = ask_with_graph(policy, given | leaves, real, write=write)
-    if not asked.requires_grad:  # `Probes._gradient_of_prediction` reports that
+    if not leaves:
         return []
-    sources: dict[tuple[str, Axis], dict[str, tuple[Tensor, int]]] = {
-        (PREDICTION, axis): {name: (leaves[name], at) for name, at in values.items() if name in leaves}
-        for axis, values in places.items()
+    heard, asked = ask_with_graph(policy, given | leaves, real, write=write)
+    if not asked.requires_grad:
+        return []
+    sources: dict[tuple[str, str], dict[str, tuple[Tensor, Places]]] = {
+        (PREDICTION, label): {name: (leaves[name], at) for name, at in values.items() if name in leaves}
+        for label, values in places.items()
     }
     for tap in policy.taps:
         outputs = heard.tapped[tap.module]
@@ -108,14 +292,15 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
     if not tensors:
         return []
     with torch.enable_grad():
-        by_step = asked.unbind(policy.axes["steps"])
+        by_step = asked.unbind(policy.main or 0)
     of_steps = [gradients(step, tensors) for step in by_step]
     found = []
-    for (stage, axis), parts in sources.items():
-        size = policy.padding[axis].real.shape[1]
-        none = torch.zeros(())
+    for (stage, label), parts in sources.items():
+        kind = policy.padding[label]
+        size, none = kind.real.shape[1], torch.zeros(())
         sizes = [sum((by_place(of_step[name], at) for name, (_, at) in parts.items()), none) for of_step in of_steps]
-        found.append(Reach(stage, axis, torch.stack(sizes, dim=1)[:, :, -size:] > 0))
+        reach = torch.stack(sizes, dim=1)[:, :, -size:]
+        found.append(Reach(stage, label, (reach > 0) | ~reach.isfinite(), torch.ones_like(kind.real)))
     return found
 
 
@@ -125,7 +310,7 @@ def _alike(output: Tensor, tap: Tap, policy: Policy) -> Tensor:
     return output + (_mean_where(output.detach(), kept, tap.place) - output.detach())
 
 
-def _mean_where(values: Tensor, kept: Tensor, place: int) -> Tensor:
+def _mean_where(values: Tensor, kept: Tensor, place: Places) -> Tensor:
     count = kept.sum(dim=place, keepdim=True).clamp(min=1)
     mean = values.where(kept, 0).sum(dim=place, keepdim=True) / count
     return torch.where(kept, mean, values)

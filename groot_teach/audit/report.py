@@ -5,21 +5,29 @@
     unseen      where a probe could not look, and why
 
 A report is clean if nothing moved except what is declared as intended, and if every look was taken or is excused. Both
-declarations need a reason.
+declarations need a reason, and each of them covers one thing only:
+
+    intended    one kind of finding at one stage along one axis, such as `"loss sum, steps, lost"`
+    excused     a probe whose answer means nothing for this policy, or a stage where the audit need not look
+
+An intention may have a largest size, and without a kind, as in `"loss sum, steps"`, it means leaks alone. What an
+excused probe says is no finding, whatever it is. What the audit finds at an excused stage all the same is still one.
 """
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
-from math import isfinite
-from typing import Any, Literal
+from math import inf, isfinite
+from typing import Any, Literal, get_args
 
 import torch
 
-Probe = Literal["perturb", "compact", "gradient", "unit error", "read off"]
-Kind = Literal["leak", "lost", "not finite"]
+Probe = Literal["perturb", "compact", "gradient", "unit error", "read off", "parity"]
+ORDER: tuple[Probe, ...] = ("read off", "perturb", "gradient", "unit error", "compact", "parity")
+"""In which order the probes of a stage are named. The first that found something gives the size."""
+Kind = Literal["leak", "lost", "not finite", "mismatch"]
 
 STAGES = PREDICTION, LOSS_SUM, LOSS_COUNT, SAMPLER, SAMPLED = (
     "prediction",
@@ -30,9 +38,13 @@ STAGES = PREDICTION, LOSS_SUM, LOSS_COUNT, SAMPLER, SAMPLED = (
 )
 """Stages that every policy has, whatever is inside: the whole way to the prediction, what the loss sums, what it
 divides by, the whole way to the sampled actions, and what the padded entries of the sampled actions hold."""
+PARITY = "training and sampling"
+"""The stage of a comparison: does the sampler show the network what training has shown it?"""
 
 OTHER_SAMPLES = "samples"
 """The column for what one sample gets from the others. Padding lies along `dims`, `steps` and `tokens`."""
+NEIGHBOURS = "neighbours"
+"""The column for what a document gets from the others that are packed into the same row."""
 COLUMNS = ("dims", "steps", "tokens", OTHER_SAMPLES)
 
 LEAK_OF_STAGE = {
@@ -56,7 +68,8 @@ class Look:
         axis: `dims`, `steps`, `tokens`, `samples`, or two of them: `dims and steps`.
         probe: the probe.
         size: how much moved, as the probe measures it; 0 = nothing; None = the probe could not look.
-        kind: what is looked for: a `leak` of padding, real entries that are `lost`, or a number that is `not finite`.
+        kind: what is looked for: a `leak` of padding, real entries that are `lost`, a number that is `not finite`, or a
+            `mismatch` between training and sampling.
         why: what the size means, or why the probe could not look.
     """
 
@@ -66,6 +79,39 @@ class Look:
     size: float | None
     kind: Kind = "leak"
     why: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """A part of an audit that is still to be done: a probe at one stage, along one axis.
+
+    Calling it takes its looks. `audit_masks` counts these parts, and notices if one of them is left out.
+    """
+
+    stage: str
+    axis: str
+    probe: Probe
+    take: Callable[[], Iterable[Look]]
+
+    def __call__(self) -> Iterable[Look]:
+        return self.take()
+
+    def left_out(self) -> Look:
+        why = "`progress` did not give this part of the audit on; it has to give all that it gets"
+        return Look(self.stage, self.axis, self.probe, None, why=why)
+
+
+@dataclass(frozen=True)
+class Intended:
+    """A declaration that a finding is wanted, up to a size.
+
+    Attributes:
+        why: the reason.
+        at_most: how large it may be, as the probe measures it: 0.05 for 5 %. None = any size.
+    """
+
+    why: str
+    at_most: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +136,13 @@ class Finding:
 
     @property
     def name(self) -> str:
-        """The name under which the finding can be declared as intended, such as `loss sum, steps`."""
+        """Where it is, such as `loss sum, steps`. A leak can be declared as intended under this name."""
         return f"{self.stage}, {self.axis}"
+
+    @property
+    def full_name(self) -> str:
+        """The name under which exactly this finding can be declared as intended, such as `loss sum, steps, lost`."""
+        return f"{self.name}, {self.kind}"
 
     def __str__(self) -> str:
         seen = f"{self.name}: {self.why} ({' and '.join(self.probes)})"
@@ -108,35 +159,50 @@ class MaskReport:
 
     Attributes:
         looks: every look, also those that could not be taken.
-        intended: findings that the caller declares as wanted, by name -> the reason.
+        intended: findings that the caller declares as wanted, by `stage, axis` (a leak) or by `stage, axis, kind` ->
+            the reason, or an `Intended` with a reason and a largest size.
         excused: a probe, a stage, or a `stage, axis` that need not be looked at -> the reason.
         axes: the axes along which the batch has padding.
+        notes: what the audit noticed and does not judge, such as entries of the batch that the policy writes into.
     """
 
     looks: tuple[Look, ...]
-    intended: Mapping[str, str] = field(default_factory=dict)
+    intended: Mapping[str, str | Intended] = field(default_factory=dict)
     excused: Mapping[str, str] = field(default_factory=dict)
     axes: tuple[str, ...] = ("dims", "steps", "tokens")
+    notes: tuple[str, ...] = ()
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Everything that moved, in the order of the stages, including what is intended."""
         seen: dict[tuple[str, str, Kind], list[Look]] = {}
         for look in self.looks:
-            if look.size:
+            if look.size and look.probe not in self.excused:
                 seen.setdefault((look.stage, look.axis, look.kind), []).append(look)
-        return tuple(
-            Finding(
-                stage,
-                axis,
-                kind,
-                looks[0].size or 0.0,
-                tuple(dict.fromkeys(look.probe for look in looks)),
-                looks[0].why,
-                self.intended.get(f"{stage}, {axis}"),
-            )
-            for (stage, axis, kind), looks in seen.items()
-        )
+        return tuple(self._finding(looks) for looks in seen.values())
+
+    def _finding(self, looks: Sequence[Look]) -> Finding:
+        """What several probes saw at one place. The first of them gives the size; a ceiling holds for all of them."""
+        first = looks[0]
+        intended, why = self._intention(first), first.why
+        if intended is not None and intended.at_most is not None:
+            largest = max((look.size or 0.0 for look in looks), key=lambda size: size if isfinite(size) else inf)
+            if not largest <= intended.at_most:
+                why += f", and {percent(intended.at_most)} at most is declared; the largest is {percent(largest)}"
+                intended = None
+        probes: tuple[Probe, ...] = tuple(dict.fromkeys(look.probe for look in looks))
+        reason = None if intended is None else intended.why
+        return Finding(first.stage, first.axis, first.kind, first.size or 0.0, probes, why, reason)
+
+    def _intention(self, look: Look) -> Intended | None:
+        """The declaration that covers what a look found, apart from its size."""
+        names = [f"{look.stage}, {look.axis}, {look.kind}"]
+        names += [f"{look.stage}, {look.axis}"] if look.kind == "leak" else []
+        for name in names:
+            if name in self.intended:
+                said = self.intended[name]
+                return said if isinstance(said, Intended) else Intended(said)
+        return None
 
     @property
     def unintended(self) -> tuple[Finding, ...]:
@@ -150,7 +216,21 @@ class MaskReport:
     @property
     def is_clean(self) -> bool:
         """Something was looked at, nothing moved except what is intended, and every look was taken or excused."""
-        return bool(self.looks) and not self.unintended and not self.unseen
+        counting = [look for look in self.looks if not (look.size and look.probe in self.excused)]
+        return bool(counting) and not self.unintended and not self.unseen
+
+    @property
+    def declared(self) -> tuple[Finding, ...]:
+        """What was found and is declared as intended."""
+        return tuple(finding for finding in self.findings if finding.intended is not None)
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The names in `intended` and `excused` for which nothing was found, or nothing had to be excused."""
+        found = {name for finding in self.findings for name in (finding.full_name, *_bare(finding))}
+        missed = [look for look in self.looks if look.size is None or (look.size and look.probe in self.excused)]
+        needed = {name for look in missed for name in _excuses(look)}
+        return (*_without(self.intended, found), *_without(self.excused, needed))
 
     @property
     def leaks(self) -> tuple[str, ...]:
@@ -200,29 +280,43 @@ class MaskReport:
         findings = [_plain(asdict(finding)) for finding in self.findings]
         about = {"torch": torch.__version__, "python": platform.python_version()}
         looks = [_plain(asdict(look)) for look in self.looks]
-        said = {"intended": dict(self.intended), "excused": dict(self.excused), "axes": list(self.axes)}
+        intended = {name: asdict(one) if isinstance(one, Intended) else one for name, one in self.intended.items()}
+        said = {"intended": intended, "excused": dict(self.excused), "axes": list(self.axes), "notes": list(self.notes)}
         return json.dumps({"clean": self.is_clean, "findings": findings, "looks": looks, **said, **about}, indent=1)
 
     # parts
 
     def cell(self, stage: str, axis: str) -> str:
         """One cell of the table, as the legend explains it."""
-        looks = [look for look in self.looks if look.stage == stage and axis in look.axis.split(" and ")]
+        here = [look for look in self.looks if look.stage == stage and axis in look.axis.split(" and ")]
+        looks = [look for look in here if not (look.size and look.probe in self.excused)]
+        said: dict[Kind, str] = {}
         for look in looks:
-            if look.size:
-                wanted = "*" if f"{stage}, {look.axis}" in self.intended else ""
-                said = {"leak": percent(look.size), "lost": f"lost {percent(look.size)}", "not finite": "NaN"}
-                return f"{said[look.kind]}{wanted}"
+            if look.size and look.kind not in said:
+                wanted = "*" if self._is_intended(look) else ""
+                size = percent(look.size)
+                words = {"leak": size, "lost": f"lost {size}", "not finite": "NaN", "mismatch": f"mismatch {size}"}
+                said[look.kind] = words[look.kind] + wanted
+        if said:
+            return ", ".join(said[kind] for kind in get_args(Kind) if kind in said)
         if not looks:
-            return ""
+            return "-" if here else ""
         open_questions = any(look.size is None and self._excuse(look) is None for look in looks)
         if any(look.size == 0 for look in looks):
             return "0?" if open_questions else "0"
         return "?" if open_questions else "-"
 
+    def _is_intended(self, look: Look) -> bool:
+        place = (look.stage, look.axis, look.kind)
+        return any((one.stage, one.axis, one.kind) == place for one in self.declared)
+
     def cells(self) -> dict[str, dict[str, str]]:
         """The whole table: for each stage and each axis what `cell` says."""
-        columns = [axis for axis in COLUMNS if any(axis in look.axis.split(" and ") for look in self.looks)]
+        named = dict.fromkeys(axis for look in self.looks for axis in look.axis.split(" and "))
+        of_others = (OTHER_SAMPLES, NEIGHBOURS)
+        usual = [axis for axis in COLUMNS if axis in named and axis not in of_others]
+        own = [axis for axis in named if axis not in COLUMNS and axis not in of_others]
+        columns = [*usual, *own, *(axis for axis in of_others if axis in named)]
         return {stage: {axis: self.cell(stage, axis) for axis in columns} for stage in self.stages}
 
     @property
@@ -235,32 +329,84 @@ class MaskReport:
         return [["stage", *columns], *([stage, *of_stage.values()] for stage, of_stage in cells.items())]
 
     def _headline(self) -> str:
+        declared = f", with {len(self.declared)} declared" if self.declared else ""
         if self.is_clean:
-            wanted = f"; {len(self.findings)} intended" if self.findings else ""
-            return f"clean along {', '.join(self.axes)}: nothing that is padded moves what is real{wanted}"
+            along = f"clean along {', '.join(self.axes)}{declared}"
+            return f"{along}: nothing that is padded moves what is real{', except what is declared' * bool(declared)}"
         parts = []
         if self.unintended:
             parts.append(f"{len(self.unintended)} found")
         if self.unseen:
             parts.append(f"{len(self.unseen)} not looked at")
-        return f"not clean: {', '.join(parts) or 'nothing was looked at'}"
+        return f"not clean: {', '.join(parts) or 'nothing was looked at'}{declared}"
 
     def _sentences(self) -> list[str]:
-        said = [f"{'*' if finding.intended else '!'} {finding}" for finding in self.findings]
+        said = []
+        for finding in self.findings:
+            covered = finding.intended is None and finding.name in self.intended and finding.kind != "leak"
+            hint = f'; "{finding.name}" declares leaks alone: declare "{finding.full_name}" if you want this too'
+            said.append(f"{'*' if finding.intended else '!'} {finding}{hint if covered else ''}")
         for look in self.looks:
             if look.size is None:
                 excuse = self._excuse(look)
                 mark, reason = ("?", "") if excuse is None else ("-", f"; excused: {excuse}")
                 said.append(f"{mark} {look.stage}, {look.axis}: {look.probe} could not look: {look.why}{reason}")
-        found = {finding.name for finding in self.findings}
-        said += [f"- {name}: declared as intended, and not found" for name in self.intended if name not in found]
-        return said
+            elif look.size and look.probe in self.excused:
+                what = f"{look.probe} is excused, and says: {look.why}"
+                said.append(f"- {look.stage}, {look.axis}: {what}; excused: {self.excused[look.probe]}")
+        for name in self.unused:
+            what = "declared as intended, and not found" if name in self.intended else "excused, and there was no need"
+            said.append(f"- {name}: {what}")
+        return [*said, *(f"- {note}" for note in self.notes)]
 
     def _excuse(self, look: Look) -> str | None:
-        for name in (f"{look.stage}, {look.axis}", look.stage, look.probe):
-            if name in self.excused:
-                return self.excused[name]
-        return None
+        return next((self.excused[name] for name in _excuses(look) if name in self.excused), None)
+
+
+def _excuses(look: Look) -> tuple[str, ...]:
+    """The names under which a look can be excused, the most exact one first."""
+    return f"{look.stage}, {look.axis}", look.stage, look.probe
+
+
+def _bare(finding: Finding) -> list[str]:
+    return [finding.name] if finding.kind == "leak" else []
+
+
+def _without(names: Iterable[str], used: set[str]) -> list[str]:
+    return [name for name in names if name not in used]
+
+
+def check_names(intended: Iterable[str], excused: Iterable[str], stages: Iterable[str], axes: Iterable[str]) -> None:
+    """Refuses declarations that no finding and no look can have, such as one with a typing mistake.
+
+    Raises:
+        ValueError: a name with an unknown probe, stage, axis or kind.
+    """
+    stages, probes, kinds = tuple(dict.fromkeys(stages)), get_args(Probe), get_args(Kind)
+    known = dict.fromkeys([*COLUMNS, NEIGHBOURS, *axes])
+    for name in intended:
+        stage, *rest = name.split(", ")
+        axis, kind = (*rest, "leak")[:2] if rest else ("", "leak")
+        if stage not in stages or len(rest) not in (1, 2) or not _is_axis(axis, known) or kind not in kinds:
+            raise ValueError(
+                f"intended: got {name!r}, expected a stage and an axis such as 'loss sum, steps', which means a leak, "
+                f"or with a kind 'loss sum, steps, lost'. {_names(stages, known)}. Kinds: {', '.join(kinds)}"
+            )
+    for name in excused:
+        stage, *rest = name.split(", ")
+        if not (name in probes or (stage in stages and (not rest or (len(rest) == 1 and _is_axis(rest[0], known))))):
+            raise ValueError(
+                f"excused: got {name!r}, expected a probe, a stage, or a stage and an axis such as 'loss sum, steps'. "
+                f"Probes: {', '.join(probes)}. {_names(stages, known)}"
+            )
+
+
+def _is_axis(axis: str, known: Iterable[str]) -> bool:
+    return axis in known or all(one in known for one in axis.split(" and "))
+
+
+def _names(stages: Iterable[str], axes: Iterable[str]) -> str:
+    return f"Stages: {', '.join(stages)}. Axes: {', '.join(axes)}"
 
 
 LEGEND = (
@@ -280,7 +426,9 @@ def _look_of(cell: str) -> str:
     """The CSS class of a cell. Its text says the same to readers without the style sheet."""
     if cell in ("", "0", "-"):
         return "quiet"
-    return "unseen" if cell.endswith("?") else "wanted" if cell.endswith("*") else "found"
+    if cell.endswith("?"):
+        return "unseen"
+    return "wanted" if all(part.endswith("*") for part in cell.split(", ")) else "found"
 
 
 STYLE = (

@@ -3,17 +3,18 @@
 A policy may use its masks in training and not here, or the other way round.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from functools import partial
 from math import inf
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from groot_teach.audit.measure import apart, changed, finite, moved_by, percent_of, reason, same
-from groot_teach.audit.policy import NOT_REPEATABLE, Axis, Policy, along, with_draws
-from groot_teach.audit.report import OTHER_SAMPLES, SAMPLED, SAMPLER, Look
+from groot_teach.audit.gradients import by_place, gradients
+from groot_teach.audit.measure import apart, changed, finite, moved_by, percent_of, reason, same, signs, such_as
+from groot_teach.audit.policy import NOT_REPEATABLE, Given, Policy, along, with_draws
+from groot_teach.audit.reads import moves
+from groot_teach.audit.report import OTHER_SAMPLES, SAMPLED, SAMPLER, Look, Step
 
 Looks = Iterator[Look]
 
@@ -21,60 +22,126 @@ Looks = Iterator[Look]
 class SamplerProbes:
     """The audit of one sampler.
 
+    Args:
+        policy: the policy.
+        moving: the kinds of padding of which something real moves the prediction in training.
+
     Raises:
         ValueError: it does not give the same actions for the same batch and the same draws.
     """
 
     @torch.no_grad()
-    def __init__(self, policy: Policy, batch: Mapping[str, Any]):
-        self.policy = policy
-        actions, drawn = policy.ask_sample(dict(batch))
-        self.given = with_draws(dict(batch), drawn)
+    def __init__(self, policy: Policy, moving: Collection[str]):
+        self.policy, self.moving = policy, moving
+        actions, drawn = policy.ask_sample(policy.batch)
+        self.given = with_draws(policy.batch, drawn)
         if not same(actions, policy.ask_sample(self.given)[0]):
             raise ValueError(f"sample: {NOT_REPEATABLE}")
-        real = policy.sampled_real()
-        self.part = policy.wanted_for(real)(actions)
+        kinds = policy.sampled()
+        self.part = policy.wanted_for(kinds)(actions)
         self.actions = actions[self.part]
-        self.real = policy.real_in(self.actions, real)
+        self.real = policy.real_in(self.actions, kinds)
+        self.leaked: dict[str, float] = {}  # how far padding moves what is sampled, by kind of padding
         self.alone: dict[int, Tensor] = {}  # the actions sampled for each sample alone, with its padding
 
-    def steps(self) -> list[Callable[[], Iterable[Look]]]:
-        """The parts of the sampler's audit, as functions."""
+    def steps(self) -> list[Step]:
+        """The parts of the sampler's audit."""
+        policy, every = self.policy, self.policy.every_axis
         if not finite(self.actions[self.real]):
-            look = Look(
-                SAMPLER, self.policy.every_axis, "read off", inf, "not finite", "sampled actions are not finite"
-            )
-            return [lambda: [look]]
-        axes: list[Axis] = [axis for axis in self.policy.padding if axis in self.policy.sample_along]
-        cuts = [None, *(axis for axis in axes if axis != "dims")]
-        todo: list[Callable[[], Iterable[Look]]] = [partial(self._perturb, axis) for axis in axes]
-        return [self._read_off, self._held_at_zero, *todo, *(partial(self._compact, cut) for cut in cuts)]
+            look = Look(SAMPLER, every, "read off", inf, "not finite", "sampled actions are not finite")
+            return [Step(SAMPLER, every, "read off", lambda: [look])]
+        kinds = policy.sampled()
+        todo = [Step(SAMPLED, "dims", "read off", self._read_off)]
+        todo += [Step(SAMPLER, axis, "perturb", partial(self._held_at_zero, axis)) for axis in ("dims", "steps")]
+        todo += [Step(SAMPLER, kind.axis, "perturb", partial(self._perturb, label)) for label, kind in kinds.items()]
+        cut = [label for label, kind in kinds.items() if kind.can_be_cut]
+        todo += [Step(SAMPLER, kinds[label].axis, "perturb", partial(self._lost, label)) for label in cut]
+        todo.append(Step(SAMPLER, OTHER_SAMPLES, "compact", partial(self._compact, None)))
+        return [*todo, *(Step(SAMPLER, kinds[label].axis, "compact", partial(self._compact, label)) for label in cut)]
 
     @torch.no_grad()
-    def _perturb(self, axis: Axis) -> Looks:
+    def _perturb(self, label: str) -> Looks:
         """Other numbers in padding: do sampled actions move?"""
-        other = changed(self.given, self.policy.places(axis, self.given), ~self.policy.padding[axis].real)
+        kind = self.policy.padding[label]
+        other = changed(self.given, self.policy.places(label, self.given), ~kind.real)
         try:
-            actions = self.policy.ask_sample(other)[0][self.part]
+            actions = self.sampled(other)
         except Exception as error:
-            yield Look(SAMPLER, axis, "perturb", None, why=reason(error))
+            yield Look(SAMPLER, kind.axis, "perturb", None, why=reason(error))
             return
-        size = moved_by(self.actions, actions, self.real)
-        yield Look(SAMPLER, axis, "perturb", size, why=percent_of(size, "what is sampled for real entries"))
+        size = self.leaked[label] = moved_by(self.actions, actions, self.real)
+        yield Look(SAMPLER, kind.axis, "perturb", size, why=percent_of(size, "what is sampled for real entries"))
+
+    def sampled(self, given: Given) -> Tensor:
+        """The actions that are sampled for a batch, those of them that belong to it."""
+        return self.policy.ask_sample(given)[0][self.part]
+
+    def _lost(self, label: str) -> Looks:
+        """Does every real token, and every real step, move what is sampled for its sample?
+
+        Of steps only those are asked that move something in another sample: whether the others have to is not known.
+        """
+        policy, kind = self.policy, self.policy.padding[label]
+        expected = kind.real & self.real.flatten(1).any(dim=1)[:, None]
+        try:
+            of_place = self._gradient(label)
+            known = bool(of_place.any())
+            suspected = expected & (of_place == 0) if known else expected
+            reached, asked = of_place > 0, of_place > 0
+            for again in (False, True):
+                for where, moved in moves(
+                    policy, self.given, self.actions, self.sampled, label, suspected & ~reached, again=again
+                ):
+                    reached |= where & (moved & self.real).flatten(1).any(dim=1)[:, None]
+                    asked |= where
+        except Exception as error:
+            yield Look(SAMPLER, kind.axis, "perturb", None, "lost", reason(error))
+            return
+        expected &= asked
+        if policy.place_of(label) is not None:
+            expected &= (expected & reached).any(dim=0)
+        elif not reached.any() and label not in self.moving:
+            return  # training does not read them either: the probes of the prediction say that
+        lost = expected & ~reached
+        if expected.any():
+            size = (lost.sum() / expected.sum()).item()
+            why = f"{int(lost.sum())} of {int(expected.sum())} real {kind.axis} do not move any sampled action"
+            yield Look(SAMPLER, kind.axis, "perturb", size, "lost", why + such_as(lost, {kind.axis: 1}))
+
+    def _gradient(self, label: str) -> Tensor:
+        """How far sampled actions depend on each place, by gradients; zeros for a sampler that keeps no graph."""
+        policy, kind = self.policy, self.policy.padding[label]
+        leaves = {name: leaf for name, leaf in policy.leaves(self.given).items() if name in kind.values}
+        none = torch.zeros(kind.real.shape)
+        if not leaves:
+            return none
+        try:
+            with torch.enable_grad():
+                actions = self.sampled(self.given | leaves)
+                asked = (actions * signs(actions).to(actions)).where(self.real.to(actions.device), 0.0)
+            if not asked.requires_grad:
+                return none
+            found = gradients(asked, leaves)
+        except Exception:  # no gradients: then places are moved
+            return none
+        of_place = sum((by_place(found[name], kind.values[name]) for name in leaves), none)
+        return of_place.nan_to_num(1.0)
 
     @torch.no_grad()
-    def _compact(self, cut: Axis | None) -> Looks:
+    def _compact(self, cut: str | None) -> Looks:
         """Does each sample alone get the same actions? With `cut`: alone, and without its padding along `cut`?"""
-        policy, column, sizes = self.policy, cut or OTHER_SAMPLES, []
+        policy, sizes = self.policy, [0.0]
+        column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
         try:
             for sample in policy.with_something_left(cut):
-                alone, real = policy.alone(self.given, sample, cut)
-                real = {axis: of_axis for axis, of_axis in real.items() if axis in policy.sample_along}
+                alone, kinds = policy.alone(self.given, sample, cut)
+                kinds = policy.sampled(kinds)
                 actions = policy.ask_sample(alone)[0]
-                actions = actions[policy.wanted_for(real)(actions)]
-                sampled = actions[policy.real_in(actions, real)]
+                actions = actions[policy.wanted_for(kinds)(actions)]
+                sampled = actions[policy.real_in(actions, kinds)]
                 in_batch = self.actions[sample][self.real[sample]]
-                sizes.append(apart(in_batch if cut is None else self.alone.get(sample, in_batch), sampled))
+                before = in_batch if cut is None else self.alone.get(sample, in_batch)
+                sizes.append(apart(before, sampled, policy.precision))
                 if cut is None:
                     self.alone[sample] = sampled
         except Exception as error:
@@ -86,7 +153,7 @@ class SamplerProbes:
     def _read_off(self) -> Looks:
         """What do the padded dims of the sampled actions hold?"""
         place = self.policy.axes.get("dims")
-        if place is None or "dims" not in self.policy.padding:
+        if not isinstance(place, int) or "dims" not in self.policy.padding or place >= self.actions.ndim:
             return
         dims = self.policy.padding["dims"].real[:, : self.actions.shape[place]]
         padded = (~along(dims, self.actions.ndim, place)).expand_as(self.actions)
@@ -98,20 +165,22 @@ class SamplerProbes:
             yield Look(SAMPLED, "dims", "read off", size, why=why)
 
     @torch.no_grad()
-    def _held_at_zero(self) -> Looks:
-        """Are there real dims that are 0 in every step, whatever the noise and everything else that is real?"""
-        steps, other = self.policy.axes.get("steps"), self.given
-        if "dims" not in self.policy.padding or steps is None or steps >= self.actions.ndim:
+    def _held_at_zero(self, axis: str) -> Looks:
+        """Are there real dims (or steps) that are 0 in every step (or dim), whatever the noise and all that is real?"""
+        other_axis = {"dims": "steps", "steps": "dims"}[axis]
+        other, place = self.given, self.policy.axes.get(other_axis)
+        known = axis in self.policy.padding and axis in self.policy.sample_along
+        if not known or not isinstance(place, int) or place >= self.actions.ndim:
             return
-        for axis, kind in self.policy.padding.items():
-            other = changed(other, self.policy.places(axis, other), kind.real)
+        for label, kind in self.policy.padding.items():
+            other = changed(other, self.policy.places(label, other), kind.real)
         try:
-            moved = self.policy.ask_sample(other)[0][self.part] != self.actions
+            moved = self.sampled(other) != self.actions
         except Exception as error:
-            yield Look(SAMPLER, "dims", "perturb", None, "lost", reason(error))
+            yield Look(SAMPLER, axis, "perturb", None, "lost", reason(error))
             return
         if moved.any():
-            still = ((self.actions == 0) & ~moved | ~self.real).all(dim=steps, keepdim=True) & self.real
+            still = ((self.actions == 0) & ~moved | ~self.real).all(dim=place, keepdim=True) & self.real
             size = (still.sum() / self.real.sum()).item()
             why = f"{int(still.sum())} of {int(self.real.sum())} real entries are sampled as 0, whatever is given"
-            yield Look(SAMPLER, "dims", "perturb", size, "lost", why)
+            yield Look(SAMPLER, axis, "perturb", size, "lost", why)

@@ -160,7 +160,7 @@ def mean_of_everything(squared_error, batch):
     threads=("lerobot_pr_3377", "lerobot_pr_3442"),
     source="the first fix of the mean over everything, found in review, "
     "https://github.com/huggingface/lerobot/pull/3377",
-    seen_by=("compact", "unit error"),
+    seen_by=("unit error",),
     message="You summed entries and divided by a number of steps, so your loss is too large by the number of dims in a "
     "step. An entry is one dim of one step: count those.",
 )

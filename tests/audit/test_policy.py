@@ -1,7 +1,6 @@
 """How a policy is asked, and what is real in its answer: policies of a line or two."""
 
 from dataclasses import FrozenInstanceError, replace
-from typing import get_args
 
 import pytest
 import torch
@@ -11,8 +10,6 @@ from torch import nn
 from groot_teach.audit import Answer, Padding, Tap
 from groot_teach.audit.draws import OtherDraws
 from groot_teach.audit.policy import (
-    AXES,
-    Axis,
     Heard,
     Policy,
     _axes_with_extent,
@@ -49,10 +46,6 @@ def toy_policy(**more):
 # ------------------------------------------------------------------------------------------------- declarations
 
 
-def test_the_axes_along_which_something_is_padded_are_three():
-    assert AXES == get_args(Axis) == ("dims", "steps", "tokens")
-
-
 def test_padding_lies_in_its_values_and_its_masks():
     assert Padding("dims", REAL, {"x": 2}, {"m": 1}).places == {"x": 2, "m": 1}
     assert Padding("dims", REAL, {"x": 2}).places == {"x": 2}
@@ -60,7 +53,16 @@ def test_padding_lies_in_its_values_and_its_masks():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"axis": "width"}, {"real": REAL.float()}, {"real": REAL[0]}, {"values": {"x": 1.5}}, {"masks": {"x": "1"}}],
+    [
+        {"axis": 3},
+        {"real": REAL.float()},
+        {"values": {"x": 1.5}},
+        {"masks": {"x": "1"}},
+        {"targets": REAL.float()},
+        {"targets": REAL[:, :3]},
+        {"predicted": "middle"},
+        {"documents": REAL},
+    ],
 )
 def test_padding_of_another_type_is_refused(changes):
     with pytest.raises(TypeError):
@@ -109,7 +111,7 @@ def test_a_loss_may_be_a_number_or_be_left_out():
 
 def test_of_a_larger_prediction_the_part_that_is_asked_for_is_heard_and_the_rest_stays_when_another_one_is_said():
     policy, given = small(lambda b: Answer(nn.functional.pad(b["x"], (0, 0, 1, 0), value=9), lambda said: said.sum()),
-                          axis="steps")  # fmt: skip
+                          padding=[Padding("steps", REAL, {"x": 1}, predicted="last")])  # fmt: skip
     heard = policy.ask(given)
     assert torch.equal(heard.prediction, given["x"])
     assert heard.whole.shape == (2, 5, 3)
@@ -212,7 +214,7 @@ class Doubled(nn.Module):
 def hooked(module=None, **more):
     module = module or Doubled()
     arguments = {"module": module, "prediction": "last", "taps": [Tap("first", "steps", "a", "b")]} | more
-    return small(module, axis="steps", **arguments)
+    return small(module, padding=[Padding("steps", REAL, {"x": 1}, predicted="last")], **arguments)
 
 
 def test_a_prediction_is_heard_at_its_module_and_the_loss_becomes_a_function_of_it():
@@ -254,18 +256,60 @@ def test_nothing_stays_hooked_even_if_a_run_fails():
     assert not any(part._forward_hooks for part in policy.module.modules())
 
 
-def test_a_prediction_module_has_to_be_called_once():
-    class Twice(Doubled):
-        def forward(self, b):
-            return super().forward(b) + super().forward(b)
+class InTurns(nn.Module):
+    """`last` gives one step a call, as a recurrent decoder does; the loss weights the steps by 1, 2, 3 and 4."""
 
+    def __init__(self, keep_axis):
+        super().__init__()
+        self.last, self.keep_axis = nn.Identity(), keep_axis
+
+    def forward(self, b):
+        steps = b["x"].split(1, dim=1) if self.keep_axis else b["x"].unbind(dim=1)
+        return sum((1 + place) * self.last(step).sum() for place, step in enumerate(steps))
+
+
+@pytest.mark.parametrize("keep_axis", [True, False], ids=["a step axis of length 1", "no step axis"])
+def test_the_calls_of_a_module_that_gives_one_step_each_are_put_together(keep_axis):
+    policy, given = hooked(InTurns(keep_axis), taps=())
+    heard = policy.ask(given)
+    assert torch.equal(heard.prediction, given["x"])
+    said = torch.zeros(2, 4, 3)
+    said[:, 2] = 1
+    assert heard.loss_of(said).item() == 3 * 6
+
+
+def test_calls_that_each_give_all_steps_become_an_axis_of_their_own():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.last = nn.Identity()
+
+        def forward(self, b):
+            return self.last(b["x"]).sum() + 10 * self.last(2 * b["x"]).sum()
+
+    policy, given = hooked(Twice(), taps=())
+    heard = policy.ask(given)
+    assert torch.equal(heard.prediction, torch.stack([given["x"], 2 * given["x"]], dim=-1))
+    said = torch.zeros(2, 4, 3, 2)
+    said[..., 1] = 1
+    assert heard.loss_of(said).item() == 10 * 24
+
+
+def test_a_prediction_module_has_to_be_called_and_with_outputs_of_one_shape():
     class Never(Doubled):
         def forward(self, b):
             return b["x"].sum()
 
-    for module, times in ((Twice(), 2), (Never(), 0)):
+    class Unequal(Doubled):
+        def forward(self, b):
+            return self.last(b["x"]).sum() + self.last(b["x"][:, 1:]).sum()
+
+    for module, message in (
+        (Never(), "prediction: 'last' was called 0 times, expected once a run. A part of a TorchScript module"),
+        (Unequal(), r"prediction: 'last' gave outputs of the shapes \[\(2, 3, 3\), \(2, 4, 3\)\], expected one"),
+    ):
         policy, given = hooked(module, taps=())
-        with pytest.raises(ValueError, match=f"prediction: 'last' was called {times} times, expected once a run"):
+        with pytest.raises(ValueError, match=message):
             policy.ask(given)
 
 
@@ -279,9 +323,6 @@ def test_outputs_that_are_no_tensors_are_named_and_a_prediction_may_be_arranged(
         ValueError, match="prediction: got a tuple, expected a module that gives a tensor, or `arrange`"
     ):
         policy.ask(given)
-    policy, given = hooked(Pair(), taps=[Tap("last", "steps", "a", "b")], prediction=None)
-    with pytest.raises(ValueError, match="taps: 'last' gives a tuple, expected a tensor"):
-        policy.ask(given)
     arrange = (lambda output: output[0].mT, lambda said, output: (said.mT, output[1]))
     policy, given = hooked(Pair(), taps=(), arrange=arrange)
     heard = policy.ask(given)
@@ -289,26 +330,174 @@ def test_outputs_that_are_no_tensors_are_named_and_a_prediction_may_be_arranged(
     assert heard.loss_of(torch.zeros(2, 4, 3)).item() == 0
 
 
+class Pairs(nn.Module):
+    """Gives a tuple, a dict or a list: `first` inside, beside a number."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.pair, self.kind = nn.Identity(), kind
+
+    def forward(self, b):
+        parts = {"size": 7, "hidden": 2 * b["x"], "more": b["x"]}
+        out = self.pair(parts if self.kind is dict else self.kind(parts.values()))
+        assert type(out) is self.kind
+        size, hidden, more = out.values() if self.kind is dict else out
+        return Answer(size * hidden + more)
+
+
+@pytest.mark.parametrize("kind", [tuple, list, dict])
+def test_of_an_output_with_several_parts_a_tap_hears_and_writes_the_first_tensor(kind):
+    module = Pairs(kind)
+    policy, given = small(module, axis="steps", module=module, taps=[Tap("pair", "steps", "a", "b")])
+    assert torch.equal(policy.ask(given).tapped["pair"][0], 2 * given["x"])
+    assert torch.equal(policy.ask(given, write={"pair": torch.zeros_like}).prediction, given["x"])
+
+
+def test_a_tap_may_be_told_which_part_of_an_output_is_meant():
+    module = Pairs(tuple)
+    arrange = (lambda output: output[2], lambda tensor, output: (*output[:2], tensor))
+    policy, given = small(module, axis="steps", module=module, taps=[Tap("pair", "steps", "a", "b", arrange=arrange)])
+    assert torch.equal(policy.ask(given).tapped["pair"][0], given["x"])
+    assert torch.equal(policy.ask(given, write={"pair": torch.zeros_like}).prediction, 14 * given["x"])
+
+
+def test_a_tap_that_gives_no_tensor_is_named():
+    class Text(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.text = nn.Identity()
+
+        def forward(self, b):
+            self.text("words")
+
+    module = Text()
+    policy, given = small(module, axis="steps", module=module, taps=[Tap("text", "steps", "a", "b")])
+    with pytest.raises(ValueError, match="taps: 'text' gives a str, expected a tensor, or `arrange`"):
+        policy.ask(given)
+
+
+# ------------------------------------------------------------------------------------------- what a run leaves behind
+
+
+def test_a_run_that_writes_into_its_batch_writes_into_a_copy_and_is_noticed():
+    def run(b):
+        b["x"][:, 0] = 0
+        return Answer(b["x"])
+
+    x = numbers(2, 4, 3)
+    policy, _ = small(run, x=x)
+    for _ in range(2):
+        assert torch.equal(policy.ask(policy.batch).prediction[:, 1:], x[:, 1:])
+    assert policy.edited == {"x"}
+    assert torch.equal(x, numbers(2, 4, 3))
+
+
+def test_a_policy_that_writes_into_a_declared_mask_does_not_change_the_declaration():
+    mask = REAL.clone()
+    policy, given = small(
+        lambda b: Answer(b["x"] * mask.fill_(True)[..., None]), padding=[Padding("steps", mask, {"x": 1})]
+    )
+    policy.ask(given)
+    assert torch.equal(policy.padding["steps"].real, REAL)
+
+
+def test_buffers_modes_and_generators_are_the_same_in_each_run_and_afterwards():
+    norm, generator = nn.BatchNorm1d(3).eval(), torch.Generator().manual_seed(5)
+    norm.running_mean += 1
+    kept = {name: value.clone() for name, value in norm.state_dict().items()}, generator.get_state()
+
+    def run(b):
+        norm.train()
+        out = norm(b["x"].flatten(0, 1)).view_as(b["x"]) + norm.running_mean
+        return Answer(out + torch.rand(1, generator=generator))
+
+    policy, given = small(run)
+    assert torch.equal(policy.ask(given).prediction, policy.ask(given).prediction)
+    assert not norm.training
+    assert all(torch.equal(value, kept[0][name]) for name, value in norm.state_dict().items())
+    assert torch.equal(generator.get_state(), kept[1])
+
+
+def test_a_nested_batch_is_named_by_its_paths_and_handed_over_as_it_was():
+    seen = []
+
+    def run(b):
+        seen.append(b)
+        return Answer(b["observation"]["x"] + b["views"][1])
+
+    batch = {"observation": {"x": numbers(2, 4, 3), "name": "n"}, "views": [numbers(2, 4, 3), numbers(2, 4, 3)]}
+    padding = [Padding("tokens", REAL, {"observation.x": 1, "views.1": 1})]
+    policy = Policy(run, batch, padding)
+    assert [*policy.batch] == ["observation.x", "observation.name", "views.0", "views.1"]
+    assert torch.equal(policy.ask(policy.batch).prediction, 2 * numbers(2, 4, 3))
+    assert type(seen[0]["views"]) is list
+    assert seen[0]["observation"]["name"] == "n"
+    with pytest.raises(ValueError, match=r"did you mean 'observation.x'"):
+        Policy(run, batch, [Padding("tokens", REAL, {"x": 1})])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_the_precision_of_a_policy_is_that_of_its_coarsest_matrix_product(dtype):
+    policy, given = small(lambda b: Answer((b["x"].to(dtype) @ torch.ones(3, 3, dtype=dtype)).double()))
+    policy.ask(given)
+    assert policy.precision == torch.finfo(dtype).eps
+
+
 # ------------------------------------------------------------------------------------------------- what is real
 
 
-def test_of_too_many_steps_the_last_and_of_too_many_dims_the_first_are_wanted():
-    policy = toy_policy()
+def test_of_too_many_places_those_are_wanted_that_the_padding_says():
+    longer = [replace(kind, predicted={"dims": "first", "steps": "last"}.get(kind.axis)) for kind in toy_padding()]
+    policy = Policy(Toy().answer, toy_batch(), longer)
     assert policy.wanted(torch.zeros(3, STEPS, DIMS)) == (slice(None),) * 3
     assert policy.wanted(torch.zeros(3, STEPS + 2, DIMS + 4)) == (slice(None), slice(2, None), slice(DIMS))
-    assert policy.wanted_for({"dims": lengths(2, 2)})(torch.zeros(1, 9, 3)) == (slice(None), slice(None), slice(2))
-    tokens = Policy(lambda b: None, toy_batch(), toy_padding()[2:], axes={"tokens": 1})
-    assert tokens.wanted(torch.zeros(3, 5, 2)) == (slice(None), slice(3), slice(None))
+    with pytest.raises(ValueError, match=r"prediction: got 7 steps, expected 5, as many as the batch has. Say how"):
+        toy_policy().wanted(torch.zeros(3, STEPS + 2, DIMS))
 
 
 def test_a_prediction_may_lack_dims_that_no_robot_has_but_no_step_and_no_real_dim():
-    wide = {"dims": lengths(7, 4, 3), "steps": lengths(5, 5, 2)}
+    wide = {"dims": Padding("dims", lengths(7, 4, 3), {}), "steps": Padding("steps", lengths(5, 5, 2), {})}
     policy = toy_policy()
     assert policy.wanted_for(wide)(torch.zeros(2, 5, 4)) == (slice(None),) * 3
-    with pytest.raises(ValueError, match="prediction: got 3 dims, expected 7; real ones would have no prediction"):
+    with pytest.raises(ValueError, match=r"prediction: got 3 dims, expected 7.*real ones would have no prediction"):
         policy.wanted_for(wide)(torch.zeros(2, 5, 3))
     with pytest.raises(ValueError, match="prediction: got 4 steps, expected 5"):
-        policy.wanted_for({"steps": lengths(5, 4, 2)})(torch.zeros(2, 4, 7))
+        policy.wanted_for({"steps": Padding("steps", lengths(5, 4, 2), {})})(torch.zeros(2, 4, 7))
+
+
+def test_places_that_are_no_target_and_places_of_another_grid_are_told_apart():
+    given_first = torch.arange(4) > 0
+    kind = Padding("steps", REAL, {"x": 1}, targets=given_first.expand(2, 4))
+    policy, _ = small(padding=[kind])
+    x = torch.zeros(2, 4, 3)
+    assert policy.real_in(x)[:, :, 0].tolist() == [[False, True, False, False], [False, True, True, False]]
+    assert policy.read_only_in(x)["steps"][:, :, 0].sum(1).tolist() == [1, 1]
+    assert policy.padded_in(x)["steps"][:, :, 0].tolist() == (~REAL).tolist()
+    policy, _ = small(padding=[Padding("steps", REAL, {"x": 1}, predicted=lambda real: real[:, 1:])])
+    shorter = torch.zeros(2, 3, 3)
+    assert policy.wanted(shorter) == (slice(None),) * 3
+    assert torch.equal(policy.real_in(shorter)[..., 0], REAL[:, 1:])
+    policy, _ = small(padding=[Padding("steps", REAL, {"x": 1}, predicted=lambda real: real[:, 2:])])
+    with pytest.raises(ValueError, match=r"`predicted` gives a mask of the shape \(2, 2\), expected \(2, 3\)"):
+        policy.real_in(shorter)
+
+
+def test_padding_that_is_no_product_lies_along_two_axes():
+    real = torch.rand(2, 4, 3, generator=torch.Generator().manual_seed(0)) > 0.5
+    for axis, mask, place in (("steps and dims", real, 1), ("dims and steps", real.mT, (2, 1))):
+        policy, given = small(padding=[Padding(axis, mask, {"x": place})])
+        assert torch.equal(policy.real_in(given["x"]), real)
+        assert policy.every_axis == axis
+    policy, given = small(padding=[Padding("arms", real, {"x": 1})], axes={"arms": (1, 2)})
+    assert torch.equal(policy.padded_in(given["x"])["arms"], ~real)
+
+
+def test_several_kinds_along_one_axis_are_kept_apart():
+    views = lengths(2, 1, 2)
+    padding = [Padding("tokens", REAL, {"x": 1}), Padding("tokens", views, {"views": 1})]
+    policy, _ = small(padding=padding, batch={"views": numbers(2, 2)}, axes={"tokens": 1})
+    assert [*policy.padding] == ["tokens", "tokens 2"]
+    assert (policy.place_of("tokens"), policy.place_of("tokens 2")) == ((1,), None)
 
 
 def test_an_axis_that_a_prediction_lacks_is_named():
@@ -321,16 +510,18 @@ def test_real_entries_are_real_along_every_axis():
     real = policy.real_in(torch.zeros(3, STEPS, DIMS))
     assert torch.equal(real, DIM_MASK[:, None] & STEP_MASK[:, :, None])
     assert torch.equal(policy.real_in(torch.zeros(3, STEPS, 3)), real[..., :3])
-    only_dims = policy.real_in(torch.zeros(3, STEPS, DIMS), {"dims": DIM_MASK})
+    only_dims = policy.real_in(torch.zeros(3, STEPS, DIMS), {"dims": toy_padding()[0]})
     assert torch.equal(only_dims, DIM_MASK[:, None].expand(3, STEPS, DIMS))
     assert policy.real_in(torch.zeros(3, STEPS, DIMS), {}).all()
 
 
-def test_samples_are_padded_along_the_axes_that_are_named():
-    assert list(toy_policy().sampled_real()) == ["dims", "steps", "tokens"]
-    (axis, real), *more = toy_policy(sample_along=["dims"]).sampled_real().items()
-    assert (axis, more) == ("dims", [])
-    assert torch.equal(real, DIM_MASK)
+def test_samples_are_padded_along_the_axes_that_are_named_and_sampled_wherever_they_are_real():
+    assert list(toy_policy().sampled()) == ["dims", "steps", "tokens"]
+    assert list(toy_policy(sample_along=["dims"]).sampled()) == ["dims"]
+    policy, _ = small(padding=[Padding("tokens", REAL, {"x": 1}, targets=~REAL | (torch.arange(4) > 0))])
+    assert torch.equal(policy.sampled()["tokens"].fitted, REAL)
+    with pytest.raises(ValueError, match="sample_along: got 'dimz', expected some of 'dims', 'steps', 'tokens'"):
+        toy_policy(sample_along=["dimz"])
 
 
 def test_a_misspelt_axis_of_the_prediction_is_refused():
@@ -374,7 +565,7 @@ def test_a_sample_without_any_word_is_not_cut_down_to_its_words():
 
 
 def test_padding_lies_where_it_is_declared_and_in_draws_of_the_same_shape():
-    assert toy_policy().places("steps", toy_batch()) == {"actions": 1, "noise": 1}
+    assert toy_policy().places("steps", toy_batch()) == {"actions": (1,), "noise": (1,)}
     drawn = {
         "drawn 0": torch.zeros(3, STEPS, DIMS),
         "drawn 1": torch.zeros(3, 1, STEPS, 1, DIMS),
@@ -384,15 +575,15 @@ def test_padding_lies_where_it_is_declared_and_in_draws_of_the_same_shape():
         "noise too": torch.zeros(3, STEPS, DIMS),
     }
     found = toy_policy().places("dims", toy_batch() | drawn)
-    assert found == {"actions": 2, "noise": 2, "drawn 0": 2, "drawn 1": 4}
+    assert found == {"actions": (2,), "noise": (2,), "drawn 0": (2,), "drawn 1": (4,)}
     found = toy_policy().places("steps", toy_batch() | drawn)
-    assert found == {"actions": 1, "noise": 1, "drawn 0": 1, "drawn 1": 2}
+    assert found == {"actions": (1,), "noise": (1,), "drawn 0": (1,), "drawn 1": (2,)}
 
 
 def test_a_draw_that_is_declared_lies_where_that_says():
     policy, given = small(padding=[Padding("tokens", REAL, {"x": 1, "drawn 0": 2})])
-    assert policy.places("tokens", given) == {"x": 1}
-    assert policy.places("tokens", given | {"drawn 0": torch.zeros(2, 4, 3)}) == {"x": 1, "drawn 0": 2}
+    assert policy.places("tokens", given) == {"x": (1,)}
+    assert policy.places("tokens", given | {"drawn 0": torch.zeros(2, 4, 3)}) == {"x": (1,), "drawn 0": (2,)}
 
 
 def test_axes_of_one_place_do_not_tell_shapes_apart_but_that_of_samples_stays():
@@ -405,22 +596,34 @@ def test_a_sample_alone_has_its_own_rows_and_along_a_cut_only_what_is_real():
     padding = [Padding("tokens", REAL, {"x": 1}, {"mask": 1}), Padding("dims", lengths(3, 3, 2), {"x": 2})]
     given = {"x": numbers(2, 4, 3), "mask": REAL, "drawn 0": numbers(2, 1, 4, 3), **more}
     policy = Policy(lambda b: None, {name: one for name, one in given.items() if name != "drawn 0"}, padding)
-    alone, real = policy.alone(given, 1, None)
+    alone, kinds = policy.alone(given, 1, None)
     assert torch.equal(alone["x"], given["x"][1:])
     assert (alone["labels"], alone["pair"], alone["name"]) == (["b"], ("d",), "xy")
     assert alone["scale"] is more["scale"]
     assert alone["table"] is more["table"]
-    assert {axis: one.tolist() for axis, one in real.items()} == {
+    assert {axis: one.real.tolist() for axis, one in kinds.items()} == {
         "tokens": [[True, True, True, False]],
         "dims": [[True, True, False]],
     }
-    alone, real = policy.alone(given, 0, "tokens")
+    alone, kinds = policy.alone(given, 0, "tokens")
     assert torch.equal(alone["x"], given["x"][:1, :2])
     assert torch.equal(alone["drawn 0"], given["drawn 0"][:1, :, :2])
     assert alone["mask"].tolist() == [[True, True]]
-    assert {axis: one.tolist() for axis, one in real.items()} == {"tokens": [[True, True]], "dims": [[True] * 3]}
+    assert {axis: one.real.tolist() for axis, one in kinds.items()} == {"tokens": [[True, True]], "dims": [[True] * 3]}
     policy, given = small(padding=[Padding("tokens", REAL.flip(1), {"x": 1})])
     assert torch.equal(policy.alone(given, 0, "tokens")[0]["x"], given["x"][:1, 2:])
+
+
+def test_padding_between_two_real_places_is_not_cut_off():
+    holes = torch.tensor([[False, True, False, True], [True, True, False, False]])
+    policy, given = small(padding=[Padding("tokens", holes, {"x": 1})])
+    alone, kinds = policy.alone(given, 0, "tokens")
+    assert torch.equal(alone["x"], given["x"][:1, 1:])
+    assert kinds["tokens"].real.tolist() == [[True, False, True]]
+    assert policy.has_holes("tokens")
+    fixed = [Padding("tokens", holes, {"x": 1}, predicted=torch.ones(2, 9, dtype=torch.bool))]
+    with pytest.raises(ValueError, match="`predicted` is a mask for the whole batch"):
+        small(padding=fixed)[0].alone(given, 0, "tokens")
 
 
 # ------------------------------------------------------------------------------------------------ what is checked
@@ -434,7 +637,12 @@ def tokens(values, real=REAL, masks=None):
     ("padding", "message"),
     [
         ([], "padding: got none, expected at least one; without it there is nothing to look for"),
-        (tokens({"x": 1}) * 2, r"padding: got the axes \['tokens', 'tokens'\], expected each of them once"),
+        (tokens({"x": 1}, REAL[:, 0]), r"padding of tokens: `real` has the shape \(2,\), expected batch, size"),
+        ([Padding("tokens", REAL, {"x": 1}, targets=~REAL)], "padding of tokens: got no target that is real"),
+        (
+            [Padding("tokens", REAL, {"x": 1}, documents=REAL.long())],
+            "padding of tokens: got documents, expected a prediction that has this axis; say by `axes` where it is",
+        ),
         (
             [*tokens({"x": 1}), Padding("dims", lengths(3, 1), {"x": 2})],
             r"padding: got batches of \[1, 2\] samples, expected the same number",
@@ -454,10 +662,9 @@ def tokens(values, real=REAL, masks=None):
         (tokens({"turned": 1}), r"'turned' has the shape \(4, 4\), expected 2 at axis 0 and 4 at axis 1"),
         (tokens({"flags": 1}), "padding of tokens: 'flags' is torch.bool, expected numbers; masks go into `masks`"),
         (tokens({"waves": 1}), "'waves' is torch.complex64, expected numbers"),
-        ([Padding("dims", lengths(4, 2, 0), {"x": 1})], "padding of dims: got nothing real in sample 1, expected some"),
         (
             [Padding("steps", lengths(4, 0, 0), {"x": 1})],
-            "padding of steps: got nothing real in sample 0, expected some",
+            "padding of steps: got nothing real, expected something in at",
         ),
     ],
 )
@@ -477,6 +684,18 @@ def test_padding_that_fits_is_taken_with_masks_with_draws_and_with_an_empty_prom
     assert list(policy.padding) == ["tokens", "steps"]
     assert policy.batch_size == 2
     assert policy.padding["tokens"].values == {"x": 1, "drawn 0": 7}
+
+
+@pytest.mark.parametrize(
+    ("padding", "message"),
+    [
+        ([Padding, "x"], "padding: got the class Padding at place 0, expected a sequence of Padding records"),
+        ([*tokens({"x": 1}), "x"], "padding: got a str at place 1, expected a sequence of Padding records"),
+    ],
+)
+def test_padding_that_is_no_record_is_named(padding, message):
+    with pytest.raises(TypeError, match=message):
+        small(padding=padding)
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def shut(b):
 
 def looks(run=shut, given=None, unit_loss=1.0, **more):
     policy = Policy(run, given or batch(), more.pop("padding", padding()), **more)
-    found = [look for step in Probes(policy, given or batch(), unit_loss).steps() for look in step()]
+    found = [look for step in Probes(policy, unit_loss).steps() for look in step()]
     return [
         (look.stage, look.axis, look.probe, look.kind, None if look.size is None else round(look.size, 9), look.why)
         for look in found
@@ -85,7 +85,6 @@ def test_a_policy_that_obeys_its_masks_is_looked_at_from_all_sides_and_nothing_m
         ("prediction", "dims", "gradient", "leak", 0, gradient),
         ("prediction", "dims", "gradient", "lost", 0, "0 of 6 real dims have no effect on any real prediction"),
         ("prediction", "steps", "gradient", "leak", 0, gradient),
-        ("prediction", "steps", "gradient", "lost", 0, "0 of 5 real steps have no effect on any real prediction"),
         ("prediction", "tokens", "gradient", "leak", 0, gradient),
         (
             "prediction",
@@ -121,8 +120,9 @@ def test_a_policy_that_obeys_its_masks_is_looked_at_from_all_sides_and_nothing_m
         ),
         ("prediction", "samples", "compact", "leak", 0, alone),
         ("prediction", "steps", "compact", "leak", 0, alone),
-        ("loss count", "dims and steps", "compact", "leak", 0, "beside the samples alone, the loss moves by 0 %"),
+        ("loss sum", "steps", "compact", "leak", *own_loss(0)),
         ("prediction", "tokens", "compact", "leak", 0, alone),
+        ("loss sum", "tokens", "compact", "leak", *own_loss(0)),
         UNLOOKED,
     ]
 
@@ -171,7 +171,7 @@ def test_a_run_that_fails_when_padding_changes_says_so():
 
     found = looks(run)
     assert at("prediction", "tokens", "perturb", found=found) == [(None, "RuntimeError: other words")]
-    assert at("loss sum", "tokens", found=found) == []
+    assert at("loss sum", "tokens", "perturb", found=found) == []
 
 
 def test_a_run_that_fails_when_what_is_real_changes_has_no_control_and_says_so():
@@ -312,7 +312,7 @@ def test_tokens_that_have_no_effect_are_named_here_where_there_are_no_steps():
     assert lost == (round(torch.tensor(1 / 3).item(), 9), why)
 
 
-def test_gradients_that_are_nan_are_found_and_a_run_that_has_none_says_so():
+def test_gradients_that_are_nan_are_found():
     def rooted(b):
         return Answer(predicted(b) + (b["words"] - batch()["words"][:, :1]).square().sqrt()[:, :1, None].detach() * 0 +
                       (b["words"] * 0).square().sqrt().sum())  # fmt: skip
@@ -321,9 +321,14 @@ def test_gradients_that_are_nan_are_found_and_a_run_that_has_none_says_so():
     assert at("prediction", "dims and steps", "gradient", "not finite", found=found) == [
         (inf, "the gradient is not finite")
     ]
-    (look,) = at("prediction", "dims and steps", "gradient", found=looks(torch.no_grad()(shut)))
-    assert look[0] is None
-    assert look[1].startswith("RuntimeError: element 0 of tensors does not require grad")
+
+
+def test_a_policy_without_gradients_is_asked_by_moving_one_place_at_a_time():
+    found = looks(torch.no_grad()(lambda b: Answer(predicted(b) - 2 * b["x"] * (torch.arange(4) == 1), None)))
+    assert at("prediction", None, "gradient", found=found) == []
+    why = "2 of 6 real dims have no effect on any real prediction, such as sample 0, dim 1"
+    assert at("prediction", "dims", "perturb", "lost", found=found) == [(pytest.approx(1 / 3), why)]
+    assert [size > 0 for size, _ in at("prediction", None, "perturb", "lost", found=found)] == [True, False, False]
 
 
 def test_whole_numbers_have_no_gradient_and_are_not_asked():
@@ -474,41 +479,72 @@ def of_eights(loss, outside=7.0):
     return lambda b: Answer(torch.where(real_of(b), 8.0, outside) + 0 * predicted(b), lambda said: loss(said, b))
 
 
-def test_a_divisor_that_counts_padded_steps_is_seen_beside_the_samples_alone():
-    """Together 16 / 3 / 2; alone 12 / 3 and 4 / 2: their mean is 3, their sum 6, weighted by 12 and 4 it is 3.5."""
+def own_loss(size):
+    return (
+        size,
+        f"a sample's own loss for the same prediction, once its padding is cut off, moves by {100 * size:.3g} %",
+    )
+
+
+def weights(total):
+    why = f"the weights of the samples in the loss add up to {total:.4g}, expected 1 for a mean, or 1 each for a sum"
+    return (round(abs(total - 1), 9), why)
+
+
+def test_a_divisor_that_counts_padded_steps_is_seen_by_a_sample_alone():
+    """Of the second sample 2 of 3 steps are real: without the third one the divisor is 2 and not 3."""
     run = of_eights(lambda said, b: ((said - 7).square() * real_of(b)).sum() / said.shape[1] / len(said))
-    assert at("loss count", None, "compact", found=looks(run)) == [
-        (0.125, "beside the samples alone, the loss moves by 12.5 %")
-    ]
-    # If an error of 1 may cost 16 / 6, this loss weighs its samples in a way of its own.
-    assert at("loss count", None, "compact", found=looks(run, unit_loss=16 / 6)) == []
+    assert at("loss count", None, "compact", found=looks(run)) == [own_loss(0.5), (0, weights(1)[1])]
+    # An error of 1 may cost 16 / 6: then it is no divisor that is wrong, and padded steps count in some other way.
+    found = looks(run, unit_loss=16 / 6)
+    assert at("loss count", None, "compact", found=found) == []
+    assert at("loss sum", "steps", "compact", found=found) == [own_loss(0.5)]
 
 
-def test_padded_steps_that_the_loss_sums_are_seen_beside_the_samples_alone():
-    """An error of 2 in the 2 entries of a copied step: (16 + 8) / 18 together, 1 and 1 alone."""
-
+def test_padded_steps_that_the_loss_sums_are_seen_by_a_sample_alone():
     def loss(said, b):
         return mean_of(said, b, b["dim_mask"][:, None].expand_as(said))
 
-    found = looks(of_eights(loss, outside=9.0))
-    assert at("loss sum", "steps", "compact", found=found) == [
-        (0.25, "beside the samples alone, the loss moves by 25 %")
-    ]
-    assert at("loss count", None, "compact", found=found) == []
+    ((size, _),) = at("loss sum", "steps", "compact", found=looks(of_eights(loss, outside=9.0)))
+    assert size > 0
 
 
-@pytest.mark.parametrize(("together", "unit_loss"), [("mean", 1), ("sum", 2)])
-def test_a_loss_may_be_the_mean_or_the_sum_of_its_samples(together, unit_loss):
+def test_padded_words_that_a_term_of_the_loss_counts_are_seen_by_a_sample_alone():
+    """Each word adds 3 to the loss, real or not, and nothing else does: of 2 words one is left."""
+    found = looks(lambda b: Answer(predicted(b), lambda said: 0 * said.sum() + 3.0 * b["words"].shape[1]))
+    assert at("loss sum", "tokens", "compact", found=found) == [own_loss(0.5)]
+
+
+@pytest.mark.parametrize("together", ["mean", "sum", "weighted"])
+def test_how_a_loss_weighs_its_samples_need_not_be_known(together):
     def by_sample(said, b):
         squared = (said - 7).square() * real_of(b)
-        return getattr(squared.sum((1, 2)) / real_of(b).sum((1, 2)), together)()
+        each = squared.sum((1, 2)) / real_of(b).sum((1, 2))
+        weight = torch.tensor([1.0, 3.0], dtype=torch.float64)[: len(each)]
+        return (each * weight).sum() / weight.sum() if together == "weighted" else getattr(each, together)()
 
-    found = looks(lambda b: Answer(predicted(b), lambda said: by_sample(said, b)), unit_loss=unit_loss)
+    found = looks(lambda b: Answer(predicted(b), lambda said: by_sample(said, b)), unit_loss=9)
+    assert [size for size, _ in at("loss sum", None, "compact", found=found)] == [0, 0]
     assert [size for size, _ in at("loss count", None, "compact", found=found)] == [0]
 
 
-def test_a_loss_that_counts_nothing_is_not_compared():
-    found = looks(lambda b: Answer(predicted(b), lambda said: torch.ones(())))
+def test_samples_whose_weights_add_up_to_something_else_have_a_wrong_divisor():
+    """The largest sample stands for both: 12 and 4 of 24 entries, of which 12 and 4 are the samples' own count."""
+    run = lambda b: Answer(  # noqa: E731
+        predicted(b),
+        lambda said: ((said - 7).square() * real_of(b)).sum() / len(said) / real_of(b).sum((1, 2)).max(),
+    )
+    assert at("loss count", None, "compact", found=looks(run)) == [weights(16 / 24)]
+
+
+@pytest.mark.parametrize("what", ["root", "zero", "mixed"])
+def test_weights_that_depend_on_the_prediction_are_not_known(what):
+    def loss(said, b):
+        mean = mean_of(said, b)
+        coupled = mean + (said.sum((1, 2))[:1] * said.sum((1, 2))).sum()
+        return {"root": mean.sqrt(), "zero": torch.ones(()), "mixed": coupled}[what]
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: loss(said, b)), unit_loss=9)
     assert at("loss count", None, "compact", found=found) == []
 
 

@@ -11,6 +11,7 @@ from groot_teach.audit.reads import Reach, _alike, _lost, _mean_where, who_reads
 
 STEPS, TOKENS = lengths(3, 3, 2), lengths(4, 4, 2)
 """Two samples: three steps and four words are real in the first one, two and two in the second one."""
+ASKED = torch.ones(2, 4, dtype=torch.bool)
 ALL_WORDS, OWN_STEP = torch.ones(2, 3, 4), torch.eye(3).expand(2, 3, 3)
 
 
@@ -38,13 +39,13 @@ def seen(run, given=None, real=None, **more):
     real = STEPS[..., None].expand(2, 3, 2) if real is None else real
     return [
         (look.stage, look.axis, look.probe, look.kind, None if look.size is None else round(look.size, 6), look.why)
-        for look in who_reads_what(policy, given, real)
+        for look in who_reads_what(policy, given, policy.ask(given), real)
     ]
 
 
-def said(axis, size, pairs, such_as="", stage="prediction"):
+def said(axis, size, pairs, such_as="", stage="prediction", probe="gradient"):
     why = f"in {pairs} pairs a real step does not depend on one of the real {axis}{such_as}"
-    return (stage, axis, "gradient", "lost", round(size, 6), why)
+    return (stage, axis, probe, "lost", round(size, 6), why)
 
 
 def without(reads, *place):
@@ -103,17 +104,67 @@ def test_where_two_entries_hold_the_same_words_one_that_is_read_is_enough():
     assert seen(run, given, padding=both) == [said("steps", 0.0, "0 of 5"), said("tokens", 0.0, "0 of 16")]
 
 
-def test_words_that_are_whole_numbers_have_no_gradient_and_are_not_asked():
+@pytest.mark.parametrize("unread", [False, True])
+def test_words_that_are_whole_numbers_are_moved_one_by_one(unread):
     given = {"x": batch()["x"], "words": batch()["words"].long()}
-    assert seen(lambda b: Answer(b["x"] + b["words"].float().sum()), given) == [said("steps", 0.0, "0 of 5")]
-    only_words = padding()[2:]
-    weight = torch.ones(1, requires_grad=True)
-    run = lambda b: Answer(weight * b["words"][:, :3].float())  # noqa: E731
-    assert seen(run, {"words": given["words"]}, padding=only_words) == []
+    words = without(ALL_WORDS, 0, 2, 1) if unread else ALL_WORDS
+    found = seen(lambda b: Answer(b["x"] + words @ b["words"].float()), given)
+    share = (1 / 16, "1 of 16", ", such as sample 0, step 2, token 1") if unread else (0.0, "0 of 16")
+    assert found == [said("steps", 0.0, "0 of 5"), said("tokens", *share, probe="perturb")]
 
 
-def test_a_policy_without_a_graph_is_not_asked():
-    assert seen(torch.no_grad()(reading())) == []
+def test_the_places_of_a_policy_without_a_graph_are_moved_one_by_one():
+    found = seen(torch.no_grad()(reading(without(ALL_WORDS, slice(None), slice(None), 0))))
+    lost = said("tokens", 5 / 16, "5 of 16", ", such as sample 0, step 0, token 0", probe="perturb")
+    assert found == [said("steps", 0.0, "0 of 5", probe="perturb"), lost]
+
+
+def test_of_many_places_the_first_the_last_and_some_between_are_moved():
+    long = torch.arange(80.0).reshape(2, 40, 1)
+    padding = [Padding("steps", STEPS, {"x": 1}), Padding("tokens", lengths(40, 40, 10), {"words": 1})]
+    last = torch.arange(40) == 39
+
+    def run(b):
+        return Answer(b["x"] + (b["words"] * ~last[:, None]).sum((1, 2))[:, None, None])
+
+    _, look = seen(torch.no_grad()(run), {"x": batch()["x"], "words": long}, padding=padding)
+    # 16 words of the first sample beside its 3 steps, 10 of the second one beside its 2.
+    assert look[5] == said("tokens", 0, "3 of 68", ", such as sample 0, step 0, token 39")[5]
+
+
+def test_a_place_on_which_a_run_fails_if_it_is_moved_is_read():
+    def run(b):
+        if not torch.equal(b["words"][0, 1], batch()["words"][0, 1]):
+            raise RuntimeError("that word, please")
+        return Answer((b["x"] + without(ALL_WORDS, slice(None), slice(None), 1) @ b["words"]).detach())
+
+    assert seen(run)[1] == said("tokens", 0.0, "0 of 16", probe="perturb")
+
+
+def test_steps_that_are_given_and_no_target_are_compared_with_such_steps_alone():
+    """Two steps of the first sample are given, one of the second: a target reads all that is given, and itself."""
+    targets = torch.tensor([[False, False, True], [False, True, True]])
+    reads = torch.tensor([[[1.0, 1, 0], [1, 1, 0], [1, 1, 1]], [[1, 0, 0], [1, 1, 0], [1, 0, 1]]])
+    kinds = [Padding("steps", STEPS, {"x": 1}, targets=targets)]
+    real = (STEPS & targets)[..., None].expand(2, 3, 2)
+    assert seen(reading(steps=reads), padding=kinds, real=real) == [said("steps", 0.0, "0 of 5")]
+    blind = without(reads, 0, 2, 0)
+    lost = said("steps", 1 / 5, "1 of 5", ", such as sample 0, step 2, step 0")
+    assert seen(reading(steps=blind), padding=kinds, real=real) == [lost]  # no target reads the first given step
+    everything = [Padding("steps", STEPS, {"x": 1})]
+    assert seen(reading(steps=reads), padding=everything)[0][4] > 0
+
+
+def test_steps_of_another_document_need_not_be_read():
+    documents = torch.tensor([[0, 0, 1], [0, 0, 0]])
+    packed = [Padding("steps", STEPS, {"x": 1}, documents=documents)]
+    reads = torch.tensor([[[1.0, 0, 0], [1, 1, 0], [0, 0, 1]], [[1, 0, 0], [1, 1, 0], [1, 1, 1]]])
+    assert seen(reading(steps=reads), padding=packed) == [said("steps", 0.0, "0 of 7")]
+
+
+def test_a_last_step_that_does_not_read_itself_is_lost_if_others_do():
+    blind = without(without(OWN_STEP, 0, 2, 2), 1, 1, 1)
+    assert seen(reading(steps=blind))[0] == said("steps", 2 / 5, "2 of 5", ", such as sample 0, step 2, step 2")
 
 
 def test_steps_may_lie_along_any_axis_or_be_missing():
@@ -121,7 +172,6 @@ def test_steps_may_lie_along_any_axis_or_be_missing():
     real = STEPS[:, None].expand(2, 2, 3)
     assert seen(turned, real=real, axes={"dims": 1, "steps": 2}) == seen(reading())
     assert seen(reading(), axes={"dims": 2}) == []
-    assert seen(reading(), axes={"steps": 3}) == []
     flat = lambda b: Answer(reading()(b).prediction.sum(2))  # noqa: E731
     assert seen(flat, real=STEPS, padding=padding()[1:], axes={"steps": 1}) == seen(reading())
     deep = lambda b: Answer(reading()(b).prediction[..., None])  # noqa: E731
@@ -138,8 +188,12 @@ def test_a_step_is_real_if_any_of_its_dims_is():
 
 
 def test_a_run_that_fails_is_said():
+    was = batch()["x"]
+
     def run(b):
-        raise RuntimeError("not today")
+        if b["x"].requires_grad or not torch.equal(b["x"], was):
+            raise RuntimeError("not today")
+        return Answer(b["x"])
 
     assert seen(run) == [("prediction", "steps", "gradient", "lost", None, "RuntimeError: not today")]
 
@@ -160,7 +214,7 @@ def test_weights_that_are_rounded_to_0_are_asked_again_among_words_that_are_alik
 
 
 def test_a_policy_is_asked_a_second_time_only_if_something_seems_lost():
-    for words, times in ((ALL_WORDS, 1), (without(ALL_WORDS, 0, 2, 1), 2)):
+    for words, times in ((ALL_WORDS, 2), (without(ALL_WORDS, 0, 2, 1), 9)):
         calls = []
 
         def run(b, words=words, calls=calls):
@@ -262,14 +316,15 @@ def test_an_output_that_is_made_alike_still_sends_its_gradient_to_each_place():
 
 def test_of_words_all_are_expected_of_steps_those_that_somebody_reads():
     policy = Policy(reading(), batch(), padding())
-    steps = STEPS
+    steps, x = STEPS, batch()["x"]
     reach = torch.zeros(2, 3, 4, dtype=torch.bool)
-    lost, expected = _lost(Reach("s", "tokens", reach), policy, steps)
+    lost, expected = _lost(Reach("s", "tokens", reach, ASKED), policy, x, steps)
     assert (lost.sum(), expected.sum()) == (0, 0)
     reach[0, 0, 0] = True
-    lost, expected = _lost(Reach("s", "tokens", reach), policy, steps)
+    lost, expected = _lost(Reach("s", "tokens", reach, ASKED), policy, x, steps)
     assert (lost.sum(), expected.sum()) == (15, 16)
-    lost, expected = _lost(Reach("s", "steps", reach[:, :, :3]), policy, steps)
-    assert (lost.nonzero().tolist(), expected.nonzero().tolist()) == ([[1, 0, 0]], [[0, 0, 0], [1, 0, 0]])
+    lost, expected = _lost(Reach("s", "steps", reach[:, :, :3], ASKED[:, :3]), policy, x, steps)
+    own = [[sample, step, step] for sample, step in STEPS.nonzero().tolist()]
+    assert (lost.nonzero().tolist(), expected.nonzero().tolist()) == (own[1:], own)
     with pytest.raises(AttributeError):
-        Reach("s", "steps", reach).stage = "t"
+        Reach("s", "steps", reach, ASKED).stage = "t"

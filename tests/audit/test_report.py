@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
-from groot_teach.audit import LEAK_OF_STAGE, Look, MaskReport, MasksLeak
-from groot_teach.audit.report import LEGEND, STAGES, Kind, Probe, _look_of, _plain, percent
+from groot_teach.audit import LEAK_OF_STAGE, Intended, Look, MaskReport, MasksLeak
+from groot_teach.audit.report import LEGEND, STAGES, Kind, Probe, _look_of, _plain, check_names, percent
 from groot_teach.masks import LEAKS
 
 LOOKS = (
@@ -84,17 +84,96 @@ def test_an_intention_covers_its_stage_and_axis_only():
     assert report.is_clean
     assert report.unintended == ()
     assert report.cell("prediction", "dims") == "25 %*"
-    assert (
-        str(report).splitlines()[0]
-        == "clean along dims, steps, tokens: nothing that is padded moves what is real; 1 intended"
-    )
+    headline = "clean along dims, steps, tokens, with 1 declared: nothing that is padded moves what is real"
+    assert str(report).splitlines()[0] == f"{headline}, except what is declared"
     assert "* prediction, dims: it moves (perturb and gradient); intended: as trained" in str(report)
     assert not MaskReport(LOOKS[:3], intended={"prediction, steps": "as trained"}).is_clean
 
 
-def test_an_intention_that_was_not_found_is_said():
-    assert "- sampler, dims: declared as intended, and not found" in str(
-        MaskReport(LOOKS[:1], intended={"sampler, dims": "as trained"})
+@pytest.mark.parametrize("kind", ["lost", "not finite", "mismatch"])
+def test_a_name_without_a_kind_declares_leaks_alone_and_the_report_says_so(kind):
+    looks = (LOOKS[2], Look("loss sum", "steps", "gradient", 0.5, kind, "half of them"))
+    bare = MaskReport(looks, {"loss sum, steps": "copies"})
+    assert not bare.is_clean
+    hint = f'"loss sum, steps" declares leaks alone: declare "loss sum, steps, {kind}" if you want this too'
+    assert f"! loss sum, steps: half of them (gradient); {hint}" in str(bare)
+    assert bare.unused == ("loss sum, steps",)
+    assert MaskReport(looks, {f"loss sum, steps, {kind}": "wanted"}).is_clean
+    assert not MaskReport(looks, {"loss sum, steps, leak": "wanted"}).is_clean
+
+
+@pytest.mark.parametrize(("at_most", "clean"), [(0.5, True), (0.49, False), (None, True), (nan, False)])
+def test_a_declaration_may_have_a_largest_size_which_holds_for_every_probe(at_most, clean):
+    """Perturb measured 25 %, the gradient 50 %."""
+    report = MaskReport(LOOKS[:2], {"prediction, dims": Intended("as trained", at_most)})
+    assert report.is_clean is clean
+    assert ("is declared; the largest is 50 %" in str(report)) is not clean
+    assert json.loads(report.to_json())["intended"]["prediction, dims"]["why"] == "as trained"
+
+
+def test_nothing_infinite_is_below_a_largest_size():
+    look = Look("loss sum", "dims", "unit error", nan)
+    assert not MaskReport((look,), {"loss sum, dims": Intended("-", at_most=9.0)}).is_clean
+
+
+def test_what_an_excused_probe_says_is_no_finding_and_is_told():
+    report = MaskReport(LOOKS[1:3], excused={"gradient": "it is clipped"})
+    assert report.is_clean
+    assert report.findings == ()
+    assert report.cell("prediction", "dims") == "-"
+    assert "- prediction, dims: gradient is excused, and says: so does its gradient; excused: it is clipped" in str(
+        report
+    )
+    assert report.unused == ()
+    assert not MaskReport(LOOKS[1:2], excused={"gradient": "-"}).is_clean  # nothing else was looked at
+
+
+def test_a_declaration_and_an_excuse_that_nothing_needs_are_said():
+    report = MaskReport(LOOKS[:1], {"sampler, dims": "as trained"}, {"compact": "dropout"})
+    assert report.unused == ("sampler, dims", "compact")
+    assert "- sampler, dims: declared as intended, and not found" in str(report)
+    assert "- compact: excused, and there was no need" in str(report)
+
+
+def test_notes_are_said_and_judge_nothing():
+    report = MaskReport(LOOKS[2:3], notes=("it writes into 'x'",))
+    assert report.is_clean
+    assert str(report).splitlines()[-1] == "- it writes into 'x'"
+    assert json.loads(report.to_json())["notes"] == ["it writes into 'x'"]
+
+
+@pytest.mark.parametrize(
+    ("intended", "excused", "message"),
+    [
+        (
+            "loss summ, steps",
+            "",
+            "intended: got 'loss summ, steps', expected a stage and an axis .* Stages: prediction, los",
+        ),
+        ("loss sum", "", "intended: got 'loss sum', expected"),
+        ("loss sum, wheels", "", "Axes: dims, steps, tokens, samples, neighbours, views"),
+        ("loss sum, steps, gone", "", "Kinds: leak, lost, not finite, mismatch"),
+        (
+            "",
+            "unit eror",
+            "excused: got 'unit eror', expected a probe, .* Probes: perturb, compact, gradient, unit error",
+        ),
+        ("", "sampler, wheels", "excused: got 'sampler, wheels'"),
+        ("", "prediction, steps, lost", "excused: got 'prediction, steps, lost'"),
+    ],
+)
+def test_a_declaration_that_nothing_can_have_is_refused_with_the_names_that_there_are(intended, excused, message):
+    names = ([intended] if intended else [], [excused] if excused else [])
+    with pytest.raises(ValueError, match=message):
+        check_names(*names, STAGES, ["views"])
+
+
+def test_declarations_that_something_can_have_are_taken():
+    check_names(
+        ["loss sum, dims and steps", "prediction, views, lost", "sampler, samples"],
+        ["compact", "loss count", "prediction, steps"],
+        STAGES,
+        ["views"],
     )
 
 
@@ -163,8 +242,8 @@ def test_json_writes_what_is_not_finite_as_null():
 
 
 def test_the_words_that_users_write_down_in_their_tests_stay_what_they_are():
-    assert get_args(Probe) == ("perturb", "compact", "gradient", "unit error", "read off")
-    assert get_args(Kind) == ("leak", "lost", "not finite")
+    assert get_args(Probe) == ("perturb", "compact", "gradient", "unit error", "read off", "parity")
+    assert get_args(Kind) == ("leak", "lost", "not finite", "mismatch")
     assert STAGES == ("prediction", "loss sum", "loss count", "sampler", "sampled padding")
 
 
@@ -214,15 +293,16 @@ def test_of_several_excuses_the_most_exact_one_is_given():
         excused = {kind: reason for kind, reason in excused.items() if reason != name}
 
 
-def test_of_several_findings_in_a_cell_the_first_one_is_shown():
+def test_of_several_findings_in_a_cell_one_of_each_kind_is_shown():
     looks = (LOOKS[0], Look("prediction", "dims and steps", "gradient", 0.5, "lost"))
-    assert MaskReport(looks).cell("prediction", "dims") == "25 %"
-    assert MaskReport(looks, {"prediction, dims": "-"}).cell("prediction", "dims") == "25 %*"
-    assert MaskReport(looks[::-1]).cell("prediction", "dims") == "lost 50 %"
+    assert MaskReport(looks).cell("prediction", "dims") == "25 %, lost 50 %"
+    assert MaskReport(looks, {"prediction, dims": "-"}).cell("prediction", "dims") == "25 %*, lost 50 %"
+    both = {"prediction, dims": "-", "prediction, dims and steps, lost": "-"}
+    assert MaskReport(looks, both).cell("prediction", "dims") == "25 %*, lost 50 %*"
+    assert MaskReport((LOOKS[0], LOOKS[1])).cell("prediction", "dims") == "25 %"
     nan_first = (LOOKS[6], Look("loss sum", "dims", "perturb", 0.5))
-    assert MaskReport(nan_first).cell("loss sum", "dims") == "NaN"
-    assert MaskReport(nan_first, {"loss sum, dims and steps": "-"}).cell("loss sum", "dims") == "NaN*"
-    assert MaskReport(nan_first[::-1]).cell("loss sum", "dims") == "50 %"
+    assert MaskReport(nan_first).cell("loss sum", "dims") == "50 %, NaN"
+    assert MaskReport(nan_first, {"loss sum, dims and steps, not finite": "-"}).cell("loss sum", "dims") == "50 %, NaN*"
 
 
 @pytest.mark.parametrize(
@@ -243,6 +323,8 @@ def test_a_size_is_said_in_three_digits(size, said):
         ("0?", "unseen"),
         ("25 %*", "wanted"),
         ("NaN*", "wanted"),
+        ("25 %*, lost 50 %*", "wanted"),
+        ("25 %*, lost 50 %", "found"),
         ("25 %", "found"),
         ("lost 50 %", "found"),
         ("inf", "found"),

@@ -1,5 +1,6 @@
 """The probes on a sampler, one by one: samplers of a line, whose answers are plain."""
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -29,12 +30,13 @@ def padding():
 
 
 def masked(b):
-    return b["x"] * b["dim_mask"][:, None]
+    said = (b["words"] * b["word_mask"]).sum(1)[:, None, None] - b["word_mask"].sum(1)[:, None, None]
+    return (b["x"] + said) * b["dim_mask"][:, None]
 
 
-def looks(sample=masked, given=None, **more):
+def looks(sample=masked, given=None, moving=("dims", "steps", "tokens"), **more):
     policy = Policy(lambda b: None, given or batch(), more.pop("padding", padding()), sample=sample, **more)
-    return [look for step in SamplerProbes(policy, given or batch()).steps() for look in step()]
+    return [look for step in SamplerProbes(policy, moving).steps() for look in step()]
 
 
 def by_name(sample, **more):
@@ -65,8 +67,13 @@ def test_a_sampler_that_obeys_its_masks_is_looked_at_from_all_sides_and_nothing_
             "leak",
             "padded dims of the sampled actions hold 0 times as much as real ones, expected 0",
         ),
-        ("sampler", "dims", "perturb", 0.0, "lost", "0 of 16 real entries are sampled as 0, whatever is given"),
+        *(
+            ("sampler", axis, "perturb", 0.0, "lost", "0 of 16 real entries are sampled as 0, whatever is given")
+            for axis in ("dims", "steps")
+        ),
         *(("sampler", axis, "perturb", 0.0, "leak", still) for axis in ("dims", "steps", "tokens")),
+        ("sampler", "steps", "perturb", 0.0, "lost", "0 of 5 real steps do not move any sampled action"),
+        ("sampler", "tokens", "perturb", 0.0, "lost", "0 of 3 real tokens do not move any sampled action"),
         *(("sampler", axis, "compact", 0.0, "leak", alone) for axis in ("samples", "steps", "tokens")),
     ]
 
@@ -79,8 +86,8 @@ def test_no_graph_is_kept_of_anything_that_is_sampled():
         return masked(b)
 
     looks(sample)
-    assert len(graphs) == 2 + 1 + 3 + 3 * 2
-    assert not any(graphs)
+    assert len(graphs) == 2 + 2 + 3 + 2 + 3 * 2
+    assert sum(graphs) == 2  # one for the words, one for the steps: does each of them move anything?
 
 
 def test_a_sampler_with_two_answers_to_one_question_is_refused():
@@ -121,7 +128,9 @@ def test_how_far_padding_moves_what_is_sampled_is_counted_in_parts_of_what_it_wa
 
 def test_an_axis_along_which_samples_are_not_padded_is_not_looked_at():
     found = by_name(masked, sample_along=["dims", "tokens"])
-    assert set(found) == {HELD, LOST, *map(perturbed, ("dims", "tokens")), *map(compacted, ("samples", "tokens"))}
+    unheard = ("sampler", "tokens", "perturb", "lost")
+    expected = {HELD, LOST, unheard, *map(perturbed, ("dims", "tokens")), *map(compacted, ("samples", "tokens"))}
+    assert set(found) == expected
     # All 3 steps of the second robot count now: 12 + 6.
     assert found[LOST].why == "0 of 18 real entries are sampled as 0, whatever is given"
 
@@ -138,6 +147,40 @@ def test_a_sampler_that_fails_when_padding_changes_says_so():
     for look in (found[perturbed("tokens")], found[LOST]):
         assert (look.size, look.why) == (None, "RuntimeError: other words")
     assert found[perturbed("steps")].size == 0
+
+
+# ---------------------------------------------------------------------------------------------------------- lost
+
+
+def unheard(how, heard, moving=("dims", "steps", "tokens")):
+    """What is said of the words, if a sampler hears those in the mask `heard`, with or without gradients."""
+    sample = lambda b: masked(b | {"word_mask": heard[: len(b["words"])]})  # noqa: E731
+    found = [look for look in looks(how(sample), moving=moving) if look.kind == "lost" and look.axis == "tokens"]
+    return [(look.size, look.why) for look in found]
+
+
+@pytest.mark.parametrize("how", [torch.no_grad(), torch.enable_grad()], ids=["without gradients", "with gradients"])
+def test_words_that_the_sampler_does_not_hear_are_named(how):
+    last_hidden = torch.tensor([[True, False], [True, False]])
+    why = "1 of 3 real tokens do not move any sampled action, such as sample 0, token 1"
+    assert unheard(how, last_hidden) == [(pytest.approx(1 / 3), why)]
+    nothing = torch.zeros(2, 2, dtype=torch.bool)
+    why = "3 of 3 real tokens do not move any sampled action, such as sample 0, token 0"
+    assert unheard(how, nothing) == [(1.0, why)]
+    assert unheard(how, nothing, moving=("dims", "steps")) == []  # training does not hear them either
+
+
+def test_a_step_is_lost_if_it_moves_something_in_another_sample():
+    """Steps 0 and 1 are real in both samples; the first of the second one is replaced by 2."""
+
+    def sample(b):
+        hidden = torch.zeros_like(b["x"], dtype=torch.bool)
+        hidden[-1, 0] = len(b["x"]) == 2
+        return masked(b | {"x": torch.where(hidden, 2.0, b["x"])})
+
+    steps = next(look for look in looks(torch.no_grad()(sample)) if "real steps" in look.why)
+    assert steps.size == pytest.approx(1 / 5)
+    assert steps.why == "1 of 5 real steps do not move any sampled action, such as sample 1, step 0"
 
 
 # ------------------------------------------------------------------------------------------------------- compact
@@ -173,7 +216,11 @@ def test_a_sampler_that_cannot_run_without_padding_says_so():
 
 def test_a_sampler_that_gives_more_steps_and_dims_than_are_asked_for_is_cut():
     """A state in front of the steps, and dims that nobody has behind the dims."""
-    assert all(look.size == 0 for look in looks(lambda b: torch.nn.functional.pad(masked(b), (0, 3, 1, 0), value=9.0)))
+    longer = [replace(kind, predicted=how) for kind, how in zip(padding(), ("first", "last", None), strict=True)]
+    sample = lambda b: torch.nn.functional.pad(masked(b), (0, 3, 1, 0), value=9.0)  # noqa: E731
+    assert all(look.size == 0 for look in looks(sample, padding=longer))
+    with pytest.raises(ValueError, match="prediction: got 4 steps, expected 3, as many as the batch has"):
+        looks(sample)
 
 
 # ------------------------------------------------------------------------------------- what padded dims hold

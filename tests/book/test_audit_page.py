@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from groot_teach.audit import audit_masks
-from groot_teach.audit.report import STAGES
+from groot_teach.audit import Padding, audit_masks
+from groot_teach.audit.report import ORDER, PARITY, STAGES
 
 PAGE = (Path(__file__).parents[2] / "book" / "audit_your_own.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
@@ -25,18 +25,37 @@ def session():
 
 
 def test_every_block_runs_and_the_last_report_is_clean_for_the_reasons_given(session):
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
     assert session["report"].is_clean
     session["test_padding_reaches_nothing_that_is_real"]()
 
 
 def test_the_first_recipe_finds_what_the_page_says(session):
-    first, stages = session["told"]
+    first, _, stages = session["told"]
     assert [line.split(":")[0] for line in first.splitlines() if line.startswith("!")] == [
         "! prediction, dims",
         "! loss sum, steps",
     ]
     assert stages == "('first layer', 'nothing more', 'prediction', 'loss sum', 'loss count', 'sampler')"
+
+
+def test_the_packed_policy_has_the_report_that_the_page_shows(session):
+    assert f"```text\n{session['told'][1]}\n```" in PAGE
+
+
+def forgetful(session, line):
+    """The report on the packed policy without one of its lines."""
+    block = next(block for block in BLOCKS if block.startswith("ids ="))
+    names = dict(session)
+    assert line in block
+    exec(block.replace(line, "").replace("report.assert_clean()", ""), names)
+    return {finding.name for finding in names["report"].findings}
+
+
+def test_the_packed_policy_is_found_out_where_it_forgets_a_mask_as_the_page_says(session):
+    of_documents = '    may_read = may_read & (b["documents"][:, None] == b["documents"][..., None])\n'
+    assert "prediction, neighbours" in forgetful(session, of_documents)
+    assert forgetful(session, ' & ~b["first"]') == {"loss sum, tokens"}
 
 
 def test_each_recipe_is_ten_lines_or_fewer():
@@ -48,10 +67,10 @@ def test_each_recipe_is_ten_lines_or_fewer():
 
 
 def test_the_page_names_every_stage_and_probe_and_each_argument_exists():
-    for name in (*STAGES, "perturb", "compact", "gradient", "unit error", "read off"):
+    for name in (*STAGES, PARITY, *ORDER):
         assert f"| `{name}` |" in PAGE
-    used = set(re.findall(r"`(\w+)=", PAGE)) - {"values", "masks"}
-    assert used <= set(inspect.signature(audit_masks).parameters)
+    used = set(re.findall(r"`(\w+)=", PAGE))
+    assert used <= {*inspect.signature(audit_masks).parameters, *inspect.signature(Padding).parameters}
 
 
 MESSAGES = (
@@ -60,6 +79,8 @@ MESSAGES = (
     " could not look: ",
     "has the shape ",
     "real ones would have no prediction",
+    "Say how they belong together",
+    "all padding holds one value that no real place has",
     " times, expected once a run",
     "no prediction was found at which the loss is smallest",
     "nothing in the batch moves a prediction",

@@ -10,7 +10,7 @@ from auditor_trial import CHECKS, RESULTS, load, totals
 from small_book import build_small_book
 
 from evidence.__main__ import main
-from evidence.zoo import BATCHES, MUTANTS, RIGHT_HEADS, Policy, audit, rivals, trial
+from evidence.zoo import BATCHES, DESIGNS, MUTANTS, RIGHT_HEADS, Policy, audit, rivals, trial
 from groot_teach import bugs
 from groot_teach.audit import LEAK_OF_STAGE
 from groot_teach.bugs.policy import action_mask
@@ -42,6 +42,18 @@ def test_a_right_head_is_not_accused_or_it_is_known_why(name):
     assert bool(row["alarms"]) == bool(row["alarm"])
     assert row["could not look"] == 0
     assert fresh_rows_are_stored(row, stored), (row, stored)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_a_design_is_clean_if_it_is_right_and_found_at_its_place_if_it_is_wrong(name):
+    design = DESIGNS[name]
+    report = design.audit()
+    if design.found:
+        assert (design.found_in(report) is None) == bool(design.missed), str(report)
+    else:
+        assert not report.unintended, str(report)
+        assert bool(report.unseen) == design.unseen, str(report)
+        assert not report.unused
 
 
 @pytest.mark.parametrize("name", [*MUTANTS][::10])

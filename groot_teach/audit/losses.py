@@ -1,0 +1,271 @@
+"""The probes of the loss: which entries of a prediction it counts, and what it divides by.
+
+    gradient     which entries of the prediction move the loss?
+    unit error   an error of 1 in every entry: is the loss 1?
+    compact      each sample's own loss, alone: is it the same without its padding?
+
+The gradient is asked at several predictions, because one that hits its target has none. And since each sample's own
+loss is compared, nothing has to be known about how samples are weighted in a batch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
+
+import torch
+from torch import Tensor
+
+from groot_teach.audit.gradients import find_target, gradient_at
+from groot_teach.audit.measure import apart, changed, finite, moved_by, percent_of, reason, signs, such_as, tolerance_of
+from groot_teach.audit.policy import Given, Heard, Policy
+from groot_teach.audit.report import LOSS_COUNT, LOSS_SUM, Look, Step, percent
+
+Looks = Iterator[Look]
+Alone = tuple[int, Heard, Tensor, Heard, Tensor]
+"""A sample, what it gets alone, its real entries; what it gets without its padding, and its real entries there."""
+
+
+class LossProbes:
+    """The audit of one loss.
+
+    Args:
+        policy: the policy.
+        given: its batch and draws.
+        base: what it gave for them.
+        real: which entries of its prediction are real and fitted.
+        unit_loss: the loss of an error of 1 in every entry.
+    """
+
+    def __init__(self, policy: Policy, given: Given, base: Heard, real: Tensor, unit_loss: float):
+        self.policy, self.given, self.base, self.real, self.unit_loss = policy, given, base, real, unit_loss
+        self.finite_loss = base.loss if base.loss is not None and finite(base.loss) else None
+        self.regions = self._regions()
+        self.fitted: set[str] = set()  # axes along which padding counts in the loss
+        self.counts_right: bool | None = None  # whether the loss has the right divisor; None = not known
+
+    def steps(self) -> list[Step]:
+        every = self.policy.every_axis
+        return [Step(LOSS_SUM, every, "gradient", self._loss)]
+
+    # ------------------------------------------------------------------------------------------------- perturb
+
+    def perturbed(self, axis: str, heard: Heard, said: Tensor, prediction_moved: float) -> Looks:
+        """The same prediction, other padding: does the loss move?"""
+        if self.finite_loss is None:
+            return
+        if heard.loss_of is not None:
+            other = heard.loss_of(said)
+        elif prediction_moved:
+            yield Look(LOSS_SUM, axis, "perturb", None, why="the prediction moves, and the loss is no function of it")
+            return
+        else:
+            other = heard.loss_or_raise()
+        size = moved_by(self.finite_loss[None], other[None], torch.ones(1, dtype=torch.bool))
+        yield Look(LOSS_SUM, axis, "perturb", size, why=percent_of(size, "the loss of the same prediction"))
+
+    # ------------------------------------------------------------------------------------------------ gradient
+
+    def _loss(self) -> Looks:
+        base, every = self.base, self.policy.every_axis
+        if base.loss is None:
+            yield Look(LOSS_SUM, every, "gradient", None, why="no loss was handed over")
+            yield Look(LOSS_COUNT, every, "unit error", None, why="no loss was handed over")
+            return
+        if not finite(base.loss):
+            yield Look(LOSS_SUM, every, "read off", inf, "not finite", f"the loss is {base.loss.item()}")
+            return
+        if base.loss_of is None:
+            yield from self._gradient_of_given_loss()
+            why = "the loss was handed over as a number, not as a function of the prediction"
+            yield Look(LOSS_COUNT, every, "unit error", None, why=why)
+            return
+        loss_of, start = base.loss_of, base.prediction.detach()
+        near, beside = gradient_at(loss_of, start), gradient_at(loss_of, start + 1)
+        far = gradient_at(loss_of, start + 1.5 * signs(start).to(start))
+        yield from self._gradient([far, near, beside])
+        yield from self._unit_error(loss_of, start, near, beside)
+
+    def _gradient_of_given_loss(self) -> Looks:
+        """At the prediction that the policy gives, and at those that it gives if something real is another."""
+        found = []
+        try:
+            for given in [self.given, *(self._with_other_reals(label) for label in self.policy.padding)]:
+                with torch.enable_grad():
+                    heard = self.policy.ask(given | self.policy.leaves(given))
+                    found.append(torch.autograd.grad(heard.loss_or_raise(), heard.whole)[0][heard.part])
+                if ((found[0] != 0) >= self.real.to(found[0].device)).all():
+                    break  # every real entry counts: there is nothing to ask a second time
+        except Exception as error:
+            yield Look(LOSS_SUM, self.policy.every_axis, "gradient", None, why=reason(error))
+            return
+        yield from self._gradient(found)
+
+    def _with_other_reals(self, label: str) -> Given:
+        return changed(self.given, self.policy.places(label, self.given), self.policy.padding[label].real)
+
+    def _gradient(self, found: Sequence[Tensor]) -> Looks:
+        """Which entries count: those with a gradient at any of the predictions. Sizes are those at the first one."""
+        policy = self.policy
+        if not finite(found[0]):
+            yield Look(LOSS_SUM, policy.every_axis, "gradient", inf, "not finite", "the gradient is not finite")
+            return
+        sizes = [one.abs().double().cpu() for one in found if finite(one)]
+        counts = torch.stack([one != 0 for one in sizes]).any(dim=0)
+        for axis, where in self.regions.items():
+            shares = [(one[where].sum() / one.sum().clamp(min=1e-300)).item() for one in sizes]
+            size = next((share for share in shares if share), 0.0)
+            why = f"{int(counts[where].sum())} of {int(where.sum())} padded entries are fitted"
+            why += such_as(counts & where, policy.named_places)
+            self.fitted |= set(axis.split(" and ")) if size else set()
+            yield Look(LOSS_SUM, axis, "gradient", size, why=why)
+        for axis, where in policy.read_only_in(self.base.prediction).items():
+            shares = [(one[where].sum() / one.sum().clamp(min=1e-300)).item() for one in sizes]
+            size = next((share for share in shares if share), 0.0)
+            why = f"{int(counts[where].sum())} of {int(where.sum())} entries that are no target are fitted"
+            yield Look(LOSS_SUM, axis, "gradient", size, why=why + such_as(counts & where, policy.named_places))
+        lost = self.real & ~counts
+        size = (lost.sum() / self.real.sum().clamp(min=1)).item()
+        why = f"{int(lost.sum())} of {int(self.real.sum())} real entries do not count"
+        why += such_as(lost, policy.named_places)
+        yield Look(LOSS_SUM, self._axis_of(lost), "gradient", size, "lost", why)
+
+    # ---------------------------------------------------------------------------------------------- unit error
+
+    @torch.no_grad()
+    def _unit_error(self, loss_of: Callable[[Tensor], Tensor], start: Tensor, near: Tensor, beside: Tensor) -> Looks:
+        target = find_target(loss_of, start, near, beside)
+        if target is None:
+            why = "no prediction was found at which the loss is smallest; hand over one that is zero there"
+            yield Look(LOSS_COUNT, self.policy.every_axis, "unit error", None, why=why)
+            return
+        none = loss_of(target).double()
+
+        def of(where: Tensor) -> float:
+            return (loss_of(target + where.to(target)).double() - none).item()
+
+        # Errors of +1 and of -1: a target that is a little off makes one of them smaller and the other one larger.
+        whole = (of(torch.ones_like(self.real)) + (loss_of(target - 1).double() - none).item()) / 2
+        rounding = max(torch.finfo(target.dtype).eps, torch.finfo(loss_of(target).dtype).eps)
+        tolerance = max(1e-5, 4 * rounding)
+        for axis, where in self.regions.items():
+            part = of(where) / whole if whole else inf
+            size = 0.0 if abs(part) <= tolerance else part  # NaN is not below it
+            yield Look(LOSS_SUM, axis, "unit error", size, why=f"padding makes {percent(size)} of the loss")
+        off = abs(whole / self.unit_loss - 1)
+        size = 0.0 if off <= tolerance else off
+        self.counts_right = not size
+        why = f"an error of 1 in every entry gives a loss of {whole:.4g}, expected {self.unit_loss:.4g}"
+        yield Look(LOSS_COUNT, self.policy.every_axis, "unit error", size, why=why)
+
+    # ------------------------------------------------------------------------------------------------- compact
+
+    def without_padding(self, cut: str, alone: Sequence[Alone], *, moved: bool) -> Looks:
+        """Has each sample alone the same loss with its padding and without it, if the same is predicted for it?"""
+        if self.finite_loss is None:
+            return
+        sizes, axis = [], self.policy.padding[cut].axis
+        for one in alone:
+            pair = self._losses_of_the_same(cut, one, moved=moved)
+            if pair is not None and finite(pair[1]):  # nothing real is left, for example, and the mean is 0 / 0
+                sizes.append(apart(pair[0][None], pair[1][None], self.policy.precision))
+        if not sizes:
+            return
+        size = max(sizes)
+        divided = size and axis not in self.fitted and not self.counts_right and self.policy.place_of(cut) is not None
+        stage, axis = (LOSS_COUNT, self.policy.every_axis) if divided else (LOSS_SUM, axis)
+        why = percent_of(size, "a sample's own loss for the same prediction, once its padding is cut off,")
+        yield Look(stage, axis, "compact", size, why=why)
+
+    def weights(self, alone: Mapping[int, tuple[Given, Heard, Tensor]]) -> Looks:
+        """What are the weights of the samples in the batch's loss? Those of a mean add up to 1, those of a sum are 1.
+
+        The gradient of the batch's loss by the prediction of a sample is that of the sample's own loss, times its
+        weight. Where it is not, or where the weights depend on the prediction (as those of a root of a mean do), they
+        are not known, and nothing is said. If the unit error has found the right divisor, there is nothing to ask.
+        """
+        if self.base.loss_of is None or self.policy.dear or self.counts_right or len(alone) < self.policy.batch_size:
+            return
+        start, found = self.base.prediction.detach(), []
+        for factor in (1.5, -1.25):
+            weights = self._weights_at(start + factor * signs(start).to(start), alone)
+            if weights is None:
+                return
+            found.append(weights)
+        tolerance = tolerance_of(start.dtype, self.policy.precision)
+        total, gap = found[0].sum().item(), (found[1] / found[0] - 1).abs().max().item()
+        if not gap <= tolerance:
+            return
+        is_mean, is_sum = abs(total - 1) <= tolerance, bool(((found[0] - 1).abs() <= tolerance).all())
+        size = 0.0 if is_mean or is_sum else abs(total - 1)
+        why = (
+            f"the weights of the samples in the loss add up to {total:.4g}, expected 1 for a mean, or 1 each for a sum"
+        )
+        yield Look(LOSS_COUNT, self.policy.every_axis, "compact", size, why=why)
+
+    def _weights_at(self, said: Tensor, alone: Mapping[int, tuple[Given, Heard, Tensor]]) -> Tensor | None:
+        """The weight of each sample; None = they are not known."""
+        assert self.base.loss_of is not None
+        in_batch, weights = gradient_at(self.base.loss_of, said), []
+        for sample, (_, heard, real) in alone.items():
+            if heard.loss_of is None or heard.prediction.shape[1:] != said.shape[1:]:
+                return None
+            real = real.to(said.device)[0]
+            own = gradient_at(heard.loss_of, said[sample : sample + 1])[0][real].double()
+            here = in_batch[sample][real].double()
+            if not (finite(own) and finite(here) and own.any()):
+                return None
+            weight = (own @ here) / (own @ own)
+            if not (here - weight * own).norm() <= tolerance_of(said.dtype, self.policy.precision) * here.norm():
+                return None
+            weights.append(weight)
+        return torch.stack(weights)
+
+    # --------------------------------------------------------------------------------------------------- parts
+
+    def _regions(self) -> dict[str, Tensor]:
+        """Padded entries of the prediction: along one axis alone, and along several at once."""
+        padded = self.policy.padded_in(self.base.prediction)
+        regions = {}
+        for axis, where in padded.items():
+            others = [~other for name, other in padded.items() if name != axis]
+            regions[axis] = torch.stack([where, *others]).all(dim=0)
+        if len(padded) > 1:
+            several = torch.stack([*padded.values()]).any(dim=0) & ~torch.stack([*regions.values()]).any(dim=0)
+            regions[" and ".join(padded)] = several
+        return {axis: where for axis, where in regions.items() if where.any()}
+
+    def _axis_of(self, lost: Tensor) -> str:
+        """Along which axis real entries were lost: whole steps, whole dims, or neither. Where all are lost, neither."""
+        every = self.policy.every_axis
+        if lost.equal(self.real):
+            return every
+        for axis, place in self.policy.named_places.items():
+            if axis not in self.policy.padding or place >= lost.ndim:
+                continue
+            others = [other for other in range(1, lost.ndim) if other != place]
+            lost_there, real_there = lost.sum(dim=others), self.real.sum(dim=others)
+            if lost.any() and ((lost_there == 0) | (lost_there == real_there)).all():
+                return axis
+        return every
+
+    def _losses_of_the_same(self, cut: str, alone: Alone, *, moved: bool) -> tuple[Tensor, Tensor] | None:
+        """A sample's losses with and without its padding, if both times the same is predicted; None = that cannot be.
+
+        Where each question is a whole run of the policy, the losses that these runs have given are taken if they will
+        do.
+        """
+        sample, one, real, other, real_then = alone
+        own = one.loss_or_raise(), other.loss_or_raise()
+        if one.loss_of is None or other.loss_of is None:
+            return None if moved else own
+        if self.policy.dear and not moved and own[0]:
+            return own
+        said = one.prediction + 1.5 * signs(one.prediction).to(one.prediction)  # one that does not hit its target
+        place, then = self.policy.place_of(cut), said
+        if place is not None and said.shape[place[0]] == self.policy.padding[cut].real.shape[1]:
+            then = said.index_select(place[0], self.policy.kept(cut, sample).to(said.device))
+        if then.shape != other.prediction.shape:
+            if int(real.sum()) != int(real_then.sum()):
+                return None
+            then = other.prediction.detach().clone()
+            then[real_then.to(then.device)] = said[real.to(said.device)]
+        return one.loss_of(said), other.loss_of(then)
