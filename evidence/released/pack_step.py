@@ -32,14 +32,17 @@ class Packed:
     language: str
 
 
-def pack(action: torch.Tensor, task: list[str]) -> Packed:
-    """Packs actions (batch, step, dim) and one instruction a sample. Nothing is normalised."""
+def pack(action: torch.Tensor, task: list[str], stats: dict | None = None) -> Packed:
+    """Packs actions (batch, step, dim) and one instruction a sample. They are normalised if there are `stats`."""
     with packages(OLDER):
         _stand_in_for_pipelines()
         module = importlib.import_module("lerobot.policies.groot.processor_groot")
         key = module.TransitionKey
         given = {key.OBSERVATION: {}, key.ACTION: action, key.COMPLEMENTARY_DATA: {"task": list(task)}}
-        done = module.GrootPackInputsStep(normalize_min_max=False)(given)
+        step = module.GrootPackInputsStep(normalize_min_max=False)
+        # A dataclass upstream; with the stand-ins it keeps its fields all the same.
+        step.normalize_min_max, step.stats = stats is not None, {module.ACTION: stats} if stats else None
+        done = step(given)
     more = done[key.COMPLEMENTARY_DATA]
     return Packed(done[key.ACTION], more["action_mask"], more["language"])
 

@@ -26,7 +26,7 @@ from groot_teach.flow import flow_time_n1_7, sample_beta
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.loss import masked_velocity_loss
 from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps, collate_chunks
-from groot_teach.recordings import chunk_at, open_dataset, read_episode
+from groot_teach.recordings import chunk_at, normalise, open_dataset, read_episode, statistics_of
 from groot_teach.training.ablation import CONDITIONS, Plan, head_for, rounded
 from groot_teach.training.evaluate import DEPLOYMENTS, deployed
 from groot_teach.training.run import about, write_records
@@ -82,16 +82,9 @@ class Recorded:
 
 
 def normalised(episodes: Sequence[Float[Tensor, "step action_dim"]]) -> tuple[Tensor, ...]:
-    """The episodes with each dim scaled to -1 to 1 over all of them; a dim that never moves becomes 0.
-
-    Source: huggingface/lerobot v0.4.4, `processor_groot.py`, `GrootPackInputsStep`, which takes the statistics of the
-    dataset.
-    """
-    everything = torch.cat([*episodes])
-    low, high = everything.amin(dim=0), everything.amax(dim=0)
-    moves = high > low
-    scale = torch.where(moves, high - low, 1.0)
-    return tuple(torch.where(moves, 2 * (episode - low) / scale - 1, 0.0) for episode in episodes)
+    """The episodes with each dim scaled to -1 to 1 over all of them; a dim that never moves becomes 0, as in N1.5."""
+    statistics = statistics_of(torch.cat([*episodes]))
+    return tuple(normalise(episode, statistics, "N1.5") for episode in episodes)
 
 
 def split(episodes: Sequence[Float[Tensor, "step action_dim"]]) -> tuple[Recorded, Recorded]:
