@@ -18,9 +18,19 @@ EARLIEST = -0.0011
 # ------------------------------------------------------------------------------------------------------- numbers
 
 
+MOST = 1_000_000
+"""No count is larger: of steps, dims, tokens or samples. One that is would fill the memory before it fails."""
+
+
 def at_least_1(name: str, number: int) -> None:
     if number < 1:
         raise ValueError(f"{name}: got {number}, expected 1 or more")
+    not_too_many(name, number)
+
+
+def not_too_many(name: str, number: int) -> None:
+    if number > MOST:
+        raise ValueError(f"{name}: got {number}, expected {MOST} at most")
 
 
 def between_0_and_1(name: str, values: Tensor) -> None:

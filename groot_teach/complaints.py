@@ -55,18 +55,26 @@ def in_short(said: str, function: str, annotations: Mapping[str, Any], values: M
         return None
     place = re.search(r"parameter '(\w+)'", said)
     got, expected = _after("Actual value: ", said), _after("Expected type: ", said).rstrip(".")
-    axes = [line for line in said.splitlines() if re.fullmatch(r"\w+=\d+", line)]
+    axes = [line for line in said.splitlines() if re.fullmatch(r"\w+=[\d(][\d, )]*", line)]
     known = [axis for axis in axes if re.search(rf"\b{axis.split('=')[0]}\b", expected)]
+    before = list(values)[: list(values).index(place[1])] if place and place[1] in values else []
+    owners = [name for name in before if any(_has_axis(annotations.get(name), axis.split("=")[0]) for axis in known)]
     where = f"parameter '{place[1]}' of {function}" if place else f"the return value of {function}"
     if place is None and head[1] == "parameters":
         return f"{function}: got a call that does not fit: {_plain(said.splitlines()[1])}"
-    line = f"{where}: got {got}, expected {expected}" + (f" with {', '.join(known)}" if known else "")
+    lengths = f" with {', '.join(known)}" + (f", as in {owners[0]}" if owners else "") if known else ""
+    line = f"{where}: got {got}, expected {expected}{lengths}"
     name = place[1] if place else ""
     remedy = _remedy(values[name], annotations[name]) if name in values and name in annotations else ""
     return line + remedy
 
 
 _CONTAINERS = (Sequence, list, tuple, Mapping, dict)
+
+
+def _has_axis(annotation: Any, axis: str) -> bool:
+    """Whether an argument has this axis, on its own or as a part of a record."""
+    return re.search(rf"\b{axis}\b", str(annotation)) is not None
 
 
 def _options(annotation: Any) -> tuple[Any, ...]:
@@ -108,7 +116,7 @@ def _after(label: str, said: str) -> str:
 
 
 def _plain(text: str) -> str:
-    text = re.sub(r"<class '(.*?)'>", r"\1", " ".join(text.split())).replace("(torch)", "").strip("'")
+    text = re.sub(r"<class '(.*?)'>", r"\1", " ".join(text.split())).replace("(torch)", "")
     text = text.replace("[Tensor, '']", "[Tensor] without axes")
     return text if len(text) <= LONG else f"{text[:LONG]}..."
 

@@ -224,10 +224,11 @@ class Masking:
     def __post_init__(self) -> None:
         for leak in LEAKS:
             position, known = getattr(self, leak.switch), [*leak.leaks, *leak.holds]
-            if position not in known:
+            if not isinstance(position, str) or position not in known:
                 raise ValueError(f"{leak.switch}: got {position!r}, expected one of {', '.join(map(repr, known))}")
 
 
+@checked
 def open_leaks(masking: Masking) -> tuple[str, ...]:
     """The names of the leaks that `masking` leaves open. A loss that masks dims but not steps still has its leak."""
     return tuple(leak.name for leak in LEAKS if getattr(masking, leak.switch) in leak.leaks)
@@ -236,6 +237,7 @@ def open_leaks(masking: Masking) -> tuple[str, ...]:
 SWITCHES = tuple(f.name for f in fields(Masking) if f.name not in ("name", "source"))
 
 
+@checked
 def with_switches(masking: Masking, **positions: str) -> Masking:
     """A copy with some switches moved: `with_switches(STRICT, cross_attention="open")`. The new name lists them.
 

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from groot_teach.checks import at_least_1, not_too_many
 from groot_teach.shapes import DimMask, PositiveInt, StepMask, TokenMask, checked
 
 
@@ -177,7 +178,7 @@ def action_mask_dims_only(
     return dim_mask[:, None, :].repeat(1, action_horizon, 1)
 
 
-@checked
+@checked(same="device")
 def action_mask_dims_and_steps(
     dim_mask: DimMask, step_mask: StepMask
 ) -> Bool[Tensor, "batch action_horizon padded_dim"]:
@@ -260,6 +261,7 @@ def pad_tokens_left(samples: Sequence, key_len: int) -> VLBatch:
 
 
 def _pad_tokens(samples: Sequence, key_len: int, on_the_left: bool) -> VLBatch:
+    not_too_many("key_len", key_len)
     _all_of_kind("samples", samples, VLTokens)
     _all_alike("samples", **{"token widths": [sample.tokens.shape[1] for sample in samples]})
     _same_dtype_and_device("samples", [sample.tokens for sample in samples])
@@ -280,6 +282,7 @@ def _pad_tokens(samples: Sequence, key_len: int, on_the_left: bool) -> VLBatch:
 
 def _missing_steps(actions: Tensor, action_horizon: int) -> int:
     steps = actions.shape[0]
+    not_too_many("action_horizon", action_horizon)
     if not 1 <= steps <= action_horizon:
         raise ValueError(f"actions: got {steps} steps, expected 1 to action_horizon={action_horizon}; nothing is cut")
     return action_horizon - steps
@@ -290,8 +293,7 @@ def _is_pad(actions: Tensor, missing: int) -> Tensor:
 
 
 def _fits(name: str, action_dim: int, padded_dim: int) -> None:
-    if padded_dim < 1:
-        raise ValueError(f"padded_dim: got {padded_dim}, expected 1 or more")
+    at_least_1("padded_dim", padded_dim)
     if action_dim < 1:
         raise ValueError(f"{name}: got no dims, expected 1 to padded_dim={padded_dim}")
     if action_dim > padded_dim:

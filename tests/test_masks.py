@@ -242,6 +242,15 @@ def test_a_conversion_refuses_masks_of_another_kind(convert, name, foreign):
 
 # ---------------------------------------------------------------------------------------- Masking and its presets
 
+
+def test_what_is_no_masking_is_named_and_so_is_no_position():
+    for call in (open_leaks, lambda masking: with_switches(masking, sampler="free")):
+        with pytest.raises(TypeCheckError, match=r"parameter 'masking' of .*: got 'strict', expected"):
+            call("strict")
+    with pytest.raises(TypeCheckError, match="parameter 'positions' of with_switches"):
+        with_switches(STRICT, sampler=[1])
+
+
 #             encoder_input self_attn vl_self_attn cross_attn loss              denominator       sampler
 TABLE = {
     "GR00T N1.5": ("open", "open", "open", "open", "dims", "valid", "free"),

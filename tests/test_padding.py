@@ -82,6 +82,20 @@ def test_the_gradient_reaches_every_real_dim_once():
     assert actions.grad.tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda: pad_dims(torch.zeros(2, 3), 10**9), "padded_dim"),
+        (lambda: pad_steps_with_zeros(torch.zeros(2, 3), 10**9), "action_horizon"),
+        (lambda: pad_tokens_left([VLTokens(torch.zeros(1, 2), *torch.ones(2, 1).bool())], 10**9), "key_len"),
+        (lambda: action_mask_dims_only(torch.ones(2, 3).bool(), 10**9), "action_horizon"),
+    ],
+)
+def test_a_count_that_would_fill_the_memory_is_refused(call, name):
+    with pytest.raises(ValueError, match=f"^{name}: got 1000000000, expected 1000000 at most$"):
+        call()
+
+
 @pytest.mark.parametrize(("width", "padded_dim", "lost"), [(40, 32, 8), (3, 2, 1), (7, 1, 6)])
 def test_actions_that_are_too_wide_are_an_error_and_not_cut(width, padded_dim, lost):
     message = f"actions: got {width} dims, expected at most padded_dim={padded_dim}; .* cut off {lost} real dims"

@@ -276,6 +276,11 @@ def test_an_error_is_one_line_that_says_what_came_what_was_expected_and_what_to_
     )
 
 
+def test_an_error_about_a_length_says_which_arguments_have_the_other():
+    with pytest.raises(TypeCheckError, match=r"'action_mask' of first_of: .* with batch=2, .*, as in actions$"):
+        first_of(CHUNKS, MASK[:1])
+
+
 def test_an_error_about_a_mask_of_numbers_names_where_masks_are_converted():
     with pytest.raises(TypeCheckError, match=r"parameter 'action_mask' of first_of: .*groot_teach\.masks"):
         first_of(CHUNKS, MASK.float())

@@ -339,7 +339,7 @@ class ActionHead(nn.Module):
 
         Source: huggingface/lerobot v0.4.4, `flow_matching_action_head.py` 345-398; 0.6.1, `groot_n1_7.py` 645-717.
         """
-        self._fits(observation, noise)
+        self._fits(observation, noise, "noise")
         self._all_decoded(dim_mask)
         if step_mask is None:
             step_mask = torch.ones_like(noise[..., 0], dtype=torch.bool)
@@ -378,25 +378,24 @@ class ActionHead(nn.Module):
 
     # checks of arguments, and the first weights
 
-    def _fits(self, observation: Observation, noisy_actions: Tensor) -> None:
+    def _fits(self, observation: Observation, noisy_actions: Tensor, name: str = "noisy_actions") -> None:
         c, vl, state = self.config, observation.vl, observation.state
-        expect_same("dtype", weights=self.dit.out.weight, noisy_actions=noisy_actions, tokens=vl.tokens, state=state)
-        expect_same("device", weights=self.dit.out.weight, noisy_actions=noisy_actions, tokens=vl.tokens, state=state)
-        batches = {"noisy_actions": len(noisy_actions), "tokens": len(vl.tokens), "state": len(state)}
+        given = {"weights": self.dit.out.weight, name: noisy_actions, "tokens": vl.tokens, "state": state}
+        expect_same("dtype", **given)
+        expect_same("device", **given)
+        batches = {name: len(noisy_actions), "tokens": len(vl.tokens), "state": len(state)}
         if len(set(batches.values())) > 1:
             raise ValueError(f"{', '.join(batches)}: got {[*batches.values()]} samples, expected the same number")
-        for name, got, expected in (
-            ("noisy_actions, dims", noisy_actions.shape[2], c.padded_dim),
+        for place, got, expected in (
+            (f"{name}, dims", noisy_actions.shape[2], c.padded_dim),
             ("tokens, width", vl.tokens.shape[2], c.token_width),
             ("state, history", state.shape[1], c.state_history),
             ("state, dims", state.shape[2], c.state_dim),
         ):
             if got != expected:
-                raise ValueError(f"{name}: got {got}, expected {expected}, as the config says")
+                raise ValueError(f"{place}: got {got}, expected {expected}, as the config says")
         if c.max_steps is not None and noisy_actions.shape[1] > c.max_steps:
-            raise ValueError(
-                f"noisy_actions: got {noisy_actions.shape[1]} steps, expected at most max_steps={c.max_steps}"
-            )
+            raise ValueError(f"{name}: got {noisy_actions.shape[1]} steps, expected at most max_steps={c.max_steps}")
         known = (observation.embodiment_id >= 0) & (observation.embodiment_id < c.embodiments)
         if not known.all():
             got = observation.embodiment_id[~known][0].item()

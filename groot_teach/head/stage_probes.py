@@ -52,6 +52,8 @@ def leaks_found(
         if mask.all():
             raise ValueError(f"{name}: got no padding, expected some; a probe changes padding to see whether it leaks")
     real = action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
+    if noise.shape != batch.actions.shape:
+        raise ValueError(f"noise: got shape {[*noise.shape]}, expected {[*batch.actions.shape]}, as batch.actions")
     for name, values in (
         ("batch.actions", batch.actions[real]),
         ("noise", noise[real]),

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from groot_teach.checks import at_least_1
 from groot_teach.padding import ActionChunk
 from groot_teach.shapes import checked
 
@@ -32,8 +33,7 @@ def chunk_at(
     steps = episode_actions.shape[0]
     if not 0 <= start < steps:
         raise ValueError(f"start: got {start}, expected 0 to {steps - 1}, a step of this episode of {steps} steps")
-    if action_horizon < 1:
-        raise ValueError(f"action_horizon: got {action_horizon}, expected 1 or more")
+    at_least_1("action_horizon", action_horizon)
     index = torch.arange(start, start + action_horizon, device=episode_actions.device)
     return ActionChunk(
         actions=episode_actions[index.clamp(max=steps - 1)],

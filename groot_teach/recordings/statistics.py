@@ -83,7 +83,7 @@ def _of_actions(where: str, stats: dict[str, Any], dataset: LeRobotDataset) -> d
 
 
 def _numbers(where: str, key: str, value: Any, width: int) -> Tensor:
-    is_list = isinstance(value, list) and all(type(number) in (int, float) for number in value)
+    is_list = isinstance(value, list) and all(type(number) in (int, float) and abs(number) < 1e300 for number in value)
     if not is_list or not (numbers := torch.tensor(value, dtype=torch.float64)).isfinite().all():
         raise wrong(where, key, f"{value!r:.60}", "a list of finite numbers")
     if len(numbers) != width:

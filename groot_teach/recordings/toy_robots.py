@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from groot_teach.checks import at_least_1
 from groot_teach.embodiments import Embodiment
 from groot_teach.shapes import checked
 
@@ -25,8 +26,7 @@ def toy_episode(embodiment: Embodiment, steps: int, generator: torch.Generator) 
     Raises:
         ValueError: `steps` is less than 1.
     """
-    if steps < 1:
-        raise ValueError(f"steps: got {steps}, expected 1 or more")
+    at_least_1("steps", steps)
     return torch.cat([_toy_group(name, size, steps, generator) for name, size in embodiment.groups], dim=1)
 
 

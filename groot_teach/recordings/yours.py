@@ -99,7 +99,7 @@ def padded_width(action_dim: int, asked: int | None = None) -> int:
         ValueError: the robot has more dims than `asked`, some of which would be cut off.
     """
     if asked is not None and asked < action_dim:
-        raise ValueError(f"padded_dim: got {asked}, expected at least {action_dim}, the dims that the robot has")
+        raise ValueError(f"asked: got {asked}, expected at least {action_dim}, the dims that the robot has")
     return asked or next((width for width in WIDTHS if action_dim <= width), action_dim)
 
 

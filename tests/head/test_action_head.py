@@ -467,12 +467,12 @@ def test_an_observation_that_does_not_fit_is_named(change, message):
 
 
 def test_dims_and_steps_that_do_not_fit_are_named():
-    with pytest.raises(ValueError, match=r"noisy_actions, tokens, state: got \[2, 3, 3\] samples"):
+    with pytest.raises(ValueError, match=r"noise, tokens, state: got \[2, 3, 3\] samples"):
         head_of().sample(observation(), NOISE[:2], REAL_DIMS[:2])
-    with pytest.raises(ValueError, match="noisy_actions, dims: got 4, expected 11"):
+    with pytest.raises(ValueError, match="noise, dims: got 4, expected 11"):
         head_of().sample(observation(), NOISE[..., :4], REAL_DIMS[:, :4])
     long = draw(1, 3, 18, DIMS)
-    with pytest.raises(ValueError, match="noisy_actions: got 18 steps, expected at most max_steps=17"):
+    with pytest.raises(ValueError, match="noise: got 18 steps, expected at most max_steps=17"):
         head_of().sample(observation(), long, REAL_DIMS)
     with pytest.raises(ValueError, match="steps: got 0"):
         head_of().sample(observation(), NOISE, REAL_DIMS, steps=0)

@@ -542,6 +542,13 @@ def test_the_masks_follow_from_the_config(tmp_path, config, changes, masking):
         ("N1.5", NVIDIA_N1_5, {"version": "N1.7"}, "version: got N1.7, and config.json says N1.5"),
         ("N1.5", NVIDIA_N1_5, {"head_width": 6}, "head_width: got 6, and config.json says 4"),
         ("N1.5", {"model_type": "llama"}, {}, "config.json: model_type: got 'llama', expected one of gr00t_n1_5"),
+        ("N1.5", {"model_type": {}}, {}, r"config.json: model_type: got \{\}, expected one of"),
+        (
+            "N1.5",
+            {**NVIDIA_N1_5, "action_head_cfg": N1_5 | {"max_num_embodiments": 2**40}},
+            {},
+            "embodiments, .* got 10995",
+        ),
         ("N1.5", {"action_head_cfg": 3}, {}, "config.json: action_head_cfg: got 3, expected an object"),
         ("N1.5", {"action_head_cfg": N1_5 | {"action_horizon": -1}}, {}, "config.json: action_horizon: got -1"),
     ],

@@ -86,6 +86,7 @@ STATS = {"min": [0.0, 0.1, 0.2, 0.3, 0.4], "max": [21.0, 21.1, 21.2, 21.3, 21.4]
         ({"mean": [0.0] * 5}, "action.mean: got 0 for 'action 0', expected 11.25"),
         ({"mean": [11.25, 11.35, 11.45, 11.55, 11.65]}, None),
         ({"std": [1.0] * 4}, "std: got 4 numbers, expected 5, one for each dim"),
+        ({"std": [10**400] * 5}, "std: got .*, expected a list of finite numbers"),
         ({"std": [1.0, "2"]}, "std: got .*, expected a list of finite numbers"),
     ],
 )

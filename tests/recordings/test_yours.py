@@ -81,5 +81,5 @@ def test_groups_of_zeros_are_left_out_unless_there_is_nothing_else():
 def test_a_robot_is_padded_to_the_width_of_a_version_or_is_wider_than_any(dims, width):
     assert padded_width(dims) == width
     assert padded_width(dims, asked=200) == 200
-    with pytest.raises(ValueError, match=f"padded_dim: got {dims - 1}, expected at least {dims}"):
+    with pytest.raises(ValueError, match=f"asked: got {dims - 1}, expected at least {dims}"):
         padded_width(dims, asked=dims - 1)

@@ -70,7 +70,7 @@ def checkpoint_folder(path: Path) -> Path:
     if not path.is_dir():
         raise FileNotFoundError(f"path: got {path}, expected a file or a folder; there is neither")
     for below in (".", "pretrained_model", "last/pretrained_model", "checkpoints/last/pretrained_model"):
-        if any((path / below).glob("*.safetensors*")):
+        if any(file.is_file() for file in (path / below).glob("*.safetensors*")):
             return path / below
     others = sorted({file.parent.relative_to(path).as_posix() for file in path.glob("**/model*.safetensors")})
     if others:
@@ -170,10 +170,10 @@ def _shards(path: Path) -> list[Path]:
     """The files that hold tensors of the head, as far as an index tells; otherwise all files of the model."""
     if path.is_file():
         return [path]
-    indices = sorted(path.glob("*.safetensors.index.json"))
+    indices = sorted(file for file in path.glob("*.safetensors.index.json") if file.is_file())
     if indices:
         return _shards_of_index(path, indices[0])
-    files = sorted(file for file in path.glob("*.safetensors") if file.name != ADAPTER)
+    files = sorted(file for file in path.glob("*.safetensors") if file.name != ADAPTER and file.is_file())
     if not files:
         raise FileNotFoundError(
             f"path: got only the adapter {ADAPTER} in {path}, expected the model that it belongs to: merge the two "

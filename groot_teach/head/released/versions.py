@@ -37,6 +37,12 @@ Version = Literal["N1.5", "N1.6", "N1.7"]
 MODEL_TYPES: dict[str, Version] = {"gr00t_n1_5": "N1.5", "Gr00tN1d6": "N1.6", "Gr00tN1d7": "N1.7"}
 """`model_type` in the `config.json` of a checkpoint."""
 
+SIZES = (
+    "padded_dim", "state_dim", "token_width", "width", "hidden", "layers", "vl_layers", "embodiments", "future_tokens",
+    "max_steps", "adaptive", "vl_norm", "dropped_state_token",
+)  # fmt: skip
+"""What both `config.json` and the shapes of the weights say."""
+
 STEPS = 4
 """Euler steps at inference in every released checkpoint, where none says otherwise."""
 
@@ -117,10 +123,21 @@ def read_checkpoint(
     for name, value in given.items():
         if value is not None and value != says[name]:
             raise ValueError(f"{name}: got {value}, and config.json says {says[name]}, expected the same")
+    _agree(config, config_from_weights(weights, **says, attend_text_every_n_blocks=config.attend_text_every_n_blocks))
     defaults: Mapping[str, Any] = {"N1.5": {}, "N1.6": N1_6_DEFAULTS, "N1.7": N1_7_DEFAULTS}[version]
     steps = _count(entries, "num_inference_timesteps", STEPS)
     horizon = _count(entries, "action_horizon", defaults.get("action_horizon"))
     return Checkpoint(version, config, _masking(version, entries), weights, steps, horizon)
+
+
+def _agree(config: HeadConfig, of_weights: HeadConfig) -> None:
+    """Compares the sizes before a head is built: one that config.json makes too large would fill the memory."""
+    for name in SIZES:
+        got, expected = getattr(config, name), getattr(of_weights, name)
+        if got != expected:
+            raise ValueError(
+                f"config.json: {name}, as this book calls it: got {got!r:.60}, expected {expected}, as in the weights"
+            )
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -143,7 +160,7 @@ def _version_in(entries: Mapping[str, Any]) -> Version | None:
     if not entries:
         return None
     model_type = entries.get("model_type")
-    if model_type not in MODEL_TYPES:
+    if not isinstance(model_type, str) or model_type not in MODEL_TYPES:
         raise ValueError(f"config.json: model_type: got {model_type!r:.60}, expected one of {', '.join(MODEL_TYPES)}")
     return MODEL_TYPES[model_type]
 
