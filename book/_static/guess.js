@@ -1,6 +1,6 @@
 // A guess before an answer. Written as a folded part (CONTRIBUTING.md shows one), which is what readers without scripts
 // have. Here its options become buttons: the one that is pressed opens the answer and is marked right or wrong. Until
-// then the results of the cells that follow are veiled, since they would give the answer away.
+// then what would give the answer away is veiled: the outputs of the cells that follow, and the text about them.
 "use strict";
 addEventListener("DOMContentLoaded", () => {
   const make = (name, more) => Object.assign(document.createElement(name), more);
@@ -21,8 +21,7 @@ addEventListener("DOMContentLoaded", () => {
       button.addEventListener("click", () => {
         buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
         const is_right = option.matches(".right");
-        const right = buttons.filter((each) => each.matches(".right")).map((each) => each.textContent).join(" or ");
-        said.textContent = is_right ? `Right: ${button.textContent}.` : `Not ${button.textContent}, but ${right}.`;
+        said.textContent = is_right ? "That is right." : `Not ${button.textContent}.`;
         box.dataset.guessed = is_right ? "right" : "wrong";
         answer.open = true;
       });
@@ -39,21 +38,22 @@ addEventListener("DOMContentLoaded", () => {
     box.append(question, row, said, answer);
 
     const veils = [];
-    for (let next = box.nextElementSibling; next?.matches(".cell"); next = next.nextElementSibling) {
+    // The outputs of the cells that follow, and the text behind them, up to the next cell, heading or guess.
+    const veiled = [];
+    let next = box.nextElementSibling;
+    for (; next?.matches(".cell"); next = next.nextElementSibling) {
       const output = next.querySelector(":scope > .cell_output");
-      if (!output || output.querySelector("[data-picture], .explore")) continue;
-      const veil = make("p", { className: "veil", textContent: "The result appears when you have answered." });
-      output.classList.add("veiled");
-      output.before(veil);
-      veils.push([output, veil]);
+      if (output && !output.querySelector("[data-picture], .explore")) veiled.push(output);
     }
+    for (; veiled.length && next?.matches("p, ul, ol, div.math"); next = next.nextElementSibling) veiled.push(next);
+    const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered." });
+    if (veiled.length) veiled.at(-1).after(veil);
+    for (const element of veiled) element.classList.add("veiled");
     answer.addEventListener("toggle", () => {
       if (!answer.open) return;
       box.classList.add("answered");
-      for (const [output, veil] of veils.splice(0)) {
-        output.classList.remove("veiled");
-        veil.remove();
-      }
+      veil.remove();
+      for (const element of veiled) element.classList.remove("veiled");
     });
   }
 });

@@ -113,8 +113,8 @@ export const picture = {
         [moved, should].forEach((element) => element.classList.toggle("wrong", value !== 0));
         place.querySelector(".bar > i").style.width = `${fixed((100 * value) / most, 2)}%`;
       });
-      const { divisor } = report;
-      put(find(".divisor"), report.leaks.includes("denominator leak") ? `÷ ${grouped(divisor)} entries, counted or not` : "");
+      const { divisor, recorded } = report;
+      put(find(".divisor"), report.leaks.includes("denominator leak") ? `÷ ${grouped(divisor)}, not ${recorded}` : "");
       put(find(".live-readout"), notices[report.notice]);
       put(find(".live-said"), `${nameOf(state)}: ${opened(report.leaks)} Garbling the padding moves the predictions by `
         + `${share(report.predictions)}, the loss by ${share(report.loss)} and the robot's actions by ${share(report.actions)}; `

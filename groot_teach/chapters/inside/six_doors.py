@@ -117,7 +117,7 @@ def six_doors_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("six_doors.js"),
         title="Six stages, seven doors",
-        caption="Choose a version, or open and shut a door: padding (grey) that gets through turns orange.",
+        caption="Choose a version, or open a door: padding (grey) that gets in turns orange and moves the results.",
         body=_body(state, report),
         said=_said("N1.7", report),
         state=state,
@@ -226,7 +226,7 @@ def _share(share: float) -> str:
 def _short_divisor(report: DoorsReport) -> str:
     """What stands in the picture where the loss divides by something else than the number of entries that count."""
     is_open = "denominator leak" in report.leaks
-    return f"\N{DIVISION SIGN} {report.divisor:,} entries, counted or not" if is_open else ""
+    return f"\N{DIVISION SIGN} {report.divisor:,}, not {report.recorded}" if is_open else ""
 
 
 def _divided(report: DoorsReport) -> str:

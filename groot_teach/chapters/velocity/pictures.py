@@ -222,7 +222,7 @@ def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples:
     """
     fillings = [*next(iter(measures.values()))]
     looks = [{"facecolor": INKS["leak"], "edgecolor": INKS["leak"]}, BOXES["real"], BOXES["padding"]]
-    plot = Plot(720, 300)
+    plot = Plot(700, 300)
     plots = plot.figure.subplots(1, len(measures), squeeze=False)[0]
     for axes, (title, values) in zip(plots, measures.items(), strict=True):
         if [*values] != fillings or len(fillings) != len(looks):
