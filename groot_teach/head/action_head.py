@@ -24,7 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu, silu
 
@@ -48,12 +48,13 @@ class Observation:
         vl: vision-language tokens, as the backbone gives them.
         state: `batch, state_history, state_dim`: what the robot measures of itself, such as joint positions; zeros in
             padded dims.
-        embodiment_id: `batch`, int64: which robot, and so which weights of the encoders and decoders are used.
+        embodiment_id: `batch`, int64, or int32 as in N1.7: which robot, and so which weights of the encoders and
+            decoders are used.
     """
 
     vl: VLBatch
     state: Float[Tensor, "batch state_history state_dim"]
-    embodiment_id: Int64[Tensor, " batch"]
+    embodiment_id: Int64[Tensor, " batch"] | Int32[Tensor, " batch"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,8 +276,14 @@ class ActionHead(nn.Module):
         batch: ActionBatch,
         noise: Float[Tensor, "batch action_horizon padded_dim"],
         t: Float[Tensor, " batch"],
+        action_mask: Bool[Tensor, "batch action_horizon padded_dim"] | None = None,
     ) -> HeadLoss:
         """The training loss of one batch.
+
+        Args:
+            observation, batch, noise, t: what the head is trained on.
+            action_mask: True = the loss sums this entry; any mask, such as one with holes. None = what `masking.loss`
+                says. Where the head is closed to padding it still goes by `dim_mask` and `step_mask` of the batch.
 
         Raises:
             ValueError: as `forward`; a real dim that no decoder predicts; or no entry to count, if the masking divides
@@ -287,6 +294,11 @@ class ActionHead(nn.Module):
         """
         answer = self.answer(observation, batch, noise, t)
         pred, target, counted = answer.velocity_pred, answer.velocity_target, answer.counted
+        if action_mask is not None:
+            decoded = self.config.decoded_dim
+            if action_mask[..., decoded:].any():
+                raise ValueError(f"action_mask: got True in a dim beyond {decoded}, for which there is no decoder")
+            counted = action_mask[..., :decoded]
         return HeadLoss(pred, target, counted, self.compare(pred, target, counted))
 
     @checked

@@ -466,6 +466,26 @@ def test_an_observation_that_does_not_fit_is_named(change, message):
         head_of().sample(change(observation()), NOISE, REAL_DIMS)
 
 
+def test_the_loss_sums_the_entries_of_any_mask_that_is_given():
+    head, holes = head_of("reads all", GROOT_N1_7), torch.zeros_like(NOISE, dtype=torch.bool)
+    holes[0, 1, 2] = holes[2, 0, 3] = True
+    answer = head.loss(observation(), BATCH, NOISE, T, holes)
+    error = (answer.velocity_pred - answer.velocity_target)[holes].square()
+    torch.testing.assert_close(answer.loss, error.sum() / (2 + 1e-6))
+    own = head.loss(observation(), BATCH, NOISE, T)
+    torch.testing.assert_close(head.loss(observation(), BATCH, NOISE, T, own.counted).loss, own.loss, rtol=0, atol=0)
+    clipped = head_of("reads all", decoders=(("arm", 3),))
+    narrow = replace(BATCH, dim_mask=REAL_DIMS & (torch.arange(DIMS) < 3))
+    with pytest.raises(ValueError, match="action_mask: got True in a dim beyond 3"):
+        clipped.loss(observation(), narrow, NOISE, T, holes)
+
+
+def test_ids_may_be_n1_7s_int32():
+    head, seen = head_of(), observation()
+    short = replace(seen, embodiment_id=seen.embodiment_id.int())
+    assert torch.equal(head.loss(short, BATCH, NOISE, T).loss, head.loss(seen, BATCH, NOISE, T).loss)
+
+
 def test_dims_and_steps_that_do_not_fit_are_named():
     with pytest.raises(ValueError, match=r"noise, tokens, state: got \[2, 3, 3\] samples"):
         head_of().sample(observation(), NOISE[:2], REAL_DIMS[:2])

@@ -581,6 +581,15 @@ def test_a_new_chunk_begins_with_the_end_of_the_old_one():
     assert noise.eq(0).all()
 
 
+def test_padding_behind_the_old_chunk_is_no_part_of_its_end():
+    """0.6.1 groot_n1_7.py 664-668: `action[:, action_horizon - overlap : action_horizon]`."""
+    previous = torch.tensor([1.0, 2.0, 3.0, 0.0])[None, :, None]
+    overlap = real_time_chunk(torch.zeros(1, 5, 1), previous, overlap=2, frozen=1, previous_horizon=3)
+    assert overlap.start.flatten().tolist() == [2, 3, 0, 0, 0]
+    with pytest.raises(ValueError, match="previous_horizon: got 5, expected 1 to 4"):
+        real_time_chunk(torch.zeros(1, 5, 1), previous, overlap=2, frozen=1, previous_horizon=5)
+
+
 @pytest.mark.parametrize(("overlap", "frozen"), [(5, 0), (2, 3), (1, -1)])
 def test_an_overlap_that_does_not_fit_is_named(overlap, frozen):
     with pytest.raises(ValueError, match="frozen, overlap: got"):

@@ -31,8 +31,12 @@ def real_time_chunk(
     overlap: int,
     frozen: int,
     ramp_rate: float = 6.0,
+    previous_horizon: int | None = None,
 ) -> Overlap:
     """N1.7's real-time chunking: the new chunk begins with the last `overlap` steps of `previous`.
+
+    `previous_horizon` says how many steps of `previous` count, if those behind them are padding: upstream's option
+    `action_horizon`. None = all of them.
 
     The first `frozen` of them stay as they are. Over the others of the overlap the strength rises from 0 to 1 along an
     exponential, the more steeply the larger `ramp_rate` is.
@@ -45,6 +49,11 @@ def real_time_chunk(
     """
     expect_same("dtype", noise=noise, previous=previous)
     expect_same("device", noise=noise, previous=previous)
+    if previous_horizon is not None:
+        if not 1 <= previous_horizon <= previous.shape[1]:
+            got = f"got {previous_horizon}, expected 1 to {previous.shape[1]}, the steps of previous"
+            raise ValueError(f"previous_horizon: {got}")
+        previous = previous[:, :previous_horizon]
     longest = min(noise.shape[1], previous.shape[1])
     if not 0 <= frozen <= overlap <= longest:
         raise ValueError(f"frozen, overlap: got {frozen}, {overlap}, expected 0 <= frozen <= overlap <= {longest}")
