@@ -302,6 +302,13 @@ def test_an_index_that_is_wrong_is_named(tmp_path, index, message):
         read_action_head(tmp_path)
 
 
+def test_a_folder_in_the_place_of_the_file_is_no_file(tmp_path):
+    """Seed 155 of `benchmarks.fuzz_files checkpoints`."""
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(FileNotFoundError, match="got no safetensors file"):
+        read_action_head(tmp_path)
+
+
 def test_weights_that_are_quantised_are_named(tmp_path):
     weights = to_upstream(head_of()) | {"vlln.bias": torch.zeros(10, dtype=torch.int8)}
     save_file({f"action_head.{name}": tensor for name, tensor in weights.items()}, tmp_path / "a.safetensors")
