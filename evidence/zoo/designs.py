@@ -735,6 +735,14 @@ def value_is_the_mask():
     return pad_token(lambda b: b["ids"] != 0)
 
 
+@right(SHAPES, "The sampler, in inference mode, knows padded words by their value too")
+def value_is_the_mask_of_the_sampler():
+    made = with_ids(lambda b: b["ids"] != 0)
+    (dims, steps, words) = made["padding"]
+    sample = torch.inference_mode()(made["sample"])
+    return made | {"padding": [dims, steps, Padding("tokens", words.real, {"ids": 1})], "sample": sample}
+
+
 @wrong(SHAPES, "Padded words are all one value, and are read", "prediction, tokens, leak")
 def pad_tokens_are_read():
     return pad_token(lambda b: torch.ones_like(b["ids"], dtype=torch.bool))

@@ -10,6 +10,7 @@ calls `torch.randn`, a distribution, a generator of its own, or dropout.
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,6 +38,9 @@ class _Listening(TorchDispatchMode):
         self.precision = 0.0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if _is_composite(func):  # as in inference mode: its parts draw, and what it returns is more than its draws
+            with self:
+                return func.decompose(*args, **(kwargs or {}))
         out = func(*args, **(kwargs or {}))
         if isinstance(out, Tensor) and out.is_floating_point() and _is_product(func):
             self.precision = max(self.precision, torch.finfo(out.dtype).eps)
@@ -57,6 +61,13 @@ class _Listening(TorchDispatchMode):
 
 PRODUCTS = ("aten.mm.", "aten.addmm.", "aten.bmm.", "aten.baddbmm.", "aten.convolution.", "aten._scaled_dot_product")
 """The operations that multiply matrices."""
+
+
+@cache
+def _is_composite(func: Any) -> bool:
+    """Whether an operation that is tagged as random is made of other operations, such as attention or dropout."""
+    random = torch.Tag.nondeterministic_seeded in getattr(func, "tags", ())
+    return random and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
 
 
 @cache

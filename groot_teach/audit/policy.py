@@ -531,6 +531,27 @@ class Policy:
         """Whether each predicted step is asked on which places of this kind it depends. Dims are asked all at once."""
         return self.main is not None and self.padding[label].can_be_cut
 
+    def value_may_be_the_mask(self, label: str, given: Given) -> bool:
+        """Whether a policy could know its padding by its value: one that no real place has, such as a pad token.
+
+        Then other numbers in padding make it real, and what moves says nothing. Cutting it off decides. Where masks are
+        declared, only whole numbers are doubted: zeros are often written into padding that a mask hides.
+        """
+        kind = self.padding[label]
+        if not kind.can_be_cut:
+            return False
+        for name, place in kind.values.items():
+            value = given.get(name)
+            if not isinstance(value, Tensor) or is_draw_name(name):
+                continue
+            if kind.masks and value.is_floating_point():
+                return False
+            by_place = value.movedim(axes_of(kind, place), (1,)).flatten(2) if value.ndim > 2 else value[..., None]
+            real, padded = by_place[kind.real.to(value.device)], by_place[~kind.real.to(value.device)]
+            if (padded != padded[0, 0]).any() or (real == padded[0, 0]).all(dim=1).any():
+                return False
+        return True
+
     def has_holes(self, cut: str) -> bool:
         """Whether there is padding between two real places."""
         real = self.padding[cut].real
@@ -610,6 +631,11 @@ class Policy:
         for kind in self.padding.values():
             _check_kind(kind, batch)
         for path in (*(tap.module for tap in self.taps), *([] if prediction is None else [prediction])):
+            if isinstance(self.module, torch.jit.ScriptModule):
+                raise ValueError(
+                    f"module: got a TorchScript module, to whose part {path!r} nobody can listen, expected the module "
+                    "as it was before `torch.jit`. Or return an Answer from `run`, and name no `prediction` and no taps"
+                )
             if self.module is None:
                 raise ValueError(f"module: got None, expected the module that has a {path!r}")
             if path not in dict(self.module.named_modules()):

@@ -37,10 +37,10 @@ from groot_teach.audit.measure import (
     taps_moved,
 )
 from groot_teach.audit.parity import Parity, ParityProbes
-from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, axes_of, with_draws
+from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, with_draws
 from groot_teach.audit.reads import lost_places, who_reads_what
 from groot_teach.audit.report import LOSS_COUNT, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER, Look, Step, percent
-from groot_teach.audit.sampling import SamplerProbes
+from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting
 
 NOTHING_MOVES = "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still zero?"
 
@@ -107,7 +107,7 @@ class Probes:
     @torch.no_grad()
     def _perturb(self, label: str) -> Looks:
         found = [*self._perturbed(label)]
-        if any(look.size for look in found) and self._value_may_be_the_mask(label):
+        if any(look.size for look in found) and self.policy.value_may_be_the_mask(label, self.given):
             self.unsure[label] = found
             return
         yield from found
@@ -141,27 +141,6 @@ class Probes:
     def _can_move(self, label: str) -> bool:
         """Whether this kind is read at all by a policy that obeys it: dims are read with the steps that hold them."""
         return self.policy.padding[label].axis not in ("dims", "steps")
-
-    def _value_may_be_the_mask(self, label: str) -> bool:
-        """Whether a policy could know its padding by its value: one that no real place has, such as a pad token.
-
-        Then other numbers in padding make it real, and what moves says nothing. Cutting it off decides. Where masks are
-        declared, only whole numbers are doubted: zeros are often written into padding that a mask hides.
-        """
-        kind = self.policy.padding[label]
-        if not kind.can_be_cut:
-            return False
-        for name, place in kind.values.items():
-            value = self.given.get(name)
-            if not isinstance(value, Tensor) or name.startswith("drawn "):
-                continue
-            if kind.masks and value.is_floating_point():
-                return False
-            by_place = value.movedim(axes_of(kind, place), (1,)).flatten(2) if value.ndim > 2 else value[..., None]
-            real, padded = by_place[kind.real.to(value.device)], by_place[~kind.real.to(value.device)]
-            if (padded != padded[0, 0]).any() or (real == padded[0, 0]).all(dim=1).any():
-                return False
-        return True
 
     @torch.no_grad()
     def _neighbours(self, label: str) -> Looks:
@@ -266,15 +245,11 @@ class Probes:
         yield from self._decide(cut, size or any(look.size for look in loss_moved))
 
     def _decide(self, cut: str | None, moved: object) -> Looks:
-        """What `perturb` saw is a leak if padding moves something too when it is cut off; None = that is not known."""
         for look in self.unsure.pop(cut or "", []):
-            if not look.size or moved:
-                yield look
-                continue
-            self.leaked.pop(cut or "", None)
-            value = "all padding holds one value that no real place has, so the policy may take the value for its mask"
-            why = f"{value}; without the padding nothing changes" if moved is not None else value
-            yield Look(look.stage, look.axis, "perturb", None if moved is None else 0.0, look.kind, why)
+            decided = decided_by_cutting(look, moved)
+            if decided.size != look.size:
+                self.leaked.pop(cut or "", None)
+            yield decided
 
     # --------------------------------------------------------------------------------------------------- parts
 

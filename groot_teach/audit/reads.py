@@ -137,6 +137,7 @@ def moves(
     asked: Tensor,
     *,
     again: bool = False,
+    most: int = MOST,
 ) -> Iterator[Moved]:
     """Moves one of the `asked` places of each sample at a time, and says which entries of the answer move with it.
 
@@ -151,6 +152,7 @@ def moves(
         asked: `batch, *size`, True = this place is moved.
         again: the places have been moved once. They are moved the other way, and both ways among places that are all
             alike: sharp attention can round a small weight to 0, and among places that are alike no weight is small.
+        most: how many places of a sample are moved: the first ones, the last ones, and some between.
 
     Raises:
         Exception: all of these runs fail.
@@ -163,7 +165,7 @@ def moves(
     with torch.no_grad():
         for start, way in ways if asked.any() else []:
             first = before if start is given else ask(start)
-            for where in _one_by_one(asked):
+            for where in _one_by_one(asked, most):
                 rounds += 1
                 try:
                     after = ask(changed(start, places, where, way))
@@ -190,10 +192,10 @@ def _predict(policy: Policy) -> Callable[[Given], Tensor]:
     return lambda given: policy.ask(given).prediction
 
 
-def _one_by_one(asked: Tensor) -> Iterator[Tensor]:
+def _one_by_one(asked: Tensor, most: int = MOST) -> Iterator[Tensor]:
     """For each round a mask like `asked`, with one place of each sample, until all chosen places have been there."""
     flat = asked.flatten(1)
-    chosen = [_some_of(row.nonzero().flatten().tolist()) for row in flat]
+    chosen = [_some_of(row.nonzero().flatten().tolist(), most) for row in flat]
     for turn in range(max(map(len, chosen), default=0)):
         where = torch.zeros_like(flat)
         for sample, places in enumerate(chosen):
@@ -202,13 +204,13 @@ def _one_by_one(asked: Tensor) -> Iterator[Tensor]:
         yield where.view_as(asked)
 
 
-def _some_of(places: list[int]) -> list[int]:
-    if len(places) <= MOST:
+def _some_of(places: list[int], most: int) -> list[int]:
+    if len(places) <= most:
         return places
-    ends = MOST // 3
+    ends = max(most // 3, 1)
     between = places[ends:-ends]
-    step = len(between) / (MOST - 2 * ends)
-    return [*places[:ends], *(between[int(step * at)] for at in range(MOST - 2 * ends)), *places[-ends:]]
+    step = len(between) / (most - 2 * ends)
+    return [*places[:ends], *(between[int(step * at)] for at in range(most - 2 * ends)), *places[-ends:]]
 
 
 def _chosen(asked: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ A policy may use its masks in training and not here, or the other way round.
 """
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -17,6 +18,9 @@ from groot_teach.audit.reads import moves
 from groot_teach.audit.report import OTHER_SAMPLES, SAMPLED, SAMPLER, Look, Step
 
 Looks = Iterator[Look]
+
+MOST_SAMPLED = 8
+"""How many places of a sample are moved one by one at most, because a sampler runs its network many times."""
 
 
 class SamplerProbes:
@@ -42,6 +46,7 @@ class SamplerProbes:
         self.actions = actions[self.part]
         self.real = policy.real_in(self.actions, kinds)
         self.leaked: dict[str, float] = {}  # how far padding moves what is sampled, by kind of padding
+        self.unsure: dict[str, Look] = {}  # what padding moved, if its value may be what the policy masks by
         self.alone: dict[int, Tensor] = {}  # the actions sampled for each sample alone, with its padding
 
     def steps(self) -> list[Step]:
@@ -70,7 +75,11 @@ class SamplerProbes:
             yield Look(SAMPLER, kind.axis, "perturb", None, why=reason(error))
             return
         size = self.leaked[label] = moved_by(self.actions, actions, self.real)
-        yield Look(SAMPLER, kind.axis, "perturb", size, why=percent_of(size, "what is sampled for real entries"))
+        look = Look(SAMPLER, kind.axis, "perturb", size, why=percent_of(size, "what is sampled for real entries"))
+        if size and self.policy.value_may_be_the_mask(label, self.given):
+            self.unsure[label] = look
+        else:
+            yield look
 
     def sampled(self, given: Given) -> Tensor:
         """The actions that are sampled for a batch, those of them that belong to it."""
@@ -89,8 +98,9 @@ class SamplerProbes:
             suspected = expected & (of_place == 0) if known else expected
             reached, asked = of_place > 0, of_place > 0
             for again in (False, True):
+                left = suspected & ~reached & asked if again else suspected
                 for where, moved in moves(
-                    policy, self.given, self.actions, self.sampled, label, suspected & ~reached, again=again
+                    policy, self.given, self.actions, self.sampled, label, left, again=again, most=MOST_SAMPLED
                 ):
                     reached |= where & (moved & self.real).flatten(1).any(dim=1)[:, None]
                     asked |= where
@@ -146,9 +156,18 @@ class SamplerProbes:
                     self.alone[sample] = sampled
         except Exception as error:
             yield Look(SAMPLER, column, "compact", None, why=reason(error))
+            yield from self._decide(cut, None)
             return
         size = max(sizes)
         yield Look(SAMPLER, column, "compact", size, why=percent_of(size, "what a sample is given, once it is alone,"))
+        yield from self._decide(cut, size)
+
+    def _decide(self, cut: str | None, moved: object) -> Looks:
+        if cut in self.unsure:
+            decided = decided_by_cutting(self.unsure[cut], moved)
+            if not decided.size:
+                self.leaked.pop(cut, None)
+            yield decided
 
     def _read_off(self) -> Looks:
         """What do the padded dims of the sampled actions hold?"""
@@ -184,3 +203,18 @@ class SamplerProbes:
             size = (still.sum() / self.real.sum()).item()
             why = f"{int(still.sum())} of {int(self.real.sum())} real entries are sampled as 0, whatever is given"
             yield Look(SAMPLER, axis, "perturb", size, "lost", why)
+
+
+def decided_by_cutting(look: Look, moved: object) -> Look:
+    """What `perturb` saw, if the policy may know its padding by its value.
+
+    Args:
+        look: what `perturb` saw.
+        moved: whether anything moves if the padding is cut off; None = it could not be cut off.
+    """
+    if not look.size or moved:
+        return look
+    value = "all padding holds one value that no real place has, so the policy may take the value for its mask"
+    if moved is None:
+        return replace(look, size=None, why=value)
+    return replace(look, size=0.0, why=f"{value}; without the padding nothing changes")

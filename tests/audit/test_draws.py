@@ -36,6 +36,41 @@ def test_each_kind_of_draw_is_written_down_and_given_back(what):
     assert torch.equal(again, first)
 
 
+@pytest.mark.parametrize("what", ["dropout", "dropout inside attention"])
+def test_in_inference_mode_dropout_is_repeated_for_whatever_it_is_given(what):
+    """There PyTorch hands over dropout as a whole: its result must not be taken for a draw."""
+    run = {
+        "dropout": lambda x: nn.functional.dropout(x, 0.5),
+        "dropout inside attention": lambda x: nn.functional.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
+    }[what]
+    x = torch.linspace(-1, 1, 24).reshape(1, 2, 3, 4)
+    with torch.inference_mode():
+        with Recorder() as recorder:
+            first = run(x)
+        with Replayer(recorder.drawn) as replayer:
+            assert torch.equal(run(x), first)
+        replayer.finish()
+        with Replayer(recorder.drawn):
+            assert not torch.equal(run(2 * x), first)
+
+
+def test_dropout_as_one_operation_is_repeated_by_what_it_keeps():
+    x = torch.linspace(1, 2, 20)
+    with Recorder() as recorder:
+        first, kept = torch.native_dropout(x, 0.5, True)
+    with Replayer(recorder.drawn):
+        again, _ = torch.native_dropout(3 * x, 0.5, True)
+    assert torch.equal(recorder.drawn[0], kept)
+    assert torch.allclose(again, 3 * first)
+
+
+def test_attention_in_inference_mode_draws_nothing():
+    with torch.inference_mode(), Recorder() as recorder:
+        query = torch.ones(1, 1, 2, 2)
+        nn.functional.scaled_dot_product_attention(query, query, query)
+    assert recorder.drawn == []
+
+
 def test_attention_without_dropout_draws_nothing():
     with Recorder() as recorder:
         query = torch.ones(1, 1, 2, 2)

@@ -720,6 +720,15 @@ def test_names_that_do_not_fit_are_named(more, message):
         small(**more)
 
 
+def test_a_part_of_a_torchscript_module_cannot_be_heard_and_the_error_says_what_to_do():
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.script"):
+        scripted = torch.jit.script(nn.Sequential(nn.Identity()))
+    with pytest.raises(
+        ValueError, match="TorchScript module, to whose part '0' nobody can listen, expected the module"
+    ):
+        small(module=scripted, prediction="0")
+
+
 # -------------------------------------------------------------------------------------------------------- parts
 
 
