@@ -209,8 +209,8 @@ def _some_of(places: list[int], most: int) -> list[int]:
         return places
     ends = max(most // 3, 1)
     between = places[ends:-ends]
-    step = len(between) / (most - 2 * ends)
-    return [*places[:ends], *(between[int(step * at)] for at in range(most - 2 * ends)), *places[-ends:]]
+    more = most - 2 * ends
+    return [*places[:ends], *(between[len(between) * at // more] for at in range(more)), *places[-ends:]]
 
 
 def _chosen(asked: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from groot_teach.audit.report import OTHER_SAMPLES, SAMPLED, SAMPLER, Look, Step
 Looks = Iterator[Look]
 
 MOST_SAMPLED = 8
-"""How many places of a sample are moved one by one at most, because a sampler runs its network many times."""
+"""How many places of a sample are moved one by one at most, because a sampler runs its network many times. Of steps
+only the first and the last are, since nothing but the end of a chunk tells their masks apart."""
 
 
 class SamplerProbes:
@@ -97,10 +98,11 @@ class SamplerProbes:
             known = bool(of_place.any())
             suspected = expected & (of_place == 0) if known else expected
             reached, asked = of_place > 0, of_place > 0
+            most = MOST_SAMPLED if policy.place_of(label) is None else 2
             for again in (False, True):
                 left = suspected & ~reached & asked if again else suspected
                 for where, moved in moves(
-                    policy, self.given, self.actions, self.sampled, label, left, again=again, most=MOST_SAMPLED
+                    policy, self.given, self.actions, self.sampled, label, left, again=again, most=most
                 ):
                     reached |= where & (moved & self.real).flatten(1).any(dim=1)[:, None]
                     asked |= where
