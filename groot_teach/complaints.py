@@ -9,6 +9,7 @@ import types
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
+import torch
 from beartype.door import is_bearable
 from jaxtyping import AbstractArray, jaxtyped
 from torch import Tensor
@@ -121,6 +122,14 @@ def _plain(text: str) -> str:
     return text if len(text) <= LONG else f"{text[:LONG]}..."
 
 
+def _conversion(mask: Tensor) -> str:
+    """The function of `groot_teach.masks` for a mask that is no bool, by its numbers."""
+    if not mask.dtype.is_floating_point:
+        return "from_int_mask"
+    one_and_zero = bool(((mask == 0) | (mask == 1)).all()) and bool((mask == 1).any())
+    return "from_float_mask, if 1 is real" if one_and_zero else "from_additive_mask, if 0 is real"
+
+
 def _remedy(value: Any, annotation: Any) -> str:
     """What to do where a tensor of another kind came, or none at all; "" where nothing general can be said."""
     types_wanted = [option for option in _options(annotation) if isinstance(option, type)]
@@ -134,7 +143,9 @@ def _remedy(value: Any, annotation: Any) -> str:
         return "; convert it: torch.tensor(x)" if isinstance(value, list | tuple | int | float) else ""
     if str(value.dtype).removeprefix("torch.") not in kinds:
         if kinds[0].startswith("bool"):
-            return "; convert the mask once, with a function of groot_teach.masks such as from_float_mask"
+            return f"; convert the mask once, by groot_teach.masks.{_conversion(value)}"
+        if value.dtype == torch.bool and kinds[0].startswith("float"):
+            return "; this is a mask: were two arguments swapped?"
         return f"; convert it: x.{'long' if kinds[0].startswith('int') else 'float'}()"
     axes = wanted[0].dim_str.split()
     if not any(axis.startswith(("*", "...")) for axis in axes) and len(axes) != value.ndim:

@@ -262,7 +262,12 @@ def draw(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([MASK], "got bool[2,3,5], expected Float[Tensor, 'batch action_horizon action_dim']; convert it: x.float()"),
+        (
+            [MASK],
+            "got bool[2,3,5], expected Float[Tensor, 'batch action_horizon action_dim']; this is a mask: were "
+            "two arguments swapped?",
+        ),
+        ([CHUNKS.long()], "got i64[2,3,5], expected .*; convert it: x.float()"),
         ([CHUNKS[0]], "got f32[3,5], .*; it has 2 axes in place of 3"),
         ([CHUNKS.tolist()], "got .*, expected .*; convert it: torch.tensor(x)"),
         ([CHUNKS.numpy()], "got f32[2,3,5](numpy), expected .*; convert it: torch.from_numpy(x)"),
@@ -329,3 +334,20 @@ def test_annotations_of_others_are_left_alone():
         return number
 
     assert take(-3, TIMES) == -3
+
+
+@pytest.mark.parametrize(
+    ("given", "function"),
+    [
+        (MASK.long(), "from_int_mask"),
+        (MASK.float(), "from_float_mask, if 1 is real"),
+        (torch.zeros(2, 3, 5), "from_additive_mask, if 0 is real"),
+        (torch.full((2, 3, 5), -1e9), "from_additive_mask, if 0 is real"),
+    ],
+)
+def test_a_mask_of_another_kind_is_sent_to_the_function_that_converts_it(given, function):
+    @checked
+    def count(action_mask: ActionMask) -> None: ...
+
+    with pytest.raises(TypeCheckError, match=f"convert the mask once, by groot_teach.masks.{function}$"):
+        count(given)

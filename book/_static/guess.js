@@ -21,7 +21,8 @@ addEventListener("DOMContentLoaded", () => {
       button.addEventListener("click", () => {
         buttons.forEach((each) => each.setAttribute("aria-pressed", String(each === button)));
         const is_right = option.matches(".right");
-        said.textContent = is_right ? "That is right." : `Not ${button.textContent}.`;
+        const right = buttons.filter((each) => each.matches(".right")).map((each) => each.textContent).join(" or ");
+        said.textContent = is_right ? "That is right." : `You chose: ${button.textContent}. The answer is: ${right}.`;
         box.dataset.guessed = is_right ? "right" : "wrong";
         answer.open = true;
       });
@@ -45,7 +46,7 @@ addEventListener("DOMContentLoaded", () => {
       const output = next.querySelector(":scope > .cell_output");
       if (output && !output.querySelector("[data-picture], .explore")) veiled.push(output);
     }
-    for (; veiled.length && next?.matches("p, ul, ol, div.math"); next = next.nextElementSibling) veiled.push(next);
+    for (; veiled.length && next?.matches("p, ul, ol, div.math, aside, details"); next = next.nextElementSibling) veiled.push(next);
     const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered." });
     if (veiled.length) veiled.at(-1).after(veil);
     for (const element of veiled) element.classList.add("veiled");

@@ -83,6 +83,7 @@ from groot_teach.head.released import read_action_head
 from groot_teach.recordings.files import read_table
 
 asked = {name: partial(getattr, groot_teach, name) for name in groot_teach.__all__}
+Path("model.safetensors").touch()
 asked["checkpoint"] = partial(read_action_head, "model.safetensors")
 asked["recording"] = partial(read_table, Path(), "frames.parquet", [])
 refused = {}

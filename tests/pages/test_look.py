@@ -189,7 +189,7 @@ def test_a_guess_is_answered_and_what_would_give_it_away_waits(browser, site):
     assert not guess.get_by_text("2 parts of 11").is_visible()
     assert not waits.is_visible()
     guess.locator("button").first.press("Enter")
-    assert guess.get_by_role("status").inner_text() == "Not nothing."
+    assert guess.get_by_role("status").inner_text() == "You chose: nothing. The answer is: a fifth."
     assert guess.get_by_text("2 parts of 11").is_visible()
     assert guess.locator("button[aria-pressed=true]").inner_text() == "nothing"
     guess.locator("button").nth(1).press("Space")
