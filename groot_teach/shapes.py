@@ -46,30 +46,30 @@ class Where:
 # -------------------------------------------------------------------------------------------- shapes that recur
 
 ActionChunks = Float[Tensor, "batch action_horizon action_dim"]
-"""A number for each entry of a batch of action chunks (an action chunk is a few future actions, one for each step):
-actions, noise, or velocities."""
+"""Float, `batch action_horizon action_dim`: a number for each entry of a batch of action chunks (an action chunk is a
+few future actions, one for each step): actions, noise, or velocities."""
 
 ActionMask = Bool[Tensor, "batch action_horizon action_dim"]
-"""True = a real entry of the action chunk, False = padding."""
+"""Bool, `batch action_horizon action_dim`: True = a real entry of the action chunk, False = padding."""
 
 DimMask = Bool[Tensor, "batch padded_dim"]
-"""True = this robot has this action dim. `padded_dim` is the last axis of the padded batch, `action_dim` above."""
+"""Bool, `batch padded_dim`: True = this robot has this action dim. `padded_dim` is the last axis of a padded batch."""
 
 StepMask = Bool[Tensor, "batch action_horizon"]
-"""True = this step of the chunk was recorded, False = it was filled in."""
+"""Bool, `batch action_horizon`: True = this step of the chunk was recorded, False = it was filled in."""
 
 TokenMask = Bool[Tensor, "batch key_len"]
-"""One bool for each vision-language token of each sample: in `backbone_attention_mask` True = a real token, in
-`image_mask` True = a token of a camera."""
+"""Bool, `batch key_len`, for each vision-language token of each sample: in `backbone_attention_mask` True = a real
+token, in `image_mask` True = a token of a camera."""
 
 AttentionMask = Bool[Tensor, "batch query_len key_len"]
-"""True = this query may read this key."""
+"""Bool, `batch query_len key_len`: True = this query may read this key."""
 
 FlowTimes = Annotated[Float[Tensor, " batch"], Where(is_flow_time)]
-"""One flow time for each sample: 0 = noise, 1 = data."""
+"""Float, `batch`: one flow time for each sample, 0 = noise, 1 = data. N1.5 also draws times a little below 0."""
 
 ZeroToOne = Annotated[Float[Tensor, " batch"], Where(between_0_and_1)]
-"""One number between 0 and 1 for each sample."""
+"""Float, `batch`: one number between 0 and 1 for each sample."""
 
 Scalar = Float[Tensor, ""]
 """A single number: a float tensor without axes."""

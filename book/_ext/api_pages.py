@@ -111,6 +111,8 @@ def home_of(name: str, env) -> str:
         name = objects[name].obj["original_path"]
     package, _, last = name.rpartition(".")
     below = [full for full in homes(env).get(last, ()) if full.startswith(f"{package}.")]
+    if len(below) > 1:  # a function may be called like a module
+        below = [full for full in below if objects[full].type not in ("module", "package")]
     return name if name in below else below[0] if len(below) == 1 else ""
 
 
