@@ -5,7 +5,7 @@ does nothing. `groot_teach.shapes` attaches the most frequent ones to a type, su
 where they are needed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,19 @@ def not_too_many(name: str, number: int) -> None:
 def between_0_and_1(name: str, values: Tensor) -> None:
     if not ((values >= 0) & (values <= 1)).all():  # a NaN is refused too
         raise ValueError(f"{name}: got {values.min():g} to {values.max():g}, expected 0 to 1")
+
+
+def all_finite(name: str, numbers: Tensor | Sequence[float]) -> None:
+    values = torch.as_tensor(numbers, dtype=torch.float64)
+    if not values.isfinite().all():
+        raise ValueError(f"{name}: got {values[~values.isfinite()][0]:g}, expected finite numbers")
+
+
+def known_places(name: str, places: Iterable[int], count: int) -> None:
+    """Each is the place of one of so many, counted from 0. A negative one would count from the end."""
+    for place in places:
+        if not 0 <= place < count:
+            raise ValueError(f"{name}: got {place}, expected 0 to {count - 1}")
 
 
 def is_flow_time(name: str, t: Tensor) -> None:

@@ -118,7 +118,7 @@ def _after(label: str, said: str) -> str:
 
 def _plain(text: str) -> str:
     text = re.sub(r"<class '(.*?)'>", r"\1", " ".join(text.split())).replace("(torch)", "")
-    text = text.replace("[Tensor, '']", "[Tensor] without axes")
+    text = text.replace("[Tensor, '']", "[Tensor] without axes").replace("torch._C.Generator", "torch.Generator")
     return text if len(text) <= LONG else f"{text[:LONG]}..."
 
 
@@ -133,6 +133,8 @@ def _conversion(mask: Tensor) -> str:
 def _remedy(value: Any, annotation: Any) -> str:
     """What to do where a tensor of another kind came, or none at all; "" where nothing general can be said."""
     types_wanted = [option for option in _options(annotation) if isinstance(option, type)]
+    if torch.Generator in types_wanted and type(value) is int:
+        return f"; make one: torch.Generator().manual_seed({value})"
     wanted = [option for option in types_wanted if issubclass(option, AbstractArray)]
     if not wanted:
         return ""

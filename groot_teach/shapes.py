@@ -153,7 +153,10 @@ def _in_short(function: Any, signature: inspect.Signature) -> Any:
 def _with_one_line(function: Any, parameters: Mapping[str, inspect.Parameter], title: str) -> Any:
     annotations = {name: parameter.annotation for name, parameter in parameters.items()}
     of_interest = {name: kind for name, kind in annotations.items() if has_entries(kind) or takes_numbers(kind)}
-    signature, title = inspect.Signature(list(parameters.values())), title.split(".<locals>.")[-1]
+    signature, title = (
+        inspect.Signature(list(parameters.values())),
+        title.split(".<locals>.")[-1].removesuffix(".__init__"),
+    )
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -169,6 +172,12 @@ def _with_one_line(function: Any, parameters: Mapping[str, inspect.Parameter], t
             if said is None:
                 raise
             raise TypeCheckError(said) from None
+        except TypeError:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as misfit:  # such as a missing argument
+                raise TypeError(f"{title}: {misfit}") from None
+            raise
 
     return call
 

@@ -13,6 +13,7 @@ the audit could not look, it says so, and then the report is not clean.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 from torch import Tensor, nn
@@ -116,10 +117,13 @@ def audit_masks(
     Raises:
         ValueError: padding that the batch does not have or that pads nothing, a module without the paths, a policy that
             gives two different answers to the same batch, an answer of another kind than described here, a prediction
-            with another number of steps than the batch, or a name in `axes`, `intended` or `excused` that nothing has.
+            with another number of steps than the batch, a `unit_loss` that is not above 0, or a name in `axes`,
+            `intended` or `excused` that nothing has.
         TypeError: an argument of another type than its annotation, for example a mask that is not bool, or something in
             `padding` that is no `Padding`.
     """
+    if not 0 < unit_loss < inf:  # a NaN is refused too
+        raise ValueError(f"unit_loss: got {unit_loss}, expected a finite number above 0")
     policy = Policy(
         run,
         batch,

@@ -147,9 +147,11 @@ class ActionHead(nn.Module):
         generator: the weights are drawn from it.
 
     Raises:
+        TypeError: an argument of another type, such as the name of a version in place of its `Masking`.
         ValueError: `masking` is for heads without VL self-attention, and this head has one.
     """
 
+    @checked
     def __init__(self, config: HeadConfig, masking: Masking, generator: torch.Generator):
         super().__init__()
         self.config = config
@@ -164,6 +166,8 @@ class ActionHead(nn.Module):
 
     @masking.setter
     def masking(self, masking: Masking) -> None:
+        if not isinstance(masking, Masking):
+            raise TypeError(f"masking: got {masking!r:.60}, expected a Masking, such as groot_teach.masks.STRICT")
         if masking.vl_self_attention == "absent" and self.config.vl_layers:
             raise ValueError(
                 f"masking: {masking.name} has no VL self-attention, this head has {self.config.vl_layers} layers, "

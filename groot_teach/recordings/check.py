@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from groot_teach.on_disk import no_folder
+from groot_teach.recordings.columns import INFO
 from groot_teach.recordings.episodes import (
     FRAME_COLUMNS,
     check_order,
@@ -79,7 +81,8 @@ class FolderReport:
         return json.dumps({"clean": self.is_clean} | asdict(self), indent=1)
 
     def __str__(self) -> str:
-        said = f"{len(self.faults)} faults" if self.faults else "no faults"
+        count = len(self.faults)
+        said = f"{count} fault{'s' if count > 1 else ''}" if count else "no faults"
         head = f"{self.folder}: {said}; {self.checked} of {self.episodes} listed episodes were on disk and checked"
         return "\n".join([head, *_lines("!", self.faults), *_lines("-", self.notes)])
 
@@ -111,11 +114,13 @@ def check_dataset(
         progress: wraps the list of data files, for a progress bar.
 
     Raises:
-        FileNotFoundError: there is no `meta/info.json`, so this is no dataset folder.
+        FileNotFoundError: there is no such folder; or no `meta/info.json` in it, so this is no dataset folder.
         ImportError: pyarrow is not installed.
     """
-    if not (Path(folder) / "meta/info.json").is_file():
-        raise FileNotFoundError(f"folder: got {folder}, expected a dataset folder; it has no meta/info.json")
+    if (other := no_folder(Path(folder))) is not None:
+        raise FileNotFoundError(f"folder: got {other[0]}, expected {other[1]}")
+    if not (Path(folder) / INFO).is_file():
+        raise FileNotFoundError(f"folder: got {folder}, expected a dataset folder; it has no {INFO}")
     found = _Findings()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

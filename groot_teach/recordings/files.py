@@ -78,8 +78,7 @@ def _real_file(folder: Path, file: str, kind: str) -> Path:
     path = folder / file
     try:
         if not path.is_file():
-            missing = f"no such file in {folder}" if folder.is_dir() else f"no folder {folder}"
-            raise wrong(file, "file", missing, f"{kind}; this part of the data is not on disk")
+            raise wrong(file, "file", f"no such file in {folder}", f"{kind}; this part of the data is not on disk")
         if (other := stand_in(path)) is not None:
             raise wrong(file, "file", *other)
     except OSError as error:

@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from groot_teach.on_disk import no_folder
 from groot_teach.recordings.columns import INFO, MODALITY, action_columns, dim_names, group_slices
 from groot_teach.recordings.files import (
     DatasetWarning,
@@ -126,7 +127,8 @@ def open_dataset(folder: Path | str, columns: Sequence[str] | None = None) -> Le
         DatasetWarning: the list of episodes names files that do not exist, and their rows were found in others.
 
     Raises:
-        DatasetError: a file or a key is missing, a value is of the wrong type, or two values contradict each other.
+        DatasetError: there is no such folder, a file or a key is missing, a value is of the wrong type, or two values
+            contradict each other.
         ImportError: the folder is v3.0, and pyarrow is not installed.
     """
     return describe(Path(folder), columns, raise_it)
@@ -138,6 +140,8 @@ def describe(folder: Path, columns: Sequence[str] | None, report: Report) -> LeR
     With a `report` that does not raise, what cannot be read is left empty in the description, except for the version,
     without which nothing can be read.
     """
+    if (other := no_folder(folder)) is not None:
+        raise wrong("folder", "path", *other)
     info = parse_json(INFO, read_text(folder, INFO))
     version = _version(folder, info)
     features = attempt(report, {}, field_of, INFO, info, "features", dict)

@@ -16,6 +16,7 @@ figures of a single chapter are in `chapters/<topic>/pictures.py`.
 from collections.abc import Sequence
 from textwrap import wrap
 
+from groot_teach.checks import all_finite
 from groot_teach.masks import LEAKS, Leak, Masking, open_leaks
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import HALOS, INKS, LINE, ON, Picture, width_of
@@ -70,7 +71,7 @@ def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> P
         spreads: for each name a standard deviation at each `t`; five names at most.
 
     Raises:
-        ValueError: no name, more than five, or a curve that is not as long as `t`.
+        ValueError: no name, more than five, or a curve that is not as long as `t` or not finite.
     """
     shapes = ["o", "s", "D", "s", "D"]
     if not 1 <= len(spreads) <= len(shapes):
@@ -78,6 +79,7 @@ def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> P
     for name, values in spreads.items():
         if len(values) != len(t):
             raise ValueError(f"spreads: got {len(values)} values for {name!r}, expected {len(t)}, one for each t")
+        all_finite(f"spreads[{name!r}]", values)
     right = next(iter(spreads.values()))
     plot = Plot(680, 300)
     axes = plot.figure.subplots()

@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from groot_teach.checks import all_finite, known_places
 from groot_teach.head.action_head import ActionHead
 from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, LEAKS, STRICT, Masking, with_switches
@@ -96,6 +97,9 @@ class Plan:
         width: the width of the head.
         tried: the number of situations on which a head is evaluated; the same situations for all heads.
         chunks: the number of chunks that a rollout executes, one after the other.
+
+    Raises:
+        ValueError: a number that is out of range, or no condition.
     """
 
     conditions: tuple[str, ...] = tuple(CONDITIONS)
@@ -108,6 +112,15 @@ class Plan:
     width: int = 32
     tried: int = 96
     chunks: int = 4
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "every", "width", "tried", "chunks"):
+            value = getattr(self, name)
+            if type(value) is not int or value < 1:
+                raise ValueError(f"{name}: got {value!r}, expected a whole number, 1 or more")
+        if not self.conditions:
+            raise ValueError(f"conditions: got none, expected one or more of {', '.join(CONDITIONS)}")
+        self.recipe(seed=0)  # which checks the other numbers
 
     @property
     def trials(self) -> list[Trial]:
@@ -200,9 +213,15 @@ class Comparison:
     The two heads of a seed differ in their masking alone. If the switch made no difference in the median, each ratio
     would be above or below 1 with equal chances. So the range of `n` ratios covers their median with a probability of
     `1 - 2 ** (1 - n)`, whatever their distribution: 99 % for eight seeds.
+
+    Raises:
+        ValueError: a ratio that is not finite, as after a training that diverged: it belongs to no range.
     """
 
     ratios: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        all_finite("ratios", self.ratios)
 
     @property
     def low(self) -> float:
@@ -248,7 +267,8 @@ def compare(
         base_measure: the number of `base`; None = `measure`.
 
     Raises:
-        ValueError: no run of one of the conditions, or the two do not have the same seeds.
+        ValueError: no run of one of the conditions, the two do not have the same seeds, a number of `base` that is 0,
+            or one that is not finite.
     """
 
     def measured(name: str, of: Measure) -> dict[int, float]:
@@ -260,11 +280,21 @@ def compare(
             f"runs, {amount} padding: got seeds {sorted(above)} of {condition!r} and {sorted(below)} of {base!r}, "
             "expected the same ones, at least one"
         )
+    if 0 in below.values():
+        raise ValueError(f"runs, {amount} padding: got 0 for {base!r}, expected a number to divide by")
     return Comparison(tuple(above[seed] / value for seed, value in below.items()))
 
 
 def error_when(deployment: str, robot: int | None = None) -> Measure:
-    """A measure: the error in one of `DEPLOYMENTS`, of one robot or the mean over the robots."""
+    """A measure: the error in one of `DEPLOYMENTS`, of one robot or the mean over the robots.
+
+    Raises:
+        ValueError: another deployment, or a robot that there is not.
+    """
+    if deployment not in DEPLOYMENTS:
+        raise ValueError(f"deployment: got {deployment!r}, expected one of {', '.join(map(repr, DEPLOYMENTS))}")
+    if robot is not None:
+        known_places("robot", [robot], len(ROBOTS))
 
     def measure(run: dict) -> float:
         errors = run["errors"][deployment]

@@ -655,6 +655,12 @@ def test_other_ways_to_reduce_a_loss_are_no_leak(how, unit_loss):
     assert report.is_clean, str(report)
 
 
+@pytest.mark.parametrize("unit_loss", [0, -1.0, float("nan"), float("inf")])
+def test_an_error_of_1_gives_a_loss_above_0(unit_loss):
+    with pytest.raises(ValueError, match=f"^unit_loss: got {unit_loss}, expected a finite number above 0"):
+        audit_masks(Toy().answer, toy_batch(), toy_padding(), unit_loss=unit_loss)
+
+
 def test_a_sum_of_two_means_is_found_unless_it_is_said():
     toy = Toy()
     (finding,) = audit_masks(reduced(toy, by_group), toy_batch(), toy_padding(), sample=toy.sample).findings

@@ -496,3 +496,15 @@ def test_dims_and_steps_that_do_not_fit_are_named():
         head_of().sample(observation(), long, REAL_DIMS)
     with pytest.raises(ValueError, match="steps: got 0"):
         head_of().sample(observation(), NOISE, REAL_DIMS, steps=0)
+
+
+def test_the_name_of_a_version_and_a_bare_seed_are_refused_with_what_to_hand_over():
+    with pytest.raises(TypeError, match=r"^parameter 'masking' of ActionHead: got 'N1.5', expected .*Masking"):
+        ActionHead(SIZES, "N1.5", torch.Generator())
+    with pytest.raises(TypeError, match=r"generator.*got 0, .*; make one: torch.Generator\(\).manual_seed\(0\)"):
+        ActionHead(SIZES, STRICT, 0)
+    head = ActionHead(SIZES, STRICT, torch.Generator())
+    with pytest.raises(TypeError, match=r"^masking: got 'N1.5', expected a Masking, such as"):
+        head.masking = "N1.5"
+    with pytest.raises(TypeError, match=r"^ActionHead: missing a required argument: 'generator'"):
+        ActionHead(SIZES, STRICT)

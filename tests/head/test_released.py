@@ -216,7 +216,9 @@ def test_a_checkpoint_without_a_head_or_with_two_is_named(tmp_path):
 
 
 def test_a_file_that_is_not_there_or_broken_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a file or a folder"):
+    with pytest.raises(
+        FileNotFoundError, match="there is no such folder, expected the folder that holds the model, or a file"
+    ):
         read_action_head(tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError, match="got no safetensors file"):
         read_action_head(tmp_path)

@@ -156,13 +156,17 @@ def test_the_command_says_it_in_its_exit_status_and_as_json(tmp_path, capsys):
     assert main(command) == 0
     rewrite(tmp_path / "data set", frame_index=[0, 2, 1])
     assert main([*command, "--json", str(tmp_path / "report.json")]) == 1
-    assert "! data/chunk-000/episode_000000.parquet: frame_index: got 2 at step 1" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert ": 1 fault; " in text
+    assert "! data/chunk-000/episode_000000.parquet: frame_index: got 2 at step 1" in text
     stored = (tmp_path / "report.json").read_text()
     assert main([*command, "--json", "-"]) == 1
     assert json.loads(capsys.readouterr().out) == json.loads(stored)
     assert json.loads(stored)["faults"][0]["episode"] == 0
     assert main(["check", str(tmp_path / "nowhere"), "--quiet"]) == 2
-    assert capsys.readouterr().err.endswith("nowhere, expected a dataset folder; it has no meta/info.json\n")
+    assert "nowhere; there is no such folder" in capsys.readouterr().err
+    assert main(["check", str(tmp_path), "--quiet"]) == 2
+    assert capsys.readouterr().err.endswith("expected a dataset folder; it has no meta/info.json\n")
 
 
 def test_a_folder_whose_description_cannot_be_read_has_that_one_fault(tmp_path):

@@ -291,7 +291,15 @@ def test_no_format_of_the_path_leads_out_of_the_folder(v2):
 
 def test_a_folder_without_info_is_refused(tmp_path):
     refuses("^meta/info.json: file: got no such file in", open_dataset, tmp_path)
-    refuses("^meta/info.json: file: got no folder", open_dataset, tmp_path / "nowhere")
+
+
+def test_what_is_no_folder_is_said_with_the_way_out(v2, monkeypatch):
+    refuses("^folder: path: got .*nowhere; there is no such folder", open_dataset, v2 / "nowhere")
+    refuses("^folder: path: got .*info.json; that is a file, expected the folder", open_dataset, v2 / "meta/info.json")
+    command = "`hf download lerobot/pusht --repo-type dataset --local-dir pusht`"
+    refuses(f"looks like a name on the Hugging Face Hub.*{command}", open_dataset, "lerobot/pusht")
+    monkeypatch.chdir(v2)
+    refuses("^folder: path: got meta/nowhere; there is no such folder, expected the", open_dataset, "meta/nowhere")
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "null", "[" * 100_000, '{"a": 1, "a": 2}', '{"a": "\\ud800"}'])

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 from torch import Tensor
 
+from groot_teach.checks import all_finite
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import INK, INKS
 from groot_teach.show.panels import Bars, Lines, Number, Panel, Table, one_of
@@ -136,8 +137,10 @@ def seed_ratios(ratios: dict[str, Sequence[float]], x_name: str) -> Plot:
         x_name: what to write below.
 
     Raises:
-        ValueError: no name, a name without a ratio, or a ratio that is not above 0.
+        ValueError: no name, a name without a ratio, or a ratio that is not finite or not above 0.
     """
+    for name, of_name in ratios.items():
+        all_finite(f"ratios[{name!r}]", of_name)
     if not ratios or not all(len(of_name) and min(of_name) > 0 for of_name in ratios.values()):
         raise ValueError(f"ratios: got {ratios}, expected at least one name, each with ratios above 0")
     plot = Plot(680, 76 + 34 * len(ratios))
@@ -178,7 +181,7 @@ def curves_beside(
         y_name: what to write beside the vertical axis.
 
     Raises:
-        ValueError: no panel, or curves of another length than `step`.
+        ValueError: no panel, curves of another length than `step`, or numbers that are not finite and above 0.
     """
     if not panels:
         raise ValueError("panels: got none, expected at least one")
@@ -186,6 +189,9 @@ def curves_beside(
         for curves in pair:
             if curves.shape[1] != len(step):
                 raise ValueError(f"panels[{title!r}]: got {curves.shape[1]} points, expected {len(step)} as in step")
+            all_finite(f"panels[{title!r}]", curves)
+            if not (curves > 0).all():
+                raise ValueError(f"panels[{title!r}]: got {curves.min():g}, expected numbers above 0, for a log scale")
     across = min(4, len(panels))
     rows = -(-len(panels) // across)
     plot = Plot(712, 40 + 200 * rows)
@@ -220,7 +226,8 @@ def hand_paths(
         names: the conditions, three at most, in the order in which they are drawn, written above with their lines.
 
     Raises:
-        ValueError: no robot, more than three conditions, or a path or a goal that is missing.
+        ValueError: no robot, more than three conditions, a path or a goal that is missing, or a place that is not
+            finite.
     """
     styles = [("real", "o"), ("leak", "s"), ("leak", "D")]
     if not paths or not 1 <= len(names) <= len(styles):
@@ -228,6 +235,9 @@ def hand_paths(
     for robot, of_robot in paths.items():
         if robot not in goals or any(name not in of_robot for name in names):
             raise ValueError(f"paths of {robot!r}: got {[*of_robot]}, expected {[*names]} and a goal")
+        all_finite(f"goals[{robot!r}]", goals[robot])
+        for name in names:
+            all_finite(f"paths[{robot!r}][{name!r}]", of_robot[name])
     plot = Plot(680, 310)
     panels = plot.figure.subplots(1, len(paths), squeeze=False)
     for axes, (robot, of_robot) in zip(panels.flat, paths.items(), strict=True):

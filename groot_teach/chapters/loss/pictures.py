@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from groot_teach.checks import all_finite, known_places
 from groot_teach.embodiments import TOY_DUAL_ARM, TOY_HUMANOID, TOY_SMALL_ARM
 from groot_teach.padding import action_mask_dims_and_steps, collate_chunks, pad_steps_with_copies
 from groot_teach.shapes import checked
@@ -176,13 +177,15 @@ def group_weights(weights: dict[str, Float[Tensor, " action_dim"]], groups: dict
         groups: for the name of each group its dims. Its share of all weights is written below the row.
 
     Raises:
-        ValueError: no reduction, or a weight that is not finite or not above 0.
+        ValueError: no reduction, a weight that is not finite or not above 0, or a dim that has no weight.
     """
     if not weights:
         raise ValueError("weights: got no reduction, expected at least one")
     for title, of_title in weights.items():
         if not (of_title.isfinite() & (of_title > 0)).all():
             raise ValueError(f"weights[{title!r}]: got {of_title.tolist()}, expected numbers above 0")
+        for name, dims in groups.items():
+            known_places(f"groups[{name!r}]", dims, len(of_title))
     shares = {title: 100 * of_title / of_title.sum() for title, of_title in weights.items()}
     most, sheets = max(share.max().item() for share in shares.values()), []
     for title, share in shares.items():
@@ -203,10 +206,11 @@ def denominators(error_sum: float, divisors: dict[str, int | float], right: str)
         right: the name whose loss the others should have.
 
     Raises:
-        ValueError: `right` is not among the names, or a number is not above 0.
+        ValueError: `right` is not among the names, or a number is not finite or not above 0.
     """
     if right not in divisors:
         raise ValueError(f"right: got {right!r}, expected one of {', '.join(map(repr, divisors))}")
+    all_finite("error_sum and divisors", [error_sum, *divisors.values()])
     if not error_sum > 0 or not all(divisor > 0 for divisor in divisors.values()):
         raise ValueError(f"error_sum and divisors: got {error_sum} and {divisors}, expected numbers above 0")
     losses = {name: error_sum / divisor for name, divisor in divisors.items()}

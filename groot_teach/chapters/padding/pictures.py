@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from groot_teach.checks import all_finite, known_places
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101, Embodiment
 from groot_teach.padding import (
     ActionBatch,
@@ -225,11 +226,13 @@ def episode_end(
         dims: the dims to draw, four at most, by the name to write beside each.
 
     Raises:
-        ValueError: no dim, or more than four.
+        ValueError: no dim, more than four, one that the chunk does not have, or one that holds what is not finite.
     """
     shapes = ["o", "s", "D", "o"]
     if not 1 <= len(dims) <= len(shapes):
         raise ValueError(f"dims: got {len(dims)}, expected 1 to {len(shapes)}")
+    known_places("dims", dims.values(), actions.shape[1])
+    all_finite("actions", actions[:, [*dims.values()]])
     is_pad, steps = action_is_pad.tolist(), [*range(1, len(action_is_pad) + 1)]
     real_steps = is_pad.count(False)
     plot = Plot(680, 310)
@@ -364,7 +367,12 @@ def both_masks(
         future_tokens: the number of the DiT's learned tokens between the state and the actions.
         width: how wide a token of the DiT is.
         token_width: how wide a vision-language token is.
+
+    Raises:
+        ValueError: a negative number of future tokens.
     """
+    if future_tokens < 0:
+        raise ValueError(f"future_tokens: got {future_tokens}, expected 0 or more")
     steps, dims = action_mask.shape
     tokens_of_dit, key_len = 1 + future_tokens + steps, len(backbone_attention_mask)
     pitch = max(4.0, min(12.0, 640 / max(tokens_of_dit, key_len)))

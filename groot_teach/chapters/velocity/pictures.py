@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from groot_teach.checks import all_finite
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 from groot_teach.flow import interpolate
 from groot_teach.padding import action_mask_dims_only, collate_chunks
@@ -89,8 +90,10 @@ def how_often(values: Float[Tensor, " value"], edges: Sequence[float], x_name: s
         x_name: what to write below.
 
     Raises:
-        ValueError: fewer than two edges, edges that do not grow, or a value outside.
+        ValueError: no value, fewer than two edges, edges that do not grow, or a value outside.
     """
+    if not len(values):
+        raise ValueError("values: got none, expected at least one")
     if len(edges) < 2 or sorted(set(edges)) != list(edges):
         raise ValueError(f"edges: got {list(edges)}, expected two or more numbers that grow")
     if not ((values >= edges[0]) & (values <= edges[-1])).all():
@@ -122,10 +125,11 @@ def noise_over_time(
         dim_mask: True = a real dim.
 
     Raises:
-        ValueError: not as many flow times as rows.
+        ValueError: not as many flow times as rows, or a dim that holds what is not finite.
     """
     if len(t) != len(noisy_actions):
         raise ValueError(f"t: got {len(t)} flow times, expected {len(noisy_actions)}, one for each row")
+    all_finite("noisy_actions", noisy_actions)
     most = noisy_actions.abs().max().item() or 1.0
     real = dim_mask.expand(len(t), -1)
     parts = [[shade(abs(value) / most) if value else 0.0 for value in row] for row in noisy_actions.tolist()]
@@ -150,12 +154,17 @@ def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[
         padded: what the padded dim holds at each of them.
 
     Raises:
-        ValueError: fewer than two flow times, or not as many values.
+        ValueError: fewer than two flow times, flow times that do not grow, not as many values, or values that are not
+            finite.
     """
     if len(t) < 2 or not len(t) == len(real) == len(padded):
         raise ValueError(
             f"t: got {len(t)} flow times, expected 2 or more, as many as values: {len(real)}, {len(padded)}"
         )
+    if sorted(set(t)) != list(t):
+        raise ValueError(f"t: got {list(t)}, expected flow times that grow")
+    all_finite("real", real)
+    all_finite("padded", padded)
     low, high = min(*real, *padded, 0.0), max(*real, *padded, 0.0)
     ends = {"real": f"a real dim: its action, {real[-1] + 0.0:.2g}", "padding": f"a padded dim: {padded[-1] + 0.0:.2g}"}
     plot = Plot(680, 270)
@@ -182,9 +191,18 @@ def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[
         padding: the name of the group that is padding.
 
     Raises:
-        ValueError: groups that do not add up to the inputs, or `padding` that is none of them.
+        ValueError: no fit, a size that is not finite or negative, groups that do not add up to the inputs of each fit,
+            or `padding` that is none of them.
     """
+    if not weights:
+        raise ValueError("weights: got no fit, expected at least one")
     inputs = len(next(iter(weights.values())))
+    for name, sizes in weights.items():
+        all_finite(f"weights[{name!r}]", sizes)
+        if len(sizes) != inputs or not (sizes >= 0).all():
+            raise ValueError(f"weights[{name!r}]: got {sizes.tolist()}, expected {inputs} sizes, 0 or more")
+    if wrong := {name: size for name, size in groups.items() if size < 1}:
+        raise ValueError(f"groups: got {wrong}, expected 1 or more inputs in each")
     if sum(groups.values()) != inputs:
         raise ValueError(f"groups: got {sum(groups.values())} inputs in all, expected {inputs}, one for each weight")
     if padding not in groups:
@@ -207,6 +225,7 @@ def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[
 
 
 @styled
+@checked
 def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples: Sequence[int]) -> Plot:
     """What the noise in padded dims does to the action: a plot for each measure, in it a bar for each filling.
 
@@ -218,8 +237,11 @@ def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples:
         examples: the numbers of examples.
 
     Raises:
-        ValueError: not three fillings, other ones in another measure, or not as many numbers as groups.
+        ValueError: no measure, not three fillings, other ones in another measure, not as many numbers as groups, or
+            numbers that are not finite.
     """
+    if not measures:
+        raise ValueError("measures: got none, expected at least one")
     fillings = [*next(iter(measures.values()))]
     looks = [{"facecolor": INKS["leak"], "edgecolor": INKS["leak"]}, BOXES["real"], BOXES["padding"]]
     plot = Plot(700, 300)
@@ -230,6 +252,7 @@ def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples:
         for place, ((filling, heights), look) in enumerate(zip(values.items(), looks, strict=True)):
             if len(heights) != len(examples):
                 raise ValueError(f"measures: got {len(heights)} numbers for {filling!r}, expected {len(examples)}")
+            all_finite(f"measures[{title!r}][{filling!r}]", heights)
             across = [group + 0.28 * (place - 1) for group in range(len(examples))]
             axes.bar(across, heights, width=0.25, label=filling, **look)
             for x, height in zip(across, heights, strict=True):

@@ -16,7 +16,7 @@ from torch import Tensor
 from groot_teach.extras import needed_for
 from groot_teach.head.released.lora import ADAPTER, ADAPTER_CONFIG, without_adapters
 from groot_teach.head.released.names import listed
-from groot_teach.on_disk import stand_in, stays_inside
+from groot_teach.on_disk import no_folder, stand_in, stays_inside
 from groot_teach.shapes import checked
 
 WRAPPERS = {"_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -67,8 +67,8 @@ def checkpoint_folder(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    if not path.is_dir():
-        raise FileNotFoundError(f"path: got {path}, expected a file or a folder; there is neither")
+    if (other := no_folder(path, "model")) is not None:
+        raise FileNotFoundError(f"path: got {other[0]}, expected {other[1]}, or a file")
     for below in (".", "pretrained_model", "last/pretrained_model", "checkpoints/last/pretrained_model"):
         if any(file.is_file() for file in (path / below).glob("*.safetensors*")):
             return path / below
