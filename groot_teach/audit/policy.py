@@ -232,6 +232,7 @@ class Policy:
         self.edited: set[str] = set()
         self.precision = 0.0
         self._prediction_path = prediction
+        self._called_by_steps = False  # a chunk of one step has one call as well: a longer one tells
         self._nesting = Nesting(batch, {name for kind in padding for name in kind.places})
         self.batch: Given = {name: copy_of(value) for name, value in self._nesting.flat.items()}
         self._check(self.batch, prediction)
@@ -345,7 +346,8 @@ class Policy:
                 "TorchScript module cannot be listened to: hand over the module as it was before `torch.jit`, or a "
                 "`run` that returns an Answer"
             )
-        if len(calls) == 1:
+        self._called_by_steps |= len(calls) > 1
+        if not self._called_by_steps:
             return calls[0]
         if len({call.shape for call in calls}) > 1:
             shapes = sorted({tuple(call.shape) for call in calls})

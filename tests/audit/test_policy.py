@@ -278,6 +278,15 @@ def test_the_calls_of_a_module_that_gives_one_step_each_are_put_together(keep_ax
     assert heard.loss_of(said).item() == 3 * 6
 
 
+def test_a_chunk_of_one_step_has_one_call_and_keeps_its_axis_of_steps():
+    policy, given = hooked(InTurns(keep_axis=False), taps=())
+    policy.ask(given)
+    one_step = given["x"][:, :1]
+    heard = policy.ask({"x": one_step}, part_of=lambda said: (slice(None),) * said.ndim)
+    assert torch.equal(heard.prediction, one_step)
+    assert heard.loss_of(torch.ones(2, 1, 3)).item() == 6
+
+
 def test_calls_that_each_give_all_steps_become_an_axis_of_their_own():
     class Twice(nn.Module):
         def __init__(self):
