@@ -13,9 +13,10 @@ Padding belongs after normalising: then a padded dim holds 0. Before it, a padde
 statistics that counted padding describe no robot: `statistics_of` takes a mask.
 
 Source: N1.5: `_min_max_norm` in huggingface/lerobot v0.4.4, `policies/groot/processor_groot.py` 259-272. N1.7: the same
-function in 0.6.1, 1811-1825, and `use_percentiles`. LeRobot: `_apply_transform` in 0.6.1,
-`processor/normalize_processor.py` 302-425. We differ: N1.5 fills statistics that are too short with 0 and 1 and cuts
-those that are too long; here they are an error.
+function in 0.6.1, 1811-1825, `use_percentiles`, and `_unnormalize_min_max`, 2241-2242. LeRobot: `_apply_transform` in
+0.6.1, `processor/normalize_processor.py` 302-425. We differ: statistics of another length than the action has dims are
+an error here. N1.5 and N1.7 fill them with 0 and 1 and cut what is too long, and LeRobot spreads one number over all
+dims.
 """
 
 from collections.abc import Mapping
@@ -87,7 +88,8 @@ def denormalise(
 ) -> Float[Tensor, "*batch action_dim"]:
     """The inverse of `normalise`, in the units of the recording. A dim that never moves comes back as it was.
 
-    What N1.7 has clipped does not come back.
+    N1.7 clips to -1 and 1 here too, so a sampled action never leaves the range of the statistics, and what `normalise`
+    has clipped does not come back.
 
     Raises:
         ValueError: as `normalise`.
@@ -98,6 +100,8 @@ def denormalise(
     span = high - low
     if convention == "LeRobot":
         span = torch.where(span == 0, EPS, span)
+    if convention == "N1.7":
+        normalised = normalised.clamp(-1, 1)
     return (normalised + 1) / 2 * span + low
 
 

@@ -49,6 +49,9 @@ def test_outside_the_range_only_n1_7_clips():
     beyond = ACTIONS[:1] + 100
     assert normalise(beyond, STATISTICS, "N1.7")[0].tolist() == [1, 0, 1]
     assert normalise(beyond, STATISTICS, "N1.5")[0, 0].item() == 24
+    sampled = torch.tensor([[3.0, 3.0, -3.0]], dtype=torch.float64)
+    assert denormalise(sampled, STATISTICS, "N1.7")[0].tolist() == [8, 3, -2]
+    assert denormalise(sampled, STATISTICS, "N1.5")[0, 0].item() == 16
 
 
 def test_a_zero_that_was_padded_before_normalising_is_no_zero_any_more():
