@@ -56,9 +56,11 @@ def in_short(said: str, function: str, annotations: Mapping[str, Any], values: M
         return None
     place = re.search(r"parameter '(\w+)'", said)
     got, expected = _after("Actual value: ", said), _after("Expected type: ", said).rstrip(".")
-    axes = [line for line in said.splitlines() if re.fullmatch(r"\w+=[\d(][\d, )]*", line)]
+    lines = [re.sub(r"torch\.Size\((.*)\)", r"\1", line) for line in said.splitlines()]
+    axes = [line for line in lines if re.fullmatch(r"\w+=[\d(\[][\d, )\]]*", line)]
     known = [axis for axis in axes if re.search(rf"\b{axis.split('=')[0]}\b", expected)]
     before = list(values)[: list(values).index(place[1])] if place and place[1] in values else []
+    before = [name for name in before if values[name] is not None]
     owners = [name for name in before if any(_has_axis(annotations.get(name), axis.split("=")[0]) for axis in known)]
     where = f"parameter '{place[1]}' of {function}" if place else f"the return value of {function}"
     if place is None and head[1] == "parameters":

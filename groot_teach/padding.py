@@ -85,12 +85,24 @@ class VLBatch:
         backbone_attention_mask: `batch, key_len`, bool, True = a real token. The note on which this book is based calls
             it `vl_attention_mask`.
         image_mask: `batch, key_len`, bool, True = a token of a camera. The places of an absent camera are True here and
-            False in `backbone_attention_mask`, so code that reads images needs both masks.
+            False in `backbone_attention_mask`, so code that reads images needs both masks. None = not known; GR00T N1.5
+            has no such mask, since all its blocks read all tokens.
     """
 
     tokens: Float[Tensor, "batch key_len width"]
     backbone_attention_mask: TokenMask
-    image_mask: TokenMask
+    image_mask: TokenMask | None = None
+
+    @property
+    def cameras(self) -> TokenMask:
+        """The `image_mask`, where it has to be known.
+
+        Raises:
+            ValueError: it is None.
+        """
+        if self.image_mask is None:
+            raise ValueError("image_mask: got None, expected a mask: here it matters which tokens are a camera's")
+        return self.image_mask
 
 
 @checked
@@ -161,6 +173,50 @@ def collate_chunks(chunks: Sequence, padded_dim: int) -> ActionBatch:
         dim_mask=dim_mask.to(chunks[0].actions.device),
         step_mask=~torch.stack([chunk.action_is_pad for chunk in chunks]),
     )
+
+
+@checked
+def collate_chunks_with_zeros(
+    chunks: Sequence,
+    padded_dim: int,
+    action_horizon: PositiveInt,
+    valid_action_horizon: PositiveInt | None = None,
+) -> ActionBatch:
+    """Stacks the chunks of several robots as GR00T N1.7 does: whatever is no real step holds zeros.
+
+    Copied steps become zeros, and chunks that are shorter than `action_horizon` get steps of zeros.
+
+    Args:
+        chunks: one `ActionChunk` for each robot, of equal dtypes. Steps and dims may differ.
+        padded_dim: the number of dims of the batch.
+        action_horizon: the number of steps of the batch.
+        valid_action_horizon: how many steps this robot's policy predicts; the steps behind them are padding, even
+            where something was recorded. None = all of them.
+
+    Raises:
+        TypeError: as `collate_chunks`.
+        ValueError: as `collate_chunks`; a chunk has more steps than `action_horizon`; or `valid_action_horizon` is
+            larger than that.
+
+    Source: huggingface/lerobot 0.6.1, `processor_groot.py` 1926-1972. We differ: a copied step that is not finite
+    becomes 0 here, and NaN there; and a `valid_action_horizon` that is too large is cut there.
+    """
+    _all_of_kind("chunks", chunks, ActionChunk)
+    not_too_many("action_horizon", action_horizon)
+    valid = action_horizon if valid_action_horizon is None else valid_action_horizon
+    if valid > action_horizon:
+        raise ValueError(f"valid_action_horizon: got {valid}, expected at most action_horizon={action_horizon}")
+    zeroed = []
+    for index, chunk in enumerate(chunks):
+        missing = action_horizon - len(chunk.actions)
+        if missing < 0:
+            got = f"got {len(chunk.actions)} steps, expected at most action_horizon={action_horizon}"
+            raise ValueError(f"chunks[{index}]: {got}; nothing is cut")
+        is_pad = torch.nn.functional.pad(chunk.action_is_pad, (0, missing), value=True)
+        is_pad[valid:] = True
+        actions = torch.nn.functional.pad(chunk.actions, (0, 0, 0, missing))
+        zeroed.append(ActionChunk(torch.where(is_pad[:, None], 0.0, actions), is_pad, chunk.task))
+    return collate_chunks(zeroed, padded_dim)
 
 
 @checked

@@ -20,6 +20,7 @@ from groot_teach.padding import (
     action_mask_dims_and_steps,
     action_mask_dims_only,
     collate_chunks,
+    collate_chunks_with_zeros,
     join_tokens,
     pad_dims,
     pad_steps_with_copies,
@@ -735,3 +736,46 @@ def test_masks_are_made_where_the_data_is():
     sample = join_tokens([actions, None], actions)
     assert sample.image_mask.is_meta
     assert sample.real_mask.is_meta
+
+
+# ---- as N1.7 collates ----
+
+
+def test_n1_7s_batch_holds_zeros_wherever_nothing_was_recorded():
+    """One chunk with a copied step, one that is shorter, and a policy that predicts three steps of four."""
+    copied = ActionChunk(tensor([[1.0, 2], [3, 4], [3, 4]]), tensor([F, F, T]))
+    recorded = ActionChunk(tensor([[5.0], [6], [7], [8]]), tensor([F, F, F, F]))
+    batch = collate_chunks_with_zeros([copied, recorded], 3, 4, valid_action_horizon=3)
+    assert batch.actions.tolist() == [
+        [[1, 2, 0], [3, 4, 0], [0, 0, 0], [0, 0, 0]],
+        [[5, 0, 0], [6, 0, 0], [7, 0, 0], [0, 0, 0]],
+    ]
+    assert batch.step_mask.tolist() == [[T, T, F, F], [T, T, T, F]]
+    assert batch.dim_mask.tolist() == [[T, T, F], [T, F, F]]
+    assert collate_chunks_with_zeros([recorded], 3, 4).step_mask.all()
+
+
+def test_a_copied_step_that_is_nan_becomes_zero():
+    chunk = ActionChunk(tensor([[1.0], [torch.nan]]), tensor([F, T]))
+    assert collate_chunks_with_zeros([chunk], 1, 2).actions.flatten().tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("horizons", "message"),
+    [
+        ((1, None), r"chunks\[0\]: got 2 steps, expected at most action_horizon=1; nothing is cut"),
+        ((4, 5), "valid_action_horizon: got 5, expected at most action_horizon=4"),
+        ((4, 0), "valid_action_horizon: got 0, expected 1 or more"),
+        ((10**9, None), "action_horizon: got 1000000000, expected"),
+    ],
+)
+def test_a_horizon_that_does_not_fit_is_named(horizons, message):
+    chunk = ActionChunk(numbered(2, 1), tensor([F, F]))
+    with pytest.raises(ValueError, match=message):
+        collate_chunks_with_zeros([chunk], 3, *horizons)
+
+
+def test_tokens_whose_cameras_are_not_known_say_so_where_it_matters():
+    batch = VLBatch(numbered(1, 2, 1), tensor([[T, T]]))
+    with pytest.raises(ValueError, match="image_mask: got None, expected a mask"):
+        _ = batch.cameras

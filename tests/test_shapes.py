@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args
 
 import pytest
 import torch
-from jaxtyping import Float, TypeCheckError
+from jaxtyping import Bool, Float, TypeCheckError
 from torch import Tensor, nn
 
 from groot_teach import shapes
@@ -284,6 +284,15 @@ def test_an_error_is_one_line_that_says_what_came_what_was_expected_and_what_to_
 def test_an_error_about_a_length_says_which_arguments_have_the_other():
     with pytest.raises(TypeCheckError, match=r"'action_mask' of first_of: .* with batch=2, .*, as in actions$"):
         first_of(CHUNKS, MASK[:1])
+
+
+def test_an_error_about_several_axes_at_once_says_so_too():
+    @checked
+    def select(actions: Float[Tensor, "*batch dim"], real: Bool[Tensor, "*batch"]) -> Tensor:
+        return actions[real]
+
+    with pytest.raises(TypeCheckError, match=r"'real' of select: .* with batch=\[2, 3\], as in actions$"):
+        select(CHUNKS, MASK[0, 0])
 
 
 def test_an_error_about_a_mask_of_numbers_names_where_masks_are_converted():

@@ -212,7 +212,7 @@ def off_by_padding(policy: Policy, robot: int = 1) -> float:
     """How far the robot's velocity is from the one without its padded tokens."""
     o, vl = policy.observation, policy.observation.vl
     real, one = vl.backbone_attention_mask[robot], slice(robot, robot + 1)
-    tokens = VLBatch(vl.tokens[one, real], vl.backbone_attention_mask[one, real], vl.image_mask[one, real])
+    tokens = VLBatch(vl.tokens[one, real], vl.backbone_attention_mask[one, real], vl.cameras[one, real])
     alone = replace(
         policy,
         observation=Observation(tokens, o.state[one], o.embodiment_id[one]),

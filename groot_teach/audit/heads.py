@@ -54,13 +54,15 @@ def audit_action_head(
         "step_mask": batch.step_mask,
         "tokens": vl.tokens,
         "token_mask": vl.backbone_attention_mask,
-        "image_mask": vl.image_mask,
         "state": observation.state,
         "embodiment_id": observation.embodiment_id,
     }
+    masks = {"token_mask": 1}
+    if vl.image_mask is not None:
+        given["image_mask"], masks["image_mask"] = vl.image_mask, 1
 
     def observed(given: dict[str, Any]) -> Observation:
-        tokens = VLBatch(given["tokens"], given["token_mask"], given["image_mask"])
+        tokens = VLBatch(given["tokens"], given["token_mask"], given.get("image_mask"))
         return Observation(tokens, given["state"], given["embodiment_id"])
 
     def run(given: dict[str, Any]) -> Answer:
@@ -74,7 +76,7 @@ def audit_action_head(
     padding = [
         Padding("dims", batch.dim_mask, {"actions": 2, "noise": 2}, {"dim_mask": 1}),
         Padding("steps", batch.step_mask, {"actions": 1, "noise": 1}, {"step_mask": 1}),
-        Padding("tokens", vl.backbone_attention_mask, {"tokens": 1}, {"token_mask": 1, "image_mask": 1}),
+        Padding("tokens", vl.backbone_attention_mask, {"tokens": 1}, masks),
     ]
     last = f"vl_blocks.{len(head.vl_blocks) - 1}" if len(head.vl_blocks) else "vl_norm"
     taps = _at(head_taps("action_encoder", last), padding)

@@ -193,7 +193,8 @@ class ActionHead(nn.Module):
     def remember_tokens(self, tokens: Tensor, vl: VLBatch) -> list[dit.KeyValueCache | None]:
         """Keys and values of the tokens for each block of the DiT, and which of them may be read."""
         real = vl.backbone_attention_mask if self.masking.cross_attention == "closed" else None
-        return self.dit.remember(tokens, real, vl.image_mask)
+        image = None if self.config.attend_text_every_n_blocks is None else vl.cameras
+        return self.dit.remember(tokens, real, image)
 
     def encode_state(self, state: Tensor, embodiment_id: Tensor) -> Tensor:
         """One token (batch, 1, width) for the state.
@@ -331,11 +332,12 @@ class ActionHead(nn.Module):
     def sample(
         self,
         observation: Observation,
-        noise: Float[Tensor, "batch action_horizon padded_dim"],
+        noise: Float[Tensor, "batch action_horizon padded_dim"] | None,
         dim_mask: Bool[Tensor, "batch padded_dim"],
         step_mask: Bool[Tensor, "batch action_horizon"] | None = None,
         steps: int = 4,
         strength: Float[Tensor, "batch action_horizon 1"] | None = None,
+        generator: torch.Generator | None = None,
     ) -> Float[Tensor, "steps_and_1 batch action_horizon padded_dim"]:
         """Samples actions: the path from noise to actions in Euler steps. Its last point, `[-1]`, are the actions.
 
@@ -343,18 +345,25 @@ class ActionHead(nn.Module):
 
         Args:
             observation: what the policy sees.
-            noise: where the path begins.
+            noise: where the path begins; None = normal numbers from `generator`.
             dim_mask: True = this robot has this dim.
-            step_mask: True = this step of the chunk is wanted; None = all of them.
+            step_mask: True = this step of the chunk is wanted; None = all steps of `noise`.
             steps: the number of Euler steps.
             strength: what velocities are multiplied by; None = 1. Where it is 0, an action step stays as it is in
                 `noise`, which real-time chunking uses (`released.real_time_chunk`).
+            generator: draws the noise if there is none. Seeded like PyTorch's own generator on the same device, it
+                draws what a released head draws.
 
         Raises:
-            ValueError: as `forward`; `steps` is less than 1; or a real dim that no decoder predicts.
+            ValueError: as `forward`; `steps` is less than 1; a real dim that no decoder predicts; noise and a
+                generator, or neither; or a generator without a `step_mask`, which says how many steps to draw.
 
         Source: huggingface/lerobot v0.4.4, `flow_matching_action_head.py` 345-398; 0.6.1, `groot_n1_7.py` 645-717.
         """
+        if noise is None:
+            noise = self._drawn(observation, step_mask, generator)
+        elif generator is not None:
+            raise ValueError("generator: got one beside noise, expected one of the two")
         self._fits(observation, noise, "noise")
         self._all_decoded(dim_mask)
         if step_mask is None:
@@ -376,6 +385,16 @@ class ActionHead(nn.Module):
             "renoise": lambda noisy_actions, t: refill_noise(noisy_actions, action_mask, noise, t),
         }
         return euler_path(velocity, noise, steps, refills[self.masking.sampler])
+
+    def _drawn(self, observation: Observation, step_mask: Tensor | None, generator: torch.Generator | None) -> Tensor:
+        """Noise for a chunk of each sample, in the dtype and on the device of the tokens."""
+        if generator is None:
+            raise ValueError("noise: got None, expected noise, or a generator that draws it")
+        if step_mask is None:
+            raise ValueError("step_mask: got None, expected a mask, because its length says how many steps to draw")
+        tokens = observation.vl.tokens
+        shape = (*step_mask.shape, self.config.padded_dim)
+        return torch.randn(shape, generator=generator, dtype=tokens.dtype, device=generator.device).to(tokens.device)
 
     def _velocity(
         self,

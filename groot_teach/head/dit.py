@@ -285,13 +285,13 @@ class DiT(nn.Module):
         self.last_norm = LastNorm(width)
         self.out = nn.Linear(width, output_width)
 
-    def remember(self, tokens: Tensor, real: Tensor | None, image: Tensor) -> list[KeyValueCache | None]:
+    def remember(self, tokens: Tensor, real: Tensor | None, image: Tensor | None) -> list[KeyValueCache | None]:
         """Keys and values of the vision-language tokens for each block; None for a block of self-attention.
 
         `real` and `image` are `batch, key_len`, bool. In `real`, True = a real token; without it, padding may be read
-        as well. In `image`, True = a token of a camera.
+        as well. In `image`, True = a token of a camera; None if all blocks read all tokens.
         """
-        if self.attend_text_every_n_blocks is None:
+        if self.attend_text_every_n_blocks is None or image is None:
             masks = {"all": real}
         else:
             masks = {"text": ~image, "images": image}

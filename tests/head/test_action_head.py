@@ -508,3 +508,36 @@ def test_the_name_of_a_version_and_a_bare_seed_are_refused_with_what_to_hand_ove
         head.masking = "N1.5"
     with pytest.raises(TypeError, match=r"^ActionHead: missing a required argument: 'generator'"):
         ActionHead(SIZES, STRICT)
+
+
+def test_a_seeded_generator_draws_the_noise_that_could_be_handed_over():
+    head, seen = head_of(), observation()
+    given = torch.randn(NOISE.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    by_hand = head.sample(seen, given, REAL_DIMS, REAL_STEPS)
+    drawn = head.sample(seen, None, REAL_DIMS, REAL_STEPS, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(drawn, by_hand)
+    other = head.sample(seen, None, REAL_DIMS, REAL_STEPS, generator=torch.Generator().manual_seed(6))
+    assert not torch.equal(other, by_hand)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"noise": None}, "^noise: got None, expected noise, or a generator"),
+        ({"noise": NOISE, "generator": torch.Generator()}, "^generator: got one beside noise"),
+        ({"noise": None, "generator": torch.Generator(), "step_mask": None}, "^step_mask: got None"),
+        ({"noise": None, "generator": torch.Generator(), "step_mask": REAL_STEPS[:2]}, "batch=3, as in dim_mask"),
+    ],
+)
+def test_what_no_noise_can_be_drawn_from_is_named(given, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        head_of().sample(observation(), **({"dim_mask": REAL_DIMS, "step_mask": REAL_STEPS} | given))
+
+
+def test_a_head_whose_blocks_read_all_tokens_needs_no_image_mask():
+    seen = observation()
+    unknown = replace(seen, vl=replace(seen.vl, image_mask=None))
+    head = head_of()
+    assert torch.equal(head.loss(unknown, BATCH, NOISE, T).loss, head.loss(seen, BATCH, NOISE, T).loss)
+    with pytest.raises(ValueError, match="image_mask: got None, expected a mask"):
+        head_of("turns").loss(unknown, BATCH, NOISE, T)

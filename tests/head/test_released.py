@@ -4,6 +4,7 @@ That the numbers are those of the released heads is tested in `tests/upstream/te
 """
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -140,9 +141,10 @@ def test_sizes_need_an_action_heads_weights_and_head_widths_that_divide():
         config_from_weights({"a": torch.zeros(1)})
     with pytest.raises(ValueError, match="head_width: got 5, expected a divisor of 12"):
         config_from_weights(to_upstream(head_of()), head_width=5, vl_head_width=2)
-    flat = to_upstream(head_of()) | {"action_encoder.W1.W": torch.zeros(4)}
-    with pytest.raises(ValueError, match=r"weights: action_encoder\.W1\.W: got shape \(4,\), expected more axes"):
-        config_from_weights(flat, head_width=4, vl_head_width=2)
+    for name in ("action_encoder.W1.W", "model.transformer_blocks.1.attn1.to_k.weight"):
+        flat = to_upstream(head_of()) | {name: torch.zeros(4)}
+        with pytest.raises(ValueError, match=rf"weights: {re.escape(name)}: got shape \(4,\), expected more axes"):
+            config_from_weights(flat, head_width=4, vl_head_width=2)
 
 
 def test_how_many_states_a_head_is_given_is_for_the_caller_to_say():

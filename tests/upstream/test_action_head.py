@@ -8,6 +8,7 @@ import torch
 
 from evidence.conformance import Case, Pair, masking_of, run_grid
 from evidence.released.heads import Bag, head_n1_5, head_n1_7
+from evidence.released.pack_step import pack_n1_7
 from groot_teach.head.action_head import ActionHead
 from groot_teach.head.released import (
     config_from_weights,
@@ -18,6 +19,7 @@ from groot_teach.head.released import (
     real_time_chunk,
     to_upstream,
 )
+from groot_teach.padding import ActionChunk, action_mask_dims_and_steps, collate_chunks_with_zeros
 
 STORED = Path(__file__).parents[2] / "book" / "conformance.json"
 PRECISIONS = {"float64": (torch.float64, 1e-12), "float32": (torch.float32, 1e-5)}
@@ -134,6 +136,29 @@ def test_real_time_chunking_is_n1_7s(overlap, frozen, dtype):
     bound = 1e-12 if dtype == torch.float64 else 1e-5
     torch.testing.assert_close(path[-1], actions, rtol=0, atol=bound)
     assert torch.equal(path[-1][:, :frozen], previous[:, 5 - overlap :][:, :frozen])
+
+
+@EACH
+def test_a_seeded_generator_samples_what_the_released_head_samples_with_that_seed(version):
+    """v0.4.4 flow_matching_action_head.py 357-361; 0.6.1 groot_n1_7.py 656-661: the noise of all samples at once."""
+    pair = Pair.of(Case(version, {}), 6, torch.float64)
+    asked = Bag(state=pair.observation.state, embodiment_id=pair.observation.embodiment_id)
+    torch.manual_seed(9)
+    theirs = pair.theirs.get_action(pair.backbone_output(), asked)["action_pred"]
+    every_step, generator = torch.ones_like(pair.batch.step_mask), torch.Generator().manual_seed(9)
+    ours = pair.ours.sample(pair.observation, None, pair.batch.dim_mask, every_step, generator=generator)
+    torch.testing.assert_close(ours[-1], theirs, rtol=0, atol=1e-12)
+
+
+def test_n1_7s_packing_step_makes_the_batch_of_collate_chunks_with_zeros():
+    """0.6.1 processor_groot.py 1926-1972: copied steps and those behind the valid horizon become zeros."""
+    actions = torch.randn(3, 5, 4, generator=torch.Generator().manual_seed(3))
+    is_pad = torch.arange(5) >= torch.tensor([5, 2, 4])[:, None]
+    packed = pack_n1_7(actions, is_pad, action_horizon=7, valid_action_horizon=4, max_action_dim=6)
+    chunks = [ActionChunk(*pair) for pair in zip(actions, is_pad, strict=True)]
+    batch = collate_chunks_with_zeros(chunks, 6, 7, valid_action_horizon=4)
+    assert torch.equal(batch.actions, packed.action)
+    assert torch.equal(action_mask_dims_and_steps(batch.dim_mask, batch.step_mask), packed.action_mask.bool())
 
 
 @EACH

@@ -133,13 +133,13 @@ def other_padded_steps(policy: Policy) -> Policy:
 def other_padded_tokens(policy: Policy) -> Policy:
     """Other numbers in front of the shorter prompts."""
     vl = policy.observation.vl
-    return _with_tokens(policy, ~vl.backbone_attention_mask & ~vl.image_mask, 34)
+    return _with_tokens(policy, ~vl.backbone_attention_mask & ~vl.cameras, 34)
 
 
 def other_absent_camera(policy: Policy) -> Policy:
     """Other numbers in the tokens of a camera that is absent."""
     vl = policy.observation.vl
-    return _with_tokens(policy, ~vl.backbone_attention_mask & vl.image_mask, 35)
+    return _with_tokens(policy, ~vl.backbone_attention_mask & vl.cameras, 35)
 
 
 def other_padded_state(policy: Policy) -> Policy:

@@ -104,7 +104,7 @@ def pad_the_prompts(side: str, second_camera: bool, words: int) -> dict[str, Pan
     samples = {robot: prompt_tokens(len(PROMPTS[robot].split()), second_camera=True) for robot in ("dual-arm", "GR1")}
     samples["SO-101 (yours)"] = prompt_tokens(words, second_camera)
     batch = one_of("side", side, SIDES)(list(samples.values()), KEY_LEN)
-    real, image = batch.backbone_attention_mask, batch.image_mask
+    real, image = batch.backbone_attention_mask, batch.cameras
     legend = {
         "i": ("real", "camera token"),
         "t": ("real-too", "text token"),
@@ -161,12 +161,12 @@ def token_rows(batch: VLBatch) -> Picture:
     Blue: real. Hollow: the place of an absent camera. Grey and hatched: padding.
 
     Raises:
-        ValueError: the tokens are wider than 1.
+        ValueError: the tokens are wider than 1, or there is no `image_mask`.
     """
     if batch.tokens.shape[2] != 1:
         raise ValueError(f"batch: got tokens of width {batch.tokens.shape[2]}, expected 1, one number for each token")
     blocks = []
-    samples = zip(batch.tokens[:, :, 0], batch.backbone_attention_mask, batch.image_mask, strict=True)
+    samples = zip(batch.tokens[:, :, 0], batch.backbone_attention_mask, batch.cameras, strict=True)
     for number, (tokens, real, image) in enumerate(samples, start=1):
         words = {(True, True): "real", (True, False): "real", (False, True): "hidden", (False, False): "padding"}
         kinds = [words[pair] for pair in zip(real.tolist(), image.tolist(), strict=True)]

@@ -50,6 +50,7 @@ def config_from_weights(
         return 1 + max((int(match[1]) for key in shapes if (match := re.match(rf"{part}\.(\d+)\.", key))), default=-1)
 
     width, token_width = size("model.proj_out_2.weight", 1), size("model.transformer_blocks.0.attn1.to_k.weight", 1)
+    blocks = layers("model.transformer_blocks")
     groups = [match[1] for key in shapes if (match := re.fullmatch(r"action_(\w+)_decoder\.layer2\.W", key))]
     states = size("state_encoder.layer1.W", 1)
     if state_history < 1 or states % state_history:
@@ -62,7 +63,7 @@ def config_from_weights(
         width=width,
         heads=_heads("head_width", width, head_width),
         hidden=size("model.proj_out_2.weight", 0),
-        layers=layers("model.transformer_blocks"),
+        layers=blocks,
         vl_layers=layers("vl_self_attention.transformer_blocks"),
         vl_heads=_heads("vl_head_width", token_width, vl_head_width),
         embodiments=size("action_encoder.W1.W", 0),
@@ -71,7 +72,7 @@ def config_from_weights(
         attend_text_every_n_blocks=attend_text_every_n_blocks,
         # Keys of self-attention are as wide as its queries. If tokens have that width too, both kinds of block look the
         # same, and we assume that they alternate, as in GR00T.
-        interleave=shapes.get("model.transformer_blocks.1.attn1.to_k.weight", (0, width))[1] == width,
+        interleave=blocks < 2 or size("model.transformer_blocks.1.attn1.to_k.weight", 1) == width,
         adaptive="model.transformer_blocks.0.norm1.linear.weight" in shapes,
         vl_norm="vlln.weight" in shapes,
         dropped_state_token="mask_token" in shapes,
