@@ -152,7 +152,7 @@ def _check_data(dataset: LeRobotDataset, found: _Findings, progress: Callable[[I
     episodes_in: dict[str, list[int]] = {}
     for index in dataset.episodes_present:
         episodes_in.setdefault(dataset.entries[index].file, []).append(index)
-    seen, held, zero = Seen(dataset.action_dim), {}, []
+    seen, held, zero = Seen(dataset.action_dim, dataset.episodes_present), {}, []
     for file in progress(list(episodes_in)):
         read = (dataset.folder, file, list(dataset.columns), FRAME_COLUMNS)
         table = attempt(found.fault, None, read_table, *read)

@@ -7,7 +7,7 @@ any error.
     v2.1          meta/episodes_stats.jsonl  the same for each episode
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,18 +22,30 @@ STATS, EPISODES_STATS = "meta/stats.json", "meta/episodes_stats.jsonl"
 
 
 class Seen:
-    """The range of each dim over the episodes that were added, and of each episode."""
+    """The range of each dim over the episodes that were added, and of each episode.
 
-    def __init__(self, action_dim: int):
+    The ranges of the episodes have one place from the beginning. Kept one by one, between the actions that are read and
+    given back, they would keep the memory of all actions from being used again.
+    """
+
+    def __init__(self, action_dim: int, episodes: Sequence[int]):
         self.low = torch.full((action_dim,), torch.inf, dtype=torch.float64)
         self.high = torch.full((action_dim,), -torch.inf, dtype=torch.float64)
         self.sum = torch.zeros(action_dim, dtype=torch.float64)
         self.count = 0
-        self.ranges: dict[int, tuple[Tensor, Tensor]] = {}
+        self.ranges = torch.empty(len(episodes), 2, action_dim, dtype=torch.float64)
+        self.rows = {index: row for row, index in enumerate(episodes)}
+        self.added: set[int] = set()
+
+    def range_of(self, episode_index: int) -> tuple[Tensor, Tensor]:
+        """The least and the largest number of each dim in an episode that was added."""
+        low, high = self.ranges[self.rows[episode_index]]
+        return low, high
 
     def add(self, episode_index: int, actions: Float[Tensor, "step action_dim"]) -> None:
         low, high = actions.amin(dim=0), actions.amax(dim=0)
-        self.ranges[episode_index] = low, high
+        self.ranges[self.rows[episode_index]] = torch.stack([low, high])
+        self.added.add(episode_index)
         self.low, self.high = torch.minimum(self.low, low), torch.maximum(self.high, high)
         self.sum += actions.sum(dim=0)
         self.count += len(actions)
@@ -93,15 +105,15 @@ def _numbers(where: str, key: str, value: Any, width: int) -> Tensor:
 
 def compare_with_statistics(dataset: LeRobotDataset, seen: Seen, stored: Statistics) -> Iterator[DatasetError]:
     """A fault for each statistic that the data contradict. What was not read can prove nothing."""
-    is_whole = not dataset.episodes_missing and len(seen.ranges) == len(dataset.entries)
+    is_whole = not dataset.episodes_missing and len(seen.added) == len(dataset.entries)
     yield from _range_faults(STATS, dataset, stored.whole, seen.low, seen.high, is_whole)
     if is_whole and "mean" in stored.whole:
         mean = seen.sum / seen.count
         apart = (stored.whole["mean"] - mean).abs() > 1e-3 * (seen.high - seen.low) + 1e-6
         yield from _faults(STATS, "mean", dataset, apart, stored.whole["mean"], mean)
-    for index, (low, high) in seen.ranges.items():
+    for index in sorted(seen.added & stored.of_episode.keys()):
         where = f"{EPISODES_STATS}: episode {index}"
-        yield from _range_faults(where, dataset, stored.of_episode.get(index, {}), low, high, True)
+        yield from _range_faults(where, dataset, stored.of_episode[index], *seen.range_of(index), True)
 
 
 def _range_faults(
