@@ -14,7 +14,8 @@ from pathlib import Path
 from evidence.audits.descriptions import Subject, attend_densely, folded, groot_n1_5, lay_out, subjects, unfolded
 from evidence.released import NEWER, OLDER, release_of
 from groot_teach.audit import MaskReport
-from groot_teach.audit.report import COLUMNS, Look
+from groot_teach.audit.names import COLUMNS
+from groot_teach.audit.report import Look
 from groot_teach.extras import progress_bar
 
 HEAD = "the action head alone: given tokens stand for the vision-language model"

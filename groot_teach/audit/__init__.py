@@ -18,24 +18,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from groot_teach.audit.names import LEAK_OF_STAGE, ORDER, PARITY, STAGES
 from groot_teach.audit.parity import Parity
-from groot_teach.audit.policy import Answer, Padding, Places, Policy, Tap
+from groot_teach.audit.policy import Answer, OutOfRuns, Padding, Places, Policy, Tap
 from groot_teach.audit.probes import Probes
-from groot_teach.audit.report import (
-    LEAK_OF_STAGE,
-    ORDER,
-    PARITY,
-    STAGES,
-    Finding,
-    Intended,
-    Look,
-    MaskReport,
-    MasksLeak,
-    Step,
-    check_names,
-)
+from groot_teach.audit.report import Finding, Intended, Look, MaskReport, MasksLeak, Step, check_names
 from groot_teach.audit.state import foreign_draws_kept
-from groot_teach.shapes import checked
+from groot_teach.shapes import PositiveInt, checked
 
 __all__ = [
     "LEAK_OF_STAGE",
@@ -70,6 +59,7 @@ def audit_masks(
     intended: Mapping[str, str | Intended] | None = None,
     excused: Mapping[str, str] | None = None,
     parity: Parity | None = None,
+    most_runs: PositiveInt | None = None,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> MaskReport:
     """Asks a policy what it does with the padding of one batch.
@@ -109,6 +99,8 @@ def audit_masks(
             as `"unit error"`, if that probe means nothing for this policy: then what it says is no finding.
         parity: where the network is, in training and in the sampler, and what holds the flow time: then the audit
             compares what the network is given in both. None = only what padding does in them is compared.
+        most_runs: how many times the policy and its sampler may be run in all; None = as often as the audit asks. What
+            is left out then is reported as not looked at, so a report that was cut short is never clean.
         progress: wraps the list of steps, for a progress bar such as `tqdm.auto.tqdm`. It has to give all of them on.
 
     Returns:
@@ -135,15 +127,28 @@ def audit_masks(
         sample=sample,
         axes=axes,
         sample_along=sample_along,
+        most_runs=most_runs,
     )
     inside = [stage for tap in taps for stage in (tap.before, tap.behind)]
     stages = [*inside, *STAGES, PARITY]
     axes_known = [kind.axis for kind in policy.padding.values()]
     check_names(intended or {}, excused or {}, stages, axes_known)
-    looks = _take(Probes(policy, unit_loss, parity).steps(), progress)
+    try:
+        steps = Probes(policy, unit_loss, parity).steps()
+    except OutOfRuns:
+        raise ValueError(
+            f"most_runs: got {most_runs}, expected more, since an audit begins with more runs than that; most take "
+            "dozens, and `report.runs` says how many"
+        ) from None
+    looks = _take(steps, progress)
     looks.sort(key=lambda look: (stages.index(look.stage), ORDER.index(look.probe)))
     return MaskReport(
-        tuple(looks), dict(intended or {}), dict(excused or {}), tuple(dict.fromkeys(axes_known)), _notes(policy)
+        tuple(looks),
+        dict(intended or {}),
+        dict(excused or {}),
+        tuple(dict.fromkeys(axes_known)),
+        _notes(policy),
+        policy.runs,
     )
 
 
@@ -152,8 +157,13 @@ def _take(steps: list[Step], progress: Callable[[Iterable], Iterable]) -> list[L
     looks, left = [], {id(step): step for step in steps}
     for step in progress(steps):
         if left.pop(id(step), None) is not None:
-            looks += step()
-    return [*looks, *(step.left_out() for step in left.values())]
+            try:
+                for look in step():
+                    looks.append(look)
+            except OutOfRuns as end:
+                looks.append(step.left_out(str(end)))
+    why = "`progress` did not give this part of the audit on; it has to give all that it gets"
+    return [*looks, *(step.left_out(why) for step in left.values())]
 
 
 def _notes(policy: Policy) -> tuple[str, ...]:

@@ -4,11 +4,12 @@
     audit-masks my_module:my_function               a policy of yours, described by a function
 
 The function takes no arguments and returns those of `audit_masks`, as a dict. The command's exit status is 0 if the
-report is clean, 1 if it is not, and 2 if nothing could be audited.
+report is clean, 1 if something was found, and 2 if nothing was found and not everything could be audited.
 """
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from groot_teach.audit import MaskReport, audit_masks
 from groot_teach.audit.heads import audit_action_head
+from groot_teach.audit.in_junit import junit_of_nothing
 from groot_teach.extras import progress_bar
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.config import HeadConfig
@@ -42,17 +44,19 @@ examples:
   audit-masks checkpoint outputs/train/my_run              the last checkpoint of a training run of LeRobot
   audit-masks checkpoint model.safetensors --version N1.6  weights that no config.json explains
   audit-masks checkpoint my_checkpoint --version strict    the same head, if it obeyed every mask
-  audit-masks my_module:my_function --json report.json     a policy of yours, the report as JSON too
+  audit-masks my_module:my_function --html report.html     a policy of yours, the report as a page too
+  audit-masks my_module:my_function --junit report.xml     the report as a CI system reads it
 
-exit status: 0 the report is clean, 1 it is not, 2 nothing was audited
+exit status: 0 the report is clean, 1 something was found, 2 something could not be audited, and nothing was found
 """
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    subject = " ".join(str(part) for part in (options.subject, options.path) if part is not None)
     try:
-        if options.json is not None and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
-            raise ValueError(f"--json: got {options.json}, expected a file in a folder that exists")
+        for name in ("--json", "--html", "--junit"):
+            _check_can_be_written(name, getattr(options, name.strip("-")))
         progress = iter if options.quiet else partial(progress_bar, unit="step", desc="audit")
         if options.subject == "checkpoint":
             if options.path is None:
@@ -69,20 +73,41 @@ def main(arguments: list[str] | None = None) -> int:
             if options.path is not None or options.version is not None:
                 raise ValueError("FILE and --version go with the word checkpoint")
             report = audit_function(options.subject, progress)
-    except KeyboardInterrupt:
-        print("nothing was audited: stopped", file=sys.stderr)
-        return 2
-    except (Exception, SystemExit) as error:  # also what a policy of others raises, whatever that may be
-        print(f"nothing was audited: {_in_one_line(error)}", file=sys.stderr)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # also what a policy of others raises, whatever it is
+        why = "stopped" if isinstance(error, KeyboardInterrupt) else _in_one_line(error)
+        print(f"nothing was audited: {why}", file=sys.stderr)
+        _written(options.junit, lambda: junit_of_nothing(why, subject))
         return 2
     print(report)
-    if options.json is not None:
+    made = [
+        _written(options.json, lambda: report.to_json() + "\n"),
+        _written(options.html, lambda: report.to_html(subject)),
+        _written(options.junit, lambda: report.to_junit(subject)),
+    ]
+    if not all(made):
+        return 2
+    return 0 if report.is_clean else 1 if report.unintended else 2
+
+
+def _check_can_be_written(option: str, file: Path | None) -> None:
+    if file is None:
+        return
+    folder = file.absolute().parent
+    if file.is_dir() or not folder.is_dir():
+        raise ValueError(f"{option}: got {file}, expected a file in a folder that exists")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise ValueError(f"{option}: got {file}, expected a file that may be written")
+
+
+def _written(file: Path | None, text: Callable[[], str]) -> bool:
+    """Writes a file, if it is asked for; False = it could not be written, which has been said."""
+    if file is not None:
         try:
-            options.json.write_text(report.to_json() + "\n", encoding="utf-8")
+            file.write_text(text(), encoding="utf-8")
         except OSError as error:
-            print(f"the report was not written: {error}", file=sys.stderr)
-            return 2
-    return 0 if report.is_clean else 1
+            print(f"{file} was not written: {error}", file=sys.stderr)
+            return False
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--head-width", type=int, metavar="N", help="of the DiT, if no config.json says it (48)")
     parser.add_argument("--vl-head-width", type=int, metavar="N", help="of the VL self-attention, likewise (64)")
     parser.add_argument("--state-history", type=int, metavar="N", help="states given to the head, likewise (1)")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write the whole report there as well")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the whole report there as JSON as well")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write it there as a page that needs no other file")
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write it there as JUnit-style XML, for CI")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 

@@ -86,6 +86,17 @@ def by_place(gradient: Tensor, places: Places) -> Tensor:
     return of_place.reshape(*of_place.shape[: 1 + len(places)], -1).sum(dim=-1)
 
 
+def is_detached(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -> bool:
+    """Whether the loss depends on the prediction and has no gradient by it all the same."""
+    leaf = prediction.detach().clone().requires_grad_()
+    with torch.enable_grad():
+        loss = loss_of(leaf)
+    if loss.requires_grad:
+        return False
+    with torch.no_grad():
+        return not torch.equal(loss, loss_of(prediction + signs(prediction).to(prediction)))
+
+
 def gradient_at(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -> Tensor:
     """The gradient of the loss at a prediction, in the prediction's shape."""
     leaf = prediction.detach().clone().requires_grad_()

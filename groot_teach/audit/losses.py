@@ -14,10 +14,17 @@ from math import inf
 import torch
 from torch import Tensor
 
-from groot_teach.audit.gradients import find_target, gradient_at
+from groot_teach.audit.gradients import find_target, gradient_at, is_detached
 from groot_teach.audit.measure import apart, changed, finite, moved_by, percent_of, reason, signs, such_as, tolerance_of
+from groot_teach.audit.names import LOSS_COUNT, LOSS_SUM
 from groot_teach.audit.policy import Given, Heard, Policy
-from groot_teach.audit.report import LOSS_COUNT, LOSS_SUM, Look, Step, percent
+from groot_teach.audit.report import Look, Step, percent
+
+DETACHED = (
+    "the loss is detached from the prediction: it moves with it and has no gradient. Return it without `.detach()`, "
+    "`.item()`, `torch.tensor` or `torch.no_grad()`"
+)
+UPSIDE_DOWN = "is a mask of {axis} upside down, or the `real` that you declared? True has to mean real"
 
 Looks = Iterator[Look]
 Alone = tuple[int, Heard, Tensor, Heard, Tensor]
@@ -79,6 +86,10 @@ class LossProbes:
             yield Look(LOSS_COUNT, every, "unit error", None, why=why)
             return
         loss_of, start = base.loss_of, base.prediction.detach()
+        if is_detached(loss_of, start):
+            yield Look(LOSS_SUM, every, "gradient", None, why=DETACHED)
+            yield Look(LOSS_COUNT, every, "unit error", None, why=DETACHED)
+            return
         near, beside = gradient_at(loss_of, start), gradient_at(loss_of, start + 1)
         far = gradient_at(loss_of, start + 1.5 * signs(start).to(start))
         yield from self._gradient([far, near, beside])
@@ -91,6 +102,9 @@ class LossProbes:
             for given in [self.given, *(self._with_other_reals(label) for label in self.policy.padding)]:
                 with torch.enable_grad():
                     heard = self.policy.ask(given | self.policy.leaves(given))
+                    if not heard.loss_or_raise().requires_grad:
+                        yield Look(LOSS_SUM, self.policy.every_axis, "gradient", None, why=DETACHED)
+                        return
                     found.append(torch.autograd.grad(heard.loss_or_raise(), heard.whole)[0][heard.part])
                 if ((found[0] != 0) >= self.real.to(found[0].device)).all():
                     break  # every real entry counts: there is nothing to ask a second time
@@ -114,9 +128,9 @@ class LossProbes:
             shares = [(one[where].sum() / one.sum().clamp(min=1e-300)).item() for one in sizes]
             size = next((share for share in shares if share), 0.0)
             why = f"{int(counts[where].sum())} of {int(where.sum())} padded entries are fitted"
-            why += such_as(counts & where, policy.named_places)
+            example = such_as(counts & where, policy.named_places).removeprefix(", such as ")
             self.fitted |= set(axis.split(" and ")) if size else set()
-            yield Look(LOSS_SUM, axis, "gradient", size, why=why)
+            yield Look(LOSS_SUM, axis, "gradient", size, why=why, where=f"for example {example}" if size else "")
         for axis, where in policy.read_only_in(self.base.prediction).items():
             shares = [(one[where].sum() / one.sum().clamp(min=1e-300)).item() for one in sizes]
             size = next((share for share in shares if share), 0.0)
@@ -126,6 +140,10 @@ class LossProbes:
         size = (lost.sum() / self.real.sum().clamp(min=1)).item()
         why = f"{int(lost.sum())} of {int(self.real.sum())} real entries do not count"
         why += such_as(lost, policy.named_places)
+        fitted = [axis for axis, where in self.regions.items() if counts[where].all()]
+        if lost.equal(self.real) and fitted:  # the padding that is fitted along all of its axes says the most
+            upside_down = max(fitted, key=len)
+            why += f", and all that are padded along {upside_down} do: {UPSIDE_DOWN.format(axis=upside_down)}"
         yield Look(LOSS_SUM, self._axis_of(lost), "gradient", size, "lost", why)
 
     # ---------------------------------------------------------------------------------------------- unit error

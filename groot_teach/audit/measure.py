@@ -3,7 +3,7 @@
 A NaN or an infinite number counts as infinitely far away, so it cannot pass for *did not move*.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf, sqrt
 
 import torch
@@ -51,6 +51,13 @@ def _relative(before: Tensor, after: Tensor, tolerance: float) -> float:
     if gap.abs().max() <= tolerance * before.abs().max():
         return 0.0
     return (gap.norm() / before.norm()).item() if before.norm() else inf
+
+
+def moved_in(before: Tensor, after: Tensor, where: Tensor) -> str:
+    """In which samples something moved where `where` is True: `in samples 0 and 2`, or an empty text if in all."""
+    gap = (after.double() - before.double()).where(where.to(before.device), 0.0).nan_to_num(inf).abs()
+    moved = gap.flatten(1).amax(dim=1) > 1e-6 * before.abs().max()
+    return in_samples(moved.nonzero().flatten().tolist(), len(before))
 
 
 def taps_moved(before: list[Tensor], after: list[Tensor], tap: Tap, where: Tensor) -> float:
@@ -138,6 +145,28 @@ def percent_of(size: float, what: str) -> str:
     return f"{what} moves by {percent(size)}" if size < inf else f"{what} becomes NaN or infinite"
 
 
+def in_samples(samples: Sequence[int], count: int) -> str:
+    """Which samples of `count` are meant: `in samples 0 and 2`; an empty text if it is all of them, or none."""
+    if len(samples) in (0, count):
+        return ""
+    if len(samples) > 4:
+        return f"in {len(samples)} of {count} samples, such as {samples[0]}"
+    *others, last = map(str, samples)
+    return f"in samples {', '.join(others)} and {last}" if others else f"in sample {last}"
+
+
+REMEDIES = {
+    "leaf Variable that requires grad": "The policy writes into a parameter of its own: let it write into a copy, "
+    "`x = x.clone()`",
+    "modified by an inplace operation": "The policy writes into a tensor whose gradient is asked for: let it write "
+    "into a copy, `x = x.clone()`, or use `torch.where`",
+    "draw ": "Draws that hold padding are declared by their name, `values={..., 'drawn 0': 1}`; dropout is set to 0",
+}
+"""What to do about an error that says it in torch's words, or in those of a replayed draw."""
+
+
 def reason(error: Exception) -> str:
-    """The error that kept a probe from looking, in one line."""
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    """The error that kept a probe from looking, in one line, with what to do about it where that is known."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else "no message"
+    remedies = [f". {todo}" for sign, todo in REMEDIES.items() if sign in said]
+    return "".join([f"{type(error).__name__}: {said.removesuffix('.')}", *remedies])

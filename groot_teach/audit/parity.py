@@ -21,8 +21,9 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.measure import apart, changed, moved_by, percent_of, reason
+from groot_teach.audit.names import PARITY
 from groot_teach.audit.policy import DRAWN, Given, Policy, along, is_draw_name
-from groot_teach.audit.report import PARITY, Look, Step
+from groot_teach.audit.report import Look, Step
 from groot_teach.audit.sampling import SamplerProbes
 from groot_teach.shapes import checked
 

@@ -190,6 +190,10 @@ NO_DRAWS = "drawn nothing"
 """The name kept beside a batch whose first run drew nothing; it says that no later run may draw either."""
 
 
+class OutOfRuns(BaseException):
+    """A policy has been run as often as it may be. It is no `Exception`, since probes take those for answers."""
+
+
 class Policy:
     """A policy that can be run repeatedly with the same random draws, and with other numbers at chosen places.
 
@@ -203,6 +207,7 @@ class Policy:
         precision: the coarsest rounding among the predictions and the matrix products of all runs so far, as the
             distance from 1 to the next number.
         dear: whether each question about the loss is a whole run of the policy.
+        runs: how many times the policy and its sampler have been run.
     """
 
     def __init__(
@@ -218,6 +223,7 @@ class Policy:
         sample: Callable[[Given], Tensor] | None = None,
         axes: Mapping[str, Places] | None = None,
         sample_along: Sequence[str] | None = None,
+        most_runs: int | None = None,
     ):
         for place, kind in enumerate(padding):
             if not isinstance(kind, Padding):
@@ -231,6 +237,7 @@ class Policy:
         self.dear = prediction is not None
         self.edited: set[str] = set()
         self.precision = 0.0
+        self.runs, self.most_runs = 0, most_runs
         self._prediction_path = prediction
         self._called_by_steps = False  # a chunk of one step has one call as well: a longer one tells
         self._nesting = Nesting(batch, {name for kind in padding for name in kind.places})
@@ -262,8 +269,10 @@ class Policy:
 
         Raises:
             OtherDraws: the run does not draw as often, or in the same shapes, as the draws in `given`.
+            OutOfRuns: the policy has been run as often as it may be.
             ValueError: the policy returns something else than `audit_masks` asks for.
         """
+        self._count_a_run()
         part_of = part_of or self.wanted
         flat, drawn = _without_draws(given)
         batch, handed = self._nesting.nested(flat)
@@ -308,6 +317,7 @@ class Policy:
     def ask_sample(self, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The sampled actions, and what was drawn for them."""
         assert self.sample is not None
+        self._count_a_run()
         flat, drawn = _without_draws(given)
         batch, handed = self._nesting.nested(flat)
         with self._running(drawn) as recorder:
@@ -316,6 +326,11 @@ class Policy:
         if not isinstance(actions, Tensor) or not actions.is_floating_point():
             raise ValueError(f"sample: got {_kind(actions)}, expected a float tensor of actions")
         return actions, tuple(recorder.drawn)
+
+    def _count_a_run(self) -> None:
+        if self.runs == self.most_runs:
+            raise OutOfRuns(f"the policy was run {self.runs} times, which `most_runs` allows and no more")
+        self.runs += 1
 
     @contextmanager
     def _running(self, drawn: Sequence[Tensor] | None) -> "Iterator[Recorder | Replayer]":
@@ -609,6 +624,24 @@ class Policy:
             kinds[cut] = kinds[cut].cut_to(kept)
         return chosen, kinds
 
+    def not_declared(self, cut: str | None) -> str:
+        """For an error in a run without padding: entries as long as it that no `Padding` names, and so were not cut."""
+        if cut is None:
+            return ""
+        kind = self.padding[cut]
+        size, named = kind.real.shape[1], {name for one in self.padding.values() for name in one.places}
+        undeclared = [
+            repr(name)
+            for name, value in self.batch.items()
+            if isinstance(value, Tensor) and name not in named and size in value.shape[1:]
+        ]
+        if not undeclared:
+            return ""
+        return (
+            f". Entries of the batch that no Padding names and that have {size} places too, as many as {kind.axis}: "
+            f"{', '.join(undeclared)}. If they hold padding, declare them in `values`, or in `masks` if they are masks"
+        )
+
     def kept(self, cut: str, sample: int) -> Tensor:
         """The places of a sample from its first real one to its last."""
         real = self.padding[cut].real[sample].nonzero().flatten()
@@ -678,9 +711,7 @@ def _check_kind(kind: Padding, batch: Given) -> None:
         if is_draw_name(entry):  # it is drawn in the first run
             continue
         if not isinstance(batch.get(entry), Tensor):
-            nested = [path for path in batch if path.endswith(f".{entry}")]
-            hint = f"; did you mean {nested[0]!r}?" if nested else ""
-            raise ValueError(f"{name}: got no tensor {entry!r} in the batch, expected one of {sorted(batch)}{hint}")
+            raise ValueError(f"{name}: {_no_tensor(entry, batch)}")
         shape, expected, places = tuple(batch[entry].shape), tuple(kind.real.shape), axes_of(kind, place)
         fits = len(places) == len(expected) - 1 and all(0 < at < len(shape) for at in places)
         if not fits or (shape[0], *(shape[at] for at in places)) != expected:
@@ -691,6 +722,20 @@ def _check_kind(kind: Padding, batch: Given) -> None:
     for entry in set(kind.values) & set(batch):
         if batch[entry].dtype == torch.bool or batch[entry].is_complex():
             raise ValueError(f"{name}: {entry!r} is {batch[entry].dtype}, expected numbers; masks go into `masks`")
+
+
+def _no_tensor(entry: str, batch: Given) -> str:
+    """What to do if the batch has no tensor of this name."""
+    tensors = sorted(name for name, value in batch.items() if isinstance(value, Tensor))
+    inside = [name for name in tensors if name.startswith(f"{entry}.")]
+    nested = inside or [name for name in tensors if name.endswith(f".{entry}")]
+    found = f"got no tensor {entry!r} in the batch, expected one of {tensors}"
+    if nested:
+        return f"{found}; an entry of a nested batch is named by its path, such as {nested[0]!r}"
+    value = batch.get(entry)
+    if isinstance(value, list | tuple):
+        return f"{found}; {entry!r} is a {type(value).__name__}: name its parts, such as {entry + '.0'!r}"
+    return f"{found}; {entry!r} is {_kind(value)}: hand over a tensor" if entry in batch else found
 
 
 def _of_another_size(kind: Padding, size: int, length: int) -> str:

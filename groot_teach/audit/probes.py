@@ -23,26 +23,34 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
-from groot_teach.audit.losses import LossProbes
+from groot_teach.audit.losses import UPSIDE_DOWN, LossProbes
 from groot_teach.audit.measure import (
     apart,
     at_end,
     changed,
     finite,
+    in_samples,
     moved_by,
+    moved_in,
     other_numbers,
     percent_of,
     reason,
     same,
     taps_moved,
 )
+from groot_teach.audit.names import LOSS_COUNT, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER
 from groot_teach.audit.parity import Parity, ParityProbes
 from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, with_draws
 from groot_teach.audit.reads import lost_places, who_reads_what
-from groot_teach.audit.report import LOSS_COUNT, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER, Look, Step, percent
+from groot_teach.audit.report import Look, Step, percent
 from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting
 
-NOTHING_MOVES = "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still zero?"
+NOTHING_MOVES = (
+    "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still "
+    "zero, or is `real` upside down?"
+)
+
+WITHOUT_PADDING = "what is predicted for a sample alone, once its padding is cut off,"
 
 Looks = Iterator[Look]
 
@@ -130,9 +138,13 @@ class Probes:
                 yield Look(tap.before, axis, "perturb", size, why=percent_of(size, f"what leaves {tap.module}"))
         size = self.leaked[label] = moved_by(self.base.prediction, heard.prediction, self.real)
         if self.moving or size:
-            yield Look(PREDICTION, axis, "perturb", size, why=percent_of(size, "what is predicted for real entries"))
+            why = percent_of(size, "what is predicted for real entries")
+            where = moved_in(self.base.prediction, heard.prediction, self.real) if size else ""
+            yield Look(PREDICTION, axis, "perturb", size, why=why, where=where)
             if policy.place_of(label) is None and label not in self.moving and self._can_move(label):
                 why = f"nothing real in {' and '.join(map(repr, places))} moves what is predicted for a real entry"
+                if size:
+                    why += f", and padding does: {UPSIDE_DOWN.format(axis=axis)}"
                 yield Look(PREDICTION, axis, "perturb", 1.0, "lost", why)
         else:
             yield Look(PREDICTION, axis, "perturb", None, why=NOTHING_MOVES)
@@ -219,7 +231,7 @@ class Probes:
         """Does each sample alone get the same prediction? With `cut`: alone, and without its padding along `cut`?"""
         policy = self.policy
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
-        sizes, losses = [0.0], []
+        sizes, losses = {}, []
         try:
             for sample in policy.with_something_left(cut):
                 alone, kinds = policy.alone(self.given, sample, cut)
@@ -230,16 +242,18 @@ class Probes:
                     _, with_padding, real_then = self.alone[sample]
                     before = with_padding.prediction[real_then]
                     losses.append((sample, with_padding, real_then, heard, real))
-                sizes.append(apart(before, heard.prediction[real], policy.precision))
+                sizes[sample] = apart(before, heard.prediction[real], policy.precision)
                 if cut is None:
                     self.alone[sample] = (alone, heard, real)
         except Exception as error:
-            yield Look(PREDICTION, column, "compact", None, why=reason(error))
+            why = reason(error) + policy.not_declared(cut)
+            yield Look(PREDICTION, column, "compact", None, why=why)
             yield from self._decide(cut, None)
             return
-        size = max(sizes)
-        why = percent_of(size, "what is predicted for a sample, once it is alone,")
-        yield Look(PREDICTION, column, "compact", size, why=why)
+        size = max(sizes.values(), default=0.0)
+        where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
+        alone = "what is predicted for a sample, once it is alone," if cut is None else WITHOUT_PADDING
+        yield Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)
         loss_moved = [*self.loss.without_padding(cut, losses, moved=bool(size))] if cut is not None else []
         yield from loss_moved
         yield from self._decide(cut, size or any(look.size for look in loss_moved))
@@ -275,13 +289,18 @@ class Probes:
         broken = self.real & ~torch.isfinite(self.base.prediction).cpu()
         why = f"{int(broken.sum())} of {int(self.real.sum())} predictions of real entries are not finite"
         samples, axis = broken.flatten(1).any(dim=1), self.policy.every_axis
-        for kind in self.policy.padding.values():
-            real = kind.real.flatten(1)
-            if samples.equal(real.all(dim=1)):
-                why += f", all in samples without padded {kind.axis}: is a mask upside down? It hides everything there"
-                axis = kind.axis
-            elif samples.equal(~real.any(dim=1)):
-                why += f", all in samples without real {kind.axis}: there is nothing left to read"
-                axis = kind.axis
+        read = [kind for kind in self.policy.padding.values() if kind.can_be_cut]  # a row of attention reads them
+        for kinds in (read, [*self.policy.padding.values()]):
+            full = [kind.axis for kind in kinds if samples.equal(kind.real.flatten(1).all(dim=1))]
+            empty = [kind.axis for kind in kinds if samples.equal(~kind.real.flatten(1).any(dim=1))]
+            if full:
+                why += f", all in samples without padded {' or '.join(full)}: is a mask upside down? It hides "
+                why += "everything there"
+            elif empty:
+                why += f", all in samples without real {' or '.join(empty)}: there is nothing left to read"
+            suspected = full or empty
+            if suspected:
+                axis = suspected[0] if len(suspected) == 1 else axis
+                break
         yield Look(PREDICTION, axis, "read off", inf, "not finite", why)
         yield Look(PREDICTION, self.policy.every_axis, "perturb", None, why="there is no number to compare with")

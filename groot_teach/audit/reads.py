@@ -19,8 +19,9 @@ from torch import Tensor
 
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
 from groot_teach.audit.measure import at_end, changed, reason, such_as
+from groot_teach.audit.names import PREDICTION, Probe
 from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along
-from groot_teach.audit.report import PREDICTION, Look, Probe
+from groot_teach.audit.report import Look
 
 MOST = 16
 """How many places of a sample are moved one by one at most: the first ones, the last ones, and some between."""

@@ -17,46 +17,16 @@ excused probe says is no finding, whatever it is. What the audit finds at an exc
 import json
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from html import escape
+from dataclasses import asdict, dataclass, field, replace
 from math import inf, isfinite
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 
-Probe = Literal["perturb", "compact", "gradient", "unit error", "read off", "parity"]
-ORDER: tuple[Probe, ...] = ("read off", "perturb", "gradient", "unit error", "compact", "parity")
-"""In which order the probes of a stage are named. The first that found something gives the size."""
-Kind = Literal["leak", "lost", "not finite", "mismatch"]
-
-STAGES = PREDICTION, LOSS_SUM, LOSS_COUNT, SAMPLER, SAMPLED = (
-    "prediction",
-    "loss sum",
-    "loss count",
-    "sampler",
-    "sampled padding",
-)
-"""Stages that every policy has, whatever is inside: the whole way to the prediction, what the loss sums, what it
-divides by, the whole way to the sampled actions, and what the padded entries of the sampled actions hold."""
-PARITY = "training and sampling"
-"""The stage of a comparison: does the sampler show the network what training has shown it?"""
-
-OTHER_SAMPLES = "samples"
-"""The column for what one sample gets from the others. Padding lies along `dims`, `steps` and `tokens`."""
-NEIGHBOURS = "neighbours"
-"""The column for what a document gets from the others that are packed into the same row."""
-COLUMNS = ("dims", "steps", "tokens", OTHER_SAMPLES)
-
-LEAK_OF_STAGE = {
-    "action encoder": "input leak",
-    "DiT self-attention": "step leak",
-    "VL self-attention": "mixing leak",
-    "DiT cross-attention": "context leak",
-    LOSS_SUM: "target leak",
-    LOSS_COUNT: "denominator leak",
-    SAMPLED: "rollout leak",
-}
-"""The book's name of the leak at a stage. `prediction` and `sampler` have none: several leaks meet there."""
+from groot_teach.audit.advice import what_next
+from groot_teach.audit.in_html import fragment, page
+from groot_teach.audit.in_junit import junit
+from groot_teach.audit.names import COLUMNS, LEAK_OF_STAGE, NEIGHBOURS, OTHER_SAMPLES, Kind, Probe
 
 
 @dataclass(frozen=True)
@@ -71,6 +41,7 @@ class Look:
         kind: what is looked for: a `leak` of padding, real entries that are `lost`, a number that is `not finite`, or a
             `mismatch` between training and sampling.
         why: what the size means, or why the probe could not look.
+        where: which entries are meant, such as `for example sample 1, step 2`.
     """
 
     stage: str
@@ -79,6 +50,7 @@ class Look:
     size: float | None
     kind: Kind = "leak"
     why: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +68,7 @@ class Step:
     def __call__(self) -> Iterable[Look]:
         return self.take()
 
-    def left_out(self) -> Look:
-        why = "`progress` did not give this part of the audit on; it has to give all that it gets"
+    def left_out(self, why: str) -> Look:
         return Look(self.stage, self.axis, self.probe, None, why=why)
 
 
@@ -124,6 +95,7 @@ class Finding:
         probes: the probes that saw it.
         why: what the size means.
         intended: the caller's reason for wanting it, or None.
+        where: which entries are meant, as the first probe says that names any.
     """
 
     stage: str
@@ -133,6 +105,12 @@ class Finding:
     probes: tuple[Probe, ...]
     why: str
     intended: str | None = None
+    where: str = ""
+
+    @property
+    def next(self) -> str:
+        """What to look at next."""
+        return what_next(self.stage, self.axis, self.kind)
 
     @property
     def name(self) -> str:
@@ -145,8 +123,46 @@ class Finding:
         return f"{self.name}, {self.kind}"
 
     def __str__(self) -> str:
-        seen = f"{self.name}: {self.why} ({' and '.join(self.probes)})"
+        *others, last = self.probes
+        probes = f"{', '.join(others)} and {last}" if others else last
+        seen = f"{self.name}: {'; '.join(filter(None, (self.why, self.where)))} ({probes})"
         return seen if self.intended is None else f"{seen}; intended: {self.intended}"
+
+
+class Place(NamedTuple):
+    """What a line below the table is about: a kind of finding at one stage, along one axis."""
+
+    stage: str
+    axis: str
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{self.stage}, {self.axis}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line below the table of a report.
+
+    Attributes:
+        mark: `!` = found, `*` = found and intended, `?` = could not look, `-` = excused, or a note.
+        text: what was found, or why nobody looked.
+        next: what to look at next; empty where nothing is to be done.
+        place: what the line is about; None for a note.
+    """
+
+    mark: Literal["!", "*", "?", "-"]
+    text: str
+    next: str = ""
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        said = f"{self.mark} {self.text}"
+        return f"{said}\n  next: {self.next}" if self.next else said
+
+    def is_of(self, stage: str, axis: str) -> bool:
+        """Whether the line belongs to this cell of the table."""
+        return self.place is not None and self.place.stage == stage and axis in self.place.axis.split(" and ")
 
 
 class MasksLeak(AssertionError):
@@ -164,6 +180,7 @@ class MaskReport:
         excused: a probe, a stage, or a `stage, axis` that need not be looked at -> the reason.
         axes: the axes along which the batch has padding.
         notes: what the audit noticed and does not judge, such as entries of the batch that the policy writes into.
+        runs: how many times the policy was run, and its sampler; 0 = it is not known.
     """
 
     looks: tuple[Look, ...]
@@ -171,6 +188,7 @@ class MaskReport:
     excused: Mapping[str, str] = field(default_factory=dict)
     axes: tuple[str, ...] = ("dims", "steps", "tokens")
     notes: tuple[str, ...] = ()
+    runs: int = 0
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -192,7 +210,8 @@ class MaskReport:
                 intended = None
         probes: tuple[Probe, ...] = tuple(dict.fromkeys(look.probe for look in looks))
         reason = None if intended is None else intended.why
-        return Finding(first.stage, first.axis, first.kind, first.size or 0.0, probes, why, reason)
+        where = next((look.where for look in looks if look.size and look.where), "")
+        return Finding(first.stage, first.axis, first.kind, first.size or 0.0, probes, why, reason, where)
 
     def _intention(self, look: Look) -> Intended | None:
         """The declaration that covers what a look found, apart from its size."""
@@ -245,51 +264,62 @@ class MaskReport:
             MasksLeak: the report is not clean.
         """
         if not self.is_clean:
-            raise MasksLeak("\n".join([self._headline(), *self._sentences()]))
+            raise MasksLeak("\n".join([self.headline, *self._told()]))
 
     # for people
 
     def __str__(self) -> str:
-        table = self._table()
+        cells = self.cells()
+        columns = [*next(iter(cells.values()))] if cells else []
+        table = [["stage", *columns], *([stage, *of_stage.values()] for stage, of_stage in cells.items())]
         widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
-        return "\n".join([self._headline(), "", *(line.rstrip() for line in lines), "", LEGEND, *self._sentences()])
+        rows = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+        below = ["", *self._told()] if self.lines else []
+        return "\n".join([self.headline, "", *(row.rstrip() for row in rows), "", LEGEND, *below])
 
     __repr__ = __str__
 
+    def _told(self) -> list[str]:
+        """The lines as text. What to look at next is said once for all findings that share it."""
+        told, said = [], set()
+        for line in self.lines:
+            told.append(str(replace(line, next="") if line.next in said else line))
+            said.add(line.next)
+        return told
+
     def _repr_html_(self) -> str:
-        head, *body = self._table()
-        columns = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
-        rows = "\n".join(
-            f'<tr><th scope="row">{escape(stage)}</th>'
-            + "".join(f'<td class="{_look_of(cell)}">{escape(cell)}</td>' for cell in cells)
-            + "</tr>"
-            for stage, *cells in body
-        )
-        said = "".join(f"<li>{escape(sentence)}</li>" for sentence in self._sentences())
-        return (
-            f'{STYLE}<div class="audit"><p><strong>{escape(self._headline())}</strong></p>\n'
-            f"<table><thead><tr>{columns}</tr></thead><tbody>\n{rows}\n</tbody></table>\n"
-            f"<p>{escape(LEGEND)}</p><ul>{said}</ul></div>"
-        )
+        return fragment(self)
+
+    def to_html(self, subject: str = "") -> str:
+        """The report as an HTML page that needs no other file and no script; `subject` says what was audited."""
+        return page(self, subject)
 
     # for machines
 
     def to_json(self) -> str:
         """The whole report as JSON, with the versions of torch and Python. A number that is not finite becomes null."""
-        findings = [_plain(asdict(finding)) for finding in self.findings]
-        about = {"torch": torch.__version__, "python": platform.python_version()}
+        findings = [_plain({**asdict(finding), "next": finding.next}) for finding in self.findings]
+        about = {"runs": self.runs, "torch": torch.__version__, "python": platform.python_version()}
         looks = [_plain(asdict(look)) for look in self.looks]
         intended = {name: asdict(one) if isinstance(one, Intended) else one for name, one in self.intended.items()}
         said = {"intended": intended, "excused": dict(self.excused), "axes": list(self.axes), "notes": list(self.notes)}
         return json.dumps({"clean": self.is_clean, "findings": findings, "looks": looks, **said, **about}, indent=1)
 
+    def to_junit(self, subject: str = "") -> str:
+        """The report as JUnit-style XML, a test case for each stage and axis; `subject` says what was audited."""
+        return junit(self, subject)
+
     # parts
 
     def cell(self, stage: str, axis: str) -> str:
         """One cell of the table, as the legend explains it."""
+        return ", ".join(text for text, _ in self.pieces(stage, axis))
+
+    def pieces(self, stage: str, axis: str) -> list[tuple[str, Line | None]]:
+        """The same in pieces, one for each kind of finding, and with each piece the line that explains it."""
         here = [look for look in self.looks if look.stage == stage and axis in look.axis.split(" and ")]
         looks = [look for look in here if not (look.size and look.probe in self.excused)]
+        lines = [line for line in self.lines if line.is_of(stage, axis)]
         said: dict[Kind, str] = {}
         for look in looks:
             if look.size and look.kind not in said:
@@ -298,13 +328,15 @@ class MaskReport:
                 words = {"leak": size, "lost": f"lost {size}", "not finite": "NaN", "mismatch": f"mismatch {size}"}
                 said[look.kind] = words[look.kind] + wanted
         if said:
-            return ", ".join(said[kind] for kind in get_args(Kind) if kind in said)
-        if not looks:
-            return "-" if here else ""
+            of_kind = {line.place.kind: line for line in reversed(lines) if line.mark in "!*" and line.place}
+            return [(said[kind], of_kind.get(kind)) for kind in get_args(Kind) if kind in said]
+        if not here:
+            return []
+        first = next((line for mark in "?-" for line in lines if line.mark == mark), None)
         open_questions = any(look.size is None and self._excuse(look) is None for look in looks)
         if any(look.size == 0 for look in looks):
-            return "0?" if open_questions else "0"
-        return "?" if open_questions else "-"
+            return [("0?", first) if open_questions else ("0", None)]
+        return [("?" if open_questions else "-", first)]
 
     def _is_intended(self, look: Look) -> bool:
         place = (look.stage, look.axis, look.kind)
@@ -323,12 +355,14 @@ class MaskReport:
     def stages(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(look.stage for look in self.looks))
 
-    def _table(self) -> list[list[str]]:
-        cells = self.cells()
-        columns = [*next(iter(cells.values()))] if cells else []
-        return [["stage", *columns], *([stage, *of_stage.values()] for stage, of_stage in cells.items())]
+    @property
+    def legend(self) -> str:
+        """What the cells of the table mean."""
+        return LEGEND
 
-    def _headline(self) -> str:
+    @property
+    def headline(self) -> str:
+        """Whether the report is clean, in a sentence."""
         declared = f", with {len(self.declared)} declared" if self.declared else ""
         if self.is_clean:
             along = f"clean along {', '.join(self.axes)}{declared}"
@@ -340,27 +374,36 @@ class MaskReport:
             parts.append(f"{len(self.unseen)} not looked at")
         return f"not clean: {', '.join(parts) or 'nothing was looked at'}{declared}"
 
-    def _sentences(self) -> list[str]:
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What stands below the table: findings, what could not be looked at, declarations without need, and notes."""
         said = []
         for finding in self.findings:
-            covered = finding.intended is None and finding.name in self.intended and finding.kind != "leak"
+            place, wanted = Place(finding.stage, finding.axis, finding.kind), finding.intended is not None
+            covered = not wanted and finding.name in self.intended and finding.kind != "leak"
             hint = f'; "{finding.name}" declares leaks alone: declare "{finding.full_name}" if you want this too'
-            said.append(f"{'*' if finding.intended else '!'} {finding}{hint if covered else ''}")
+            text = f"{finding}{hint if covered else ''}"
+            said.append(Line("*", text, place=place) if wanted else Line("!", text, finding.next, place))
         for look in self.looks:
+            place = Place(look.stage, look.axis, look.kind)
             if look.size is None:
                 excuse = self._excuse(look)
-                mark, reason = ("?", "") if excuse is None else ("-", f"; excused: {excuse}")
-                said.append(f"{mark} {look.stage}, {look.axis}: {look.probe} could not look: {look.why}{reason}")
+                why = f"{place}: {look.probe} could not look: {look.why}"
+                said.append(Line("?", why, place=place) if excuse is None else _excused(why, excuse, place))
             elif look.size and look.probe in self.excused:
-                what = f"{look.probe} is excused, and says: {look.why}"
-                said.append(f"- {look.stage}, {look.axis}: {what}; excused: {self.excused[look.probe]}")
+                why = f"{place}: {look.probe} is excused, and says: {look.why}"
+                said.append(_excused(why, self.excused[look.probe], place))
         for name in self.unused:
             what = "declared as intended, and not found" if name in self.intended else "excused, and there was no need"
-            said.append(f"- {name}: {what}")
-        return [*said, *(f"- {note}" for note in self.notes)]
+            said.append(Line("-", f"{name}: {what}"))
+        return tuple(dict.fromkeys([*said, *(Line("-", note) for note in self.notes)]))
 
     def _excuse(self, look: Look) -> str | None:
         return next((self.excused[name] for name in _excuses(look) if name in self.excused), None)
+
+
+def _excused(why: str, excuse: str, place: Place) -> Line:
+    return Line("-", f"{why}; excused: {excuse}", place=place)
 
 
 def _excuses(look: Look) -> tuple[str, ...]:
@@ -410,7 +453,7 @@ def _names(stages: Iterable[str], axes: Iterable[str]) -> str:
 
 
 LEGEND = (
-    "0 = nothing moved; ? = somebody could not look; - = nobody looked, which is excused; * = intended; "
+    "0 = nothing moved; ? = a probe could not look; - = not looked at, which is excused; * = intended; "
     "lost = real entries without effect"
 )
 
@@ -420,25 +463,6 @@ def percent(size: float) -> str:
     if not isfinite(size):
         return "inf"
     return "<0.01 %" if 0 < size < 1e-4 else f"{100 * size:.3g} %"
-
-
-def _look_of(cell: str) -> str:
-    """The CSS class of a cell. Its text says the same to readers without the style sheet."""
-    if cell in ("", "0", "-"):
-        return "quiet"
-    if cell.endswith("?"):
-        return "unseen"
-    return "wanted" if all(part.endswith("*") for part in cell.split(", ")) else "found"
-
-
-STYLE = (
-    "<style>.audit .found{background:#D55E00;color:#000}.audit .wanted{outline:2px dashed #D55E00}"
-    ".audit .unseen{outline:2px dotted #767676}.audit :is(td,thead th){text-align:right;white-space:nowrap}"
-    ".audit table{border-collapse:separate;border-spacing:2px}.audit :is(td,th){padding:.2em .4em}"
-    ".audit p{margin:.6em 0}"
-    ".audit ul{list-style:none;padding-left:0}</style>"
-)
-"""A leak is orange, as in the book's figures; the cell's text says it too."""
 
 
 def _plain(value: Any) -> Any:

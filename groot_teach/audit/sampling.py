@@ -12,10 +12,23 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.gradients import by_place, gradients
-from groot_teach.audit.measure import apart, changed, finite, moved_by, percent_of, reason, same, signs, such_as
+from groot_teach.audit.measure import (
+    apart,
+    changed,
+    finite,
+    in_samples,
+    moved_by,
+    moved_in,
+    percent_of,
+    reason,
+    same,
+    signs,
+    such_as,
+)
+from groot_teach.audit.names import OTHER_SAMPLES, SAMPLED, SAMPLER
 from groot_teach.audit.policy import NOT_REPEATABLE, Given, Policy, along, with_draws
 from groot_teach.audit.reads import moves
-from groot_teach.audit.report import OTHER_SAMPLES, SAMPLED, SAMPLER, Look, Step
+from groot_teach.audit.report import Look, Step
 
 Looks = Iterator[Look]
 
@@ -76,7 +89,9 @@ class SamplerProbes:
             yield Look(SAMPLER, kind.axis, "perturb", None, why=reason(error))
             return
         size = self.leaked[label] = moved_by(self.actions, actions, self.real)
-        look = Look(SAMPLER, kind.axis, "perturb", size, why=percent_of(size, "what is sampled for real entries"))
+        where = moved_in(self.actions, actions, self.real) if size else ""
+        why = percent_of(size, "what is sampled for real entries")
+        look = Look(SAMPLER, kind.axis, "perturb", size, why=why, where=where)
         if size and self.policy.value_may_be_the_mask(label, self.given):
             self.unsure[label] = look
         else:
@@ -142,7 +157,7 @@ class SamplerProbes:
     @torch.no_grad()
     def _compact(self, cut: str | None) -> Looks:
         """Does each sample alone get the same actions? With `cut`: alone, and without its padding along `cut`?"""
-        policy, sizes = self.policy, [0.0]
+        policy, sizes = self.policy, {}
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
         try:
             for sample in policy.with_something_left(cut):
@@ -153,15 +168,18 @@ class SamplerProbes:
                 sampled = actions[policy.real_in(actions, kinds)]
                 in_batch = self.actions[sample][self.real[sample]]
                 before = in_batch if cut is None else self.alone.get(sample, in_batch)
-                sizes.append(apart(before, sampled, policy.precision))
+                sizes[sample] = apart(before, sampled, policy.precision)
                 if cut is None:
                     self.alone[sample] = sampled
         except Exception as error:
-            yield Look(SAMPLER, column, "compact", None, why=reason(error))
+            yield Look(SAMPLER, column, "compact", None, why=reason(error) + policy.not_declared(cut))
             yield from self._decide(cut, None)
             return
-        size = max(sizes)
-        yield Look(SAMPLER, column, "compact", size, why=percent_of(size, "what a sample is given, once it is alone,"))
+        size = max(sizes.values(), default=0.0)
+        where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
+        alone = "is alone" if cut is None else "is alone and its padding is cut off"
+        why = percent_of(size, f"what a sample is given, once it {alone},")
+        yield Look(SAMPLER, column, "compact", size, why=why, where=where)
         yield from self._decide(cut, size)
 
     def _decide(self, cut: str | None, moved: object) -> Looks:

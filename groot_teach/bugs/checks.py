@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from groot_teach.audit import MaskReport, Padding, Tap, audit_masks
-from groot_teach.audit.report import SAMPLED, SAMPLER
+from groot_teach.audit.names import SAMPLED, SAMPLER
 from groot_teach.bugs.policy import Batch, ToyPolicy, action_mask, toy_batch
 
 TAPS = (

@@ -350,7 +350,7 @@ def test_a_last_layer_of_zeros_hides_everything_and_is_not_clean():
     report = audit_masks(toy.answer, toy_batch(), toy_padding(), module=toy, taps=TAPS, sample=toy.sample)
     assert not report.is_clean
     assert {look.stage for look in report.unseen} == {"prediction", "steps read each other", "words are read"}
-    assert all("is a last layer still zero?" in look.why for look in report.unseen)
+    assert all("is a last layer still zero, or is `real` upside down?" in look.why for look in report.unseen)
     assert {finding.stage for finding in report.findings} == set()
 
 

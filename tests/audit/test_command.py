@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -30,6 +32,9 @@ def shut():
 def ajar():
     return described("words")
 
+def ajar_without_a_sampler():
+    return described("words") | {"sample": None}
+
 def nothing():
     return {"run": None}
 
@@ -43,6 +48,13 @@ def raises():
 
 def leaves():
     raise SystemExit(0)
+
+def breaks_as_it_runs():
+    return described() | {"run": lambda batch: 1 / 0}
+
+def looks_at_half():
+    asked = described()
+    return asked | {"sample": None}
 """
 
 
@@ -59,25 +71,97 @@ def mine(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_it_runs_in_a_shell_finds_a_module_in_the_folder_and_ends_with_1_if_something_leaks(mine):
+def in_a_shell(*arguments):
     tests = Path(__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests / "support")])}
-    run = subprocess.run(
-        [sys.executable, "-m", "groot_teach.audit", "mine_to_audit:ajar"],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    command = [sys.executable, "-m", "groot_teach.audit", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_it_runs_in_a_shell_finds_a_module_in_the_folder_and_ends_with_1_if_something_leaks(mine):
+    run = in_a_shell("mine_to_audit:ajar")
     assert run.returncode == 1, run.stderr
     assert run.stdout.startswith("not clean: 2 found\n")
     assert "audit: 100%" in run.stderr
+
+
+def test_a_shell_sees_0_for_a_clean_report_with_a_page_and_a_file_for_ci(mine):
+    run = in_a_shell("mine_to_audit:shut", "--quiet", "--html", "report.html", "--junit", "report.xml")
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "<title>Audit of masks: clean</title>" in (mine / "report.html").read_text(encoding="utf-8")
+    suites = ElementTree.parse(mine / "report.xml").getroot()
+    assert (suites.get("failures"), suites.get("errors")) == ("0", "0")
+    assert suites[0].get("name") == "mine_to_audit:shut"
+
+
+def truncated(folder):
+    whole = saved(folder).read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    return "checkpoint", folder / "model.safetensors"
+
+
+def pointer(folder):
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    return "checkpoint", folder / "model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (truncated, "nothing was audited: "),
+        (pointer, "nothing was audited: .*Git LFS"),
+        (lambda folder: ("checkpoint", folder / "absent"), "nothing was audited: .*absent"),
+        (lambda folder: ("mine_to_audit:raises",), "nothing was audited: KeyError in mine_to_audit.py"),
+        (lambda folder: ("mine_to_audit:breaks_as_it_runs",), "nothing was audited: ZeroDivisionError in mine_to_"),
+        (
+            lambda folder: ("mine_to_audit:shut", "--html", folder),
+            "nothing was audited: --html: got .*, expected a file",
+        ),
+        (lambda folder: ("mine_to_audit:shut", "--junit", "/dev/full"), "/dev/full was not written: .*No space left"),
+        (lambda folder: ("mine_to_audit:looks_at_half",), ""),
+    ],
+)
+def test_a_shell_sees_2_and_never_1_where_something_could_not_be_audited_and_nothing_was_found(
+    mine, arguments, message
+):
+    run = in_a_shell(*arguments(mine), "--quiet")
+    assert run.returncode == 2, run.stdout
+    assert re.search(message, run.stderr)
+    assert len(run.stderr.splitlines()) == bool(message)
 
 
 def test_a_clean_report_ends_with_0_and_is_written_as_json(mine, capsys):
     assert main(["mine_to_audit:shut", "--quiet", "--json", "report.json"]) == 0
     assert capsys.readouterr().out.startswith("clean along dims, steps, tokens")
     assert json.loads((mine / "report.json").read_text(encoding="utf-8"))["clean"] is True
+
+
+def test_what_is_found_ends_with_1_even_if_not_everything_was_looked_at_and_is_written_in_all_forms(mine, capsys):
+    files = ("--json", "report.json", "--html", "report.html", "--junit", "report.xml")
+    assert main(["mine_to_audit:ajar_without_a_sampler", "--quiet", *files]) == 1
+    assert capsys.readouterr().out.startswith("not clean: 1 found, 1 not looked at")
+    assert json.loads((mine / "report.json").read_text(encoding="utf-8"))["findings"][0]["next"]
+    page = (mine / "report.html").read_text(encoding="utf-8")
+    assert "<p>mine_to_audit:ajar_without_a_sampler</p>" in page
+    suites = ElementTree.parse(mine / "report.xml").getroot()
+    assert (suites.get("failures"), suites.get("errors")) == ("1", "2")
+
+
+def test_ci_is_told_that_nothing_was_audited(mine, capsys):
+    assert main(["mine_to_audit:raises", "--quiet", "--junit", "report.xml"]) == 2
+    suites = ElementTree.parse(mine / "report.xml").getroot()
+    assert (suites.get("tests"), suites.get("errors"), suites[0].get("name")) == ("1", "1", "mine_to_audit:raises")
+    assert "KeyError" in next(suites.iter("error")).get("message")
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("option", ["--json", "--html", "--junit"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_audit(mine, capsys, option, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    assert main(["mine_to_audit:shut", "--quiet", option, "report"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"nothing was audited: {option}: got report, expected a file that may be written\n"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +175,8 @@ def test_a_clean_report_ends_with_0_and_is_written_as_json(mine, capsys):
         (":shut", "expected module:function, or checkpoint and a file"),
         ("mine_to_audit:", "expected module:function, or checkpoint and a file"),
         ("no_such_module:f", "No module named 'no_such_module'"),
-        ("mine_to_audit:raises", "nothing was audited: KeyError in mine_to_audit.py 23: 'no such camera'"),
-        ("mine_to_audit:leaves", "nothing was audited: SystemExit in mine_to_audit.py 26: 0"),
+        ("mine_to_audit:raises", "nothing was audited: KeyError in mine_to_audit.py 26: 'no such camera'"),
+        ("mine_to_audit:leaves", "nothing was audited: SystemExit in mine_to_audit.py 29: 0"),
     ],
 )
 def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, message):

@@ -6,7 +6,7 @@ from audit_cases import DIM_MASK, STEP_MASK, Toy, toy_batch, toy_padding
 from torch import nn
 
 from groot_teach.audit import Answer, Parity, audit_masks
-from groot_teach.audit.report import PARITY
+from groot_teach.audit.names import PARITY
 
 REAL = DIM_MASK[:, None] & STEP_MASK[..., None]
 EVERY = "dims and steps"

@@ -441,7 +441,7 @@ def test_a_nested_batch_is_named_by_its_paths_and_handed_over_as_it_was():
     assert torch.equal(policy.ask(policy.batch).prediction, 2 * numbers(2, 4, 3))
     assert type(seen[0]["views"]) is list
     assert seen[0]["observation"]["name"] == "n"
-    with pytest.raises(ValueError, match=r"did you mean 'observation.x'"):
+    with pytest.raises(ValueError, match=r"is named by its path, such as 'observation.x'"):
         Policy(run, batch, [Padding("tokens", REAL, {"x": 1})])
 
 
@@ -658,7 +658,7 @@ def tokens(values, real=REAL, masks=None):
         ),
         (tokens({"x": 1}, torch.ones(2, 4, dtype=torch.bool)), "padding of tokens: got no padding, expected some"),
         (tokens({}), "padding of tokens: got no values, expected at least one entry"),
-        (tokens({"y": 1}), r"padding of tokens: got no tensor 'y' in the batch, expected one of \['flags', 'name', "),
+        (tokens({"y": 1}), r"padding of tokens: got no tensor 'y' in the batch, expected one of \['flags', 'square"),
         (tokens({"name": 1}), "got no tensor 'name' in the batch"),
         (tokens({"x": 1}, masks={"y": 1}), "got no tensor 'y' in the batch"),
         (

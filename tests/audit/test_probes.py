@@ -55,9 +55,13 @@ def looks(run=shut, given=None, unit_loss=1.0, **more):
     policy = Policy(run, given or batch(), more.pop("padding", padding()), **more)
     found = [look for step in Probes(policy, unit_loss).steps() for look in step()]
     return [
-        (look.stage, look.axis, look.probe, look.kind, None if look.size is None else round(look.size, 9), look.why)
+        (look.stage, look.axis, look.probe, look.kind, None if look.size is None else round(look.size, 9), said(look))
         for look in found
     ]
+
+
+def said(look):
+    return f"{look.why}; {look.where}" if look.where else look.why
 
 
 def at(stage, axis=None, probe=None, kind=None, **more):
@@ -72,6 +76,7 @@ UNLOOKED = ("sampler", "dims and steps", "perturb", "leak", None, "no sampler wa
 
 def test_a_policy_that_obeys_its_masks_is_looked_at_from_all_sides_and_nothing_moves():
     alone = "what is predicted for a sample, once it is alone, moves by 0 %"
+    cut = "what is predicted for a sample alone, once its padding is cut off, moves by 0 %"
     gradient = "of all entries on which real predictions depend, padding has 0 % of the gradient"
     assert looks() == [
         *(
@@ -119,9 +124,9 @@ def test_a_policy_that_obeys_its_masks_is_looked_at_from_all_sides_and_nothing_m
             "an error of 1 in every entry gives a loss of 1, expected 1",
         ),
         ("prediction", "samples", "compact", "leak", 0, alone),
-        ("prediction", "steps", "compact", "leak", 0, alone),
+        ("prediction", "steps", "compact", "leak", 0, cut),
         ("loss sum", "steps", "compact", "leak", *own_loss(0)),
-        ("prediction", "tokens", "compact", "leak", 0, alone),
+        ("prediction", "tokens", "compact", "leak", 0, cut),
         ("loss sum", "tokens", "compact", "leak", *own_loss(0)),
         UNLOOKED,
     ]
@@ -386,9 +391,9 @@ def test_padding_that_is_fitted_is_named_with_its_part_of_the_gradient():
 
     found = looks(run)
     assert at("loss sum", None, "gradient", "leak", found=found) == [
-        (round(4 / 24, 9), "4 of 4 padded entries are fitted, such as sample 1, step 0, dim 2"),
-        (round(2 / 24, 9), "2 of 2 padded entries are fitted, such as sample 1, step 2, dim 0"),
-        (round(2 / 24, 9), "2 of 2 padded entries are fitted, such as sample 1, step 2, dim 2"),
+        (round(4 / 24, 9), "4 of 4 padded entries are fitted; for example sample 1, step 0, dim 2"),
+        (round(2 / 24, 9), "2 of 2 padded entries are fitted; for example sample 1, step 2, dim 0"),
+        (round(2 / 24, 9), "2 of 2 padded entries are fitted; for example sample 1, step 2, dim 2"),
     ]
     why = "no prediction was found at which the loss is smallest; hand over one that is zero there"
     assert at("loss count", "dims and steps", "unit error", found=found) == [(None, why)]

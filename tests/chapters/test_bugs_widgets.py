@@ -2,7 +2,7 @@
 
 import pytest
 
-from groot_teach.audit.report import COLUMNS, PARITY, SAMPLED
+from groot_teach.audit.names import COLUMNS, PARITY, SAMPLED
 from groot_teach.bugs import BATCHES, EXHIBITS, NO_BUG, report_on
 from groot_teach.chapters.bugs.pictures import BUGS, PROBES, STAGE_ROWS, pick_a_bug, probes_that_see, seen_by
 

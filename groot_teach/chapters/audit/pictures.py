@@ -6,7 +6,7 @@ import torch
 
 from groot_teach.audit import MaskReport
 from groot_teach.audit.heads import audit_action_head
-from groot_teach.audit.report import STAGES
+from groot_teach.audit.names import STAGES
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT

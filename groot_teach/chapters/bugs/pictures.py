@@ -1,7 +1,8 @@
 """The widget and the figure of the chapter on mask bugs: what a probe of the auditor sees of a bug, on a batch."""
 
 from groot_teach.audit import MaskReport
-from groot_teach.audit.report import COLUMNS, SAMPLED, STAGES, percent
+from groot_teach.audit.names import COLUMNS, SAMPLED, STAGES
+from groot_teach.audit.report import percent
 from groot_teach.bugs import BATCHES, EXHIBITS, NO_BUG, TAPS, report_on
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import Picture, width_of, write_on
