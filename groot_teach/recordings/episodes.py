@@ -22,6 +22,7 @@ FRAME_COLUMNS = ("task_index", "episode_index", "frame_index", "index", "timesta
 """What the recording says about a frame beside its actions. Each of these columns may be absent."""
 
 
+@checked
 @dataclass(frozen=True)
 class Episode:
     """One complete recorded episode.

@@ -1,6 +1,6 @@
 """What panels and tables check about the numbers and words that they are given, and how they write a number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
 
@@ -19,6 +19,43 @@ def plain(values: Any) -> Sequence:
     return values.tolist() if hasattr(values, "tolist") else values
 
 
+def single(name: str, value: Any) -> Any:
+    """The number in a tensor or an array; anything else as it is.
+
+    Raises:
+        TypeError: a tensor or an array with more or fewer numbers than one.
+    """
+    if not hasattr(value, "item"):
+        return value
+    try:
+        return value.item()
+    except (RuntimeError, ValueError):
+        raise TypeError(f"{name}: got numbers of the shape {tuple(value.shape)}, expected a single one") from None
+
+
+def listed(name: str, values: Any) -> list:
+    """The entries of a list, a tuple, a tensor or an array.
+
+    Raises:
+        TypeError: it has no entries in an order, or it is a text.
+    """
+    values = plain(values)
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise TypeError(f"{name}: got {values!r:.60}, expected a list")
+    return [*values]
+
+
+def named(name: str, values: Any) -> dict:
+    """The entries of a dict.
+
+    Raises:
+        TypeError: it is no dict.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name}: got {values!r:.60}, expected a dict")
+    return dict(values)
+
+
 def finite(name: str, value: Any) -> float:
     """The value as a number of Python.
 
@@ -26,9 +63,9 @@ def finite(name: str, value: Any) -> float:
         TypeError: it is no number, or it is a bool.
         ValueError: it is infinite, NaN, or too large to be told from its neighbours in a browser.
     """
-    value = value.item() if hasattr(value, "item") else value
+    value = single(name, value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: got {value!r}, expected a number")
+        raise TypeError(f"{name}: got {value!r:.60}, expected a number")
     if value != value or value in (inf, -inf):
         raise ValueError(f"{name}: got {value}, expected a finite number")
     if abs(value) > BIGGEST:
@@ -69,11 +106,11 @@ def known_digits(digits: int) -> None:
         raise ValueError(f"digits: got {digits!r}, expected an int from 0 to 15")
 
 
-def known_scale(low: Any, high: Any) -> tuple[float, float]:
+def known_scale(low: Any, high: Any, names: tuple[str, str] = ("low", "high")) -> tuple[float, float]:
     """The two ends of a scale as floats; a ValueError unless the second is above the first."""
-    low, high = float(finite("scale", low)), float(finite("scale", high))
+    low, high = float(finite(names[0], low)), float(finite(names[1], high))
     if not low < high:
-        raise ValueError(f"scale: got {low:g} to {high:g}, expected two numbers that grow")
+        raise ValueError(f"{' and '.join(names)}: got {low:g} to {high:g}, expected two numbers that grow")
     return low, high
 
 

@@ -18,7 +18,7 @@ from html import escape
 from itertools import groupby
 from typing import Any
 
-from groot_teach.show.numbers import kept, known_digits, known_scale, part, plain, rounded, texts, written
+from groot_teach.show.numbers import kept, known_digits, known_scale, listed, named, part, rounded, texts, written
 from groot_teach.show.tables import Table
 
 KINDS = ("real", "real-too", "padding", "leak", "hidden")
@@ -103,16 +103,17 @@ class Bars:
 
     def __post_init__(self) -> None:
         known_digits(self.digits)
-        _known_kinds(self.kinds)
-        texts("labels", self.labels)
-        _, maximum = known_scale(0, self.maximum)
-        values = [rounded("values", value, self.digits, 0, maximum) for value in plain(self.values)]
-        if not len(self.labels) == len(values) == len(self.kinds):
+        labels, kinds = listed("labels", self.labels), listed("kinds", self.kinds)
+        _known_kinds(kinds)
+        texts("labels", labels)
+        _, maximum = known_scale(0, self.maximum, ("0", "maximum"))
+        values = [rounded("values", value, self.digits, 0, maximum) for value in listed("values", self.values)]
+        if not len(labels) == len(values) == len(kinds):
             raise ValueError(
-                f"Bars: got {len(self.labels)} labels, {len(values)} values and {len(self.kinds)} kinds, "
+                f"Bars: got {len(labels)} labels, {len(values)} values and {len(kinds)} kinds, "
                 "expected the same number of each"
             )
-        kept(self, labels=list(self.labels), values=values, kinds=list(self.kinds), maximum=maximum)
+        kept(self, labels=labels, values=values, kinds=kinds, maximum=maximum)
 
     def fixed(self) -> dict:
         scale = {"maximum": self.maximum, "digits": self.digits}
@@ -166,10 +167,12 @@ class KindMap:
     groups: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
-        _grid_shape("cells", self.cells)
-        axes = _Axes.of(self.cells, self.rows, self.columns, self.groups)
-        legend = _known_legend(self.cells, self.legend)
-        kept(self, cells=list(self.cells), legend=legend, rows=axes.rows, columns=axes.columns, groups=axes.groups)
+        cells = listed("cells", self.cells)
+        texts("cells", cells)
+        _grid_shape("cells", cells)
+        axes = _Axes.of(cells, self.rows, self.columns, self.groups)
+        legend = _known_legend(cells, self.legend)
+        kept(self, cells=cells, legend=legend, rows=axes.rows, columns=axes.columns, groups=axes.groups)
 
     def fixed(self) -> dict:
         return {"panel": "kinds", **self._axes().fixed(), "legend": _plain_legend(self.legend)}
@@ -226,12 +229,14 @@ class HeatMap:
     def __post_init__(self) -> None:
         known_digits(self.digits)
         low, high = known_scale(self.low, self.high)
-        values = [[rounded("values", value, self.digits, low, high) for value in row] for row in plain(self.values)]
+        rows = [listed("values", row) for row in listed("values", self.values)]
+        values = [[rounded("values", value, self.digits, low, high) for value in row] for row in rows]
         _grid_shape("values", values)
         axes = _Axes.of(values, self.rows, self.columns, self.groups)
         if (self.cells is None) != (self.legend is None):
             raise ValueError("cells and legend: got one of them, expected both or neither")
-        cells = None if self.cells is None else list(self.cells)
+        cells = None if self.cells is None else listed("cells", self.cells)
+        texts("cells", cells or [])
         if cells is not None and [len(row) for row in cells] != [len(row) for row in values]:
             raise ValueError(
                 f"cells: got rows of lengths {[len(row) for row in cells]}, expected the {len(values)} x "
@@ -293,22 +298,23 @@ class Lines:
 
     def __post_init__(self) -> None:
         known_digits(self.digits)
-        _known_kinds(self.kinds)
-        texts("x_name and names", [self.x_name, *self.curves])
+        kinds, given = listed("kinds", self.kinds), named("curves", self.curves)
+        _known_kinds(kinds)
+        texts("x_name", [self.x_name])
+        texts("curves", [*given])
         low, high = known_scale(self.low, self.high)
-        x = [rounded("x", value, digits=12) for value in plain(self.x)]
+        x = [rounded("x", value, digits=12) for value in listed("x", self.x)]
         if len(x) < 2 or sorted(set(x)) != x:
             raise ValueError(f"x: got {x}, expected two or more values that grow")
-        if not 1 <= len(self.curves) <= len(self.kinds):
-            raise ValueError(f"curves: got {len(self.curves)}, expected 1 to {len(self.kinds)}, as many as kinds")
-        curves = {
-            name: [rounded(name, value, self.digits, low, high) for value in plain(values)]
-            for name, values in self.curves.items()
-        }
-        for name, values in curves.items():
-            if len(values) != len(x):
-                raise ValueError(f"{name}: got {len(values)} points, expected {len(x)} as in x")
-        kept(self, x=x, curves=curves, kinds=list(self.kinds), low=low, high=high)
+        if not 1 <= len(given) <= len(kinds):
+            raise ValueError(f"curves: got {len(given)}, expected 1 to {len(kinds)}, as many as kinds")
+        curves: dict[str, list[float]] = {}
+        for name, values in given.items():
+            where = f"curves[{name!r}]"
+            curves[name] = [rounded(where, value, self.digits, low, high) for value in listed(where, values)]
+            if len(curves[name]) != len(x):
+                raise ValueError(f"{where}: got {len(curves[name])} points, expected {len(x)} as in x")
+        kept(self, x=x, curves=curves, kinds=kinds, low=low, high=high)
 
     def fixed(self) -> dict:
         scale = {"low": self.low, "high": self.high, "digits": self.digits}
@@ -418,8 +424,13 @@ def _known_kinds(kinds: Sequence[str]) -> None:
 
 
 def _known_legend(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
-    texts("legend", [words for _, words in legend.values()])
-    _known_kinds([kind for kind, _ in legend.values()])
+    meanings = [listed("legend", meaning) for meaning in named("legend", legend).values()]
+    for meaning in meanings:
+        if len(meaning) != 2:
+            raise ValueError(f"legend: got {meaning!r:.60}, expected a kind and its meaning in words")
+    texts("legend", [words for _, words in meanings])
+    _known_kinds([kind for kind, _ in meanings])
+    texts("legend", [*legend])
     for letter in legend:
         if not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
             raise ValueError(f"legend: got {letter!r}, expected one letter, a to z or A to Z")

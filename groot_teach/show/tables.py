@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from groot_teach.show.numbers import kept, known_digits, plain, rounded, texts, written
+from groot_teach.show.numbers import kept, known_digits, listed, rounded, single, texts, written
 
 COLUMN_KINDS = ("text", "number", "share", "verdict")
 """What a column can hold: words, numbers, parts of a whole (drawn as bars), or one of a few words that judge."""
@@ -63,16 +63,17 @@ class Column:
             TypeError: the cell is no word and no number.
             ValueError: a number that is not finite, a number in a column of words, or a share outside 0 to 1.
         """
-        cell = cell.item() if hasattr(cell, "item") else cell
+        where = f"rows, column {self.name!r}"
+        cell = single(where, cell)
         if isinstance(cell, bool) and self.kind == "verdict":
             return "yes" if cell else "no"
         if isinstance(cell, str) and self.kind != "share":
             return cell
         if self.kind in ("text", "verdict"):
-            raise TypeError(f"column {self.name!r}: got {cell!r}, expected text, since its kind is {self.kind!r}")
+            raise TypeError(f"{where}: got {cell!r}, expected text, since its kind is {self.kind!r}")
         if self.kind == "share":
-            return rounded(f"column {self.name!r}", cell, self.decimals + 2, 0, 1)
-        return rounded(f"column {self.name!r}", cell, self.decimals)
+            return rounded(where, cell, self.decimals + 2, 0, 1)
+        return rounded(where, cell, self.decimals)
 
     def shown(self, cell: str | float) -> str:
         """The cell as a reader sees it."""
@@ -121,28 +122,28 @@ class Table:
     def __post_init__(self) -> None:
         known_digits(self.digits)
         texts("caption", [self.caption])
-        texts("columns", [column for column in self.columns if not isinstance(column, Column)])
-        rows = [list(plain(row)) for row in self.rows]
+        given = listed("columns", self.columns)
+        texts("columns", [column for column in given if not isinstance(column, Column)])
+        rows = [listed(f"rows[{place}]", row) for place, row in enumerate(listed("rows", self.rows))]
         if not rows:
             raise ValueError("rows: got none, expected at least one")
-        if not self.columns:
+        if not given:
             raise ValueError("columns: got none, expected at least one")
         for place, row in enumerate(rows):
-            if len(row) != len(self.columns):
-                headings = [column if isinstance(column, str) else column.name for column in self.columns]
+            if len(row) != len(given):
+                headings = [column if isinstance(column, str) else column.name for column in given]
                 raise ValueError(f"rows[{place}]: got {len(row)} cells, expected {len(headings)}: {headings}")
-        columns = [self._column(place, rows) for place in range(len(self.columns))]
+        columns = [self._column(column, [row[place] for row in rows]) for place, column in enumerate(given)]
         names = [column.name for column in columns]
         if len(set(names)) < len(names):
             raise ValueError(f"columns: got {names}, expected each heading once")
         rows = [[column.checked(cell) for column, cell in zip(columns, row, strict=True)] for row in rows]
         kept(self, columns=columns, rows=rows)
 
-    def _column(self, place: int, rows: Sequence[Sequence]) -> Column:
-        given = self.columns[place]
+    def _column(self, given: str | Column, cells: Sequence) -> Column:
         if isinstance(given, Column):
             return given
-        is_text = all(isinstance(row[place], str) for row in rows)
+        is_text = all(isinstance(cell, str) for cell in cells)
         return Column(given) if is_text else Column(given, "number", self.digits)
 
     def fixed(self) -> dict:

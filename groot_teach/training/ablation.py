@@ -22,6 +22,7 @@ from groot_teach.checks import all_finite, known_places
 from groot_teach.head.action_head import ActionHead
 from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, LEAKS, STRICT, Masking, with_switches
+from groot_teach.shapes import checked
 from groot_teach.training.evaluate import DEPLOYMENTS, Evaluation
 from groot_teach.training.task import ACTION_HORIZON, ROBOTS, TOKEN_WIDTH, Reaching
 from groot_teach.training.train import Recipe, fit
@@ -63,6 +64,7 @@ AMOUNTS = {
 cut short, and prompts differ by up to 2 or up to 6 words."""
 
 
+@checked
 @dataclass(frozen=True)
 class Trial:
     """One training: a name of `CONDITIONS`, one of `AMOUNTS`, and a seed.
@@ -206,6 +208,7 @@ def rounded(value: Any) -> Any:
 # ------------------------------------------------------------------------------------------------------ the verdicts
 
 
+@checked
 @dataclass(frozen=True)
 class Comparison:
     """One condition compared with the strict head: for each seed the ratio of the errors of two heads.
@@ -285,6 +288,7 @@ def compare(
     return Comparison(tuple(above[seed] / value for seed, value in below.items()))
 
 
+@checked
 def error_when(deployment: str, robot: int | None = None) -> Measure:
     """A measure: the error in one of `DEPLOYMENTS`, of one robot or the mean over the robots.
 

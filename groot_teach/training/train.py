@@ -72,8 +72,8 @@ class Recipe:
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise ValueError(f"{name}: got {value!r}, expected a whole number, {least} or more")
-        if not 0 < self.learning_rate < 1:
-            raise ValueError(f"learning_rate: got {self.learning_rate}, expected a number between 0 and 1")
+        if type(self.learning_rate) not in (int, float) or not 0 < self.learning_rate < 1:
+            raise ValueError(f"learning_rate: got {self.learning_rate!r:.60}, expected a number between 0 and 1")
 
     def rate_at(self, step: int) -> float:
         """The learning rate of a step: it rises over `WARM_UP` steps and falls to 0 over the last part, `COOL_DOWN`."""

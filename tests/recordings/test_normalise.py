@@ -50,7 +50,7 @@ def test_outside_the_range_only_n1_7_clips():
     assert normalise(beyond, STATISTICS, "N1.7")[0].tolist() == [1, 0, 1]
     assert normalise(beyond, STATISTICS, "N1.5")[0, 0].item() == 24
     sampled = torch.tensor([[3.0, 3.0, -3.0]], dtype=torch.float64)
-    assert denormalise(sampled, STATISTICS, "N1.7")[0].tolist() == [8, 3, -2]
+    assert denormalise(sampled, STATISTICS, "N1.7")[0].tolist() == [8, 5, -2]
     assert denormalise(sampled, STATISTICS, "N1.5")[0, 0].item() == 16
 
 
