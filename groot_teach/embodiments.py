@@ -16,10 +16,14 @@ def as_groups(name: str, groups: Iterable[Any]) -> tuple[tuple[str, int], ...]:
     Raises:
         ValueError: something else than such pairs.
     """
-    if isinstance(groups, str) or not isinstance(groups, Iterable):
+    try:
+        given = None if isinstance(groups, str) else [*groups]
+    except TypeError:  # such as a number, or a tensor without axes
+        given = None
+    if given is None:
         raise ValueError(f"{name}: got {groups!r:.60}, expected (group name, number of dims) pairs")
     pairs = []
-    for place, pair in enumerate(groups):
+    for place, pair in enumerate(given):
         if not isinstance(pair, tuple | list) or len(pair) != 2 or not isinstance(pair[0], str):
             raise ValueError(f"{name}[{place}]: got {pair!r:.60}, expected a (group name, number of dims) pair")
         if type(pair[1]) is not int or pair[1] < 1:

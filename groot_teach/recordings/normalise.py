@@ -68,7 +68,7 @@ def normalise(
         ValueError: the convention does not have this mode, the statistics lack what it needs, or they are of another
             length than the actions have dims.
     """
-    low, high = _ends(actions, statistics, convention, mode)
+    low, high = _ends("actions", actions, statistics, convention, mode)
     if mode == "mean_std":
         return (actions - low) / (high + EPS)
     span = high - low
@@ -94,7 +94,7 @@ def denormalise(
     Raises:
         ValueError: as `normalise`.
     """
-    low, high = _ends(normalised, statistics, convention, mode)
+    low, high = _ends("normalised", normalised, statistics, convention, mode)
     if mode == "mean_std":
         return normalised * high + low
     span = high - low
@@ -152,17 +152,15 @@ def _between(ordered: Tensor, place: float) -> Tensor:
 
 
 def _ends(
-    actions: Tensor, statistics: Mapping[str, Tensor], convention: Convention, mode: Mode
+    name: str, actions: Tensor, statistics: Mapping[str, Tensor], convention: Convention, mode: Mode
 ) -> tuple[Tensor, Tensor]:
     if mode not in MODES[convention]:
         raise ValueError(f"mode: got {mode!r}, expected one that {convention} has: {', '.join(MODES[convention])}")
-    for name in ENDS[mode]:
-        if name not in statistics:
+    for end in ENDS[mode]:
+        if end not in statistics:
             raise ValueError(f"statistics: got {list(statistics)}, expected {' and '.join(ENDS[mode])} for {mode}")
-        if statistics[name].shape != actions.shape[-1:]:
-            got, dims = len(statistics[name]), actions.shape[-1]
-            raise ValueError(
-                f"statistics[{name!r}]: got {got} numbers, expected {dims}, one for each dim of the actions"
-            )
-    low, high = (statistics[name] for name in ENDS[mode])
+        if statistics[end].shape != actions.shape[-1:]:
+            got, dims = len(statistics[end]), actions.shape[-1]
+            raise ValueError(f"statistics[{end!r}]: got {got} numbers, expected {dims}, one for each dim of {name}")
+    low, high = (statistics[end] for end in ENDS[mode])
     return low, high

@@ -65,6 +65,8 @@ def your_recording(otherwise: Episode, environment: Mapping[str, str] | None = N
         f"episodes: {len(dataset.entries)} listed, {len(dataset.episodes_present)} on disk",
     ]
     asked = said.get(GROUPS, "").replace(",", " ").split()
+    if asked and (others := [name for name in dataset.groups if name not in asked]):
+        lines.append(f"groups left out, because others were asked for: {', '.join(others)}")
     groups = asked or _groups_apart(dataset, lines)
     index = _number(said, EPISODE)
     episode = _read(dataset, index, groups, lines) if index is not None else _first_usable(dataset, groups, lines)

@@ -417,10 +417,10 @@ def _runs(cells: Sequence[str]) -> list[str]:
     return ["".join(f"{letter}{len(list(run))}" for letter, run in groupby(row)) for row in cells]
 
 
-def _known_kinds(kinds: Sequence[str]) -> None:
+def _known_kinds(kinds: Sequence[str], name: str = "kinds") -> None:
     for kind in kinds:
         if kind not in KINDS:
-            raise ValueError(f"kinds: got {kind!r}, expected one of {', '.join(KINDS)}")
+            raise ValueError(f"{name}: got {kind!r}, expected one of {', '.join(KINDS)}")
 
 
 def _known_legend(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
@@ -429,7 +429,7 @@ def _known_legend(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -
         if len(meaning) != 2:
             raise ValueError(f"legend: got {meaning!r:.60}, expected a kind and its meaning in words")
     texts("legend", [words for _, words in meanings])
-    _known_kinds([kind for kind, _ in meanings])
+    _known_kinds([kind for kind, _ in meanings], "legend")
     texts("legend", [*legend])
     for letter in legend:
         if not (len(letter) == 1 and letter.isascii() and letter.isalpha()):

@@ -83,3 +83,9 @@ def test_a_robot_is_padded_to_the_width_of_a_version_or_is_wider_than_any(dims, 
     assert padded_width(dims, asked=200) == 200
     with pytest.raises(ValueError, match=f"asked: got {dims - 1}, expected at least {dims}"):
         padded_width(dims, asked=dims - 1)
+
+
+def test_groups_that_nobody_asked_for_are_said(tmp_path):
+    write_v2(tmp_path)
+    assert "groups left out, because others were asked for: hand" in yours(tmp_path, GROUPS="arm").said
+    assert not any("others were asked for" in line for line in yours(tmp_path).said)

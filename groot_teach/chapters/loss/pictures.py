@@ -182,7 +182,7 @@ def group_weights(weights: dict[str, Float[Tensor, " action_dim"]], groups: dict
     if not weights:
         raise ValueError("weights: got no reduction, expected at least one")
     for title, of_title in weights.items():
-        if not (of_title.isfinite() & (of_title > 0)).all():
+        if not len(of_title) or not (of_title.isfinite() & (of_title > 0)).all():
             raise ValueError(f"weights[{title!r}]: got {of_title.tolist()}, expected numbers above 0")
         for name, dims in groups.items():
             known_places(f"groups[{name!r}]", dims, len(of_title))

@@ -49,6 +49,9 @@ MASK_LEGEND = {
     "p": ("padding", "padded dim, does not count"),
 }
 
+WIDEST = 1000
+"""A picture of a batch has no more columns."""
+
 
 def build_the_mask(robot: str, real_steps: int, which_mask: str) -> dict[str, Panel]:
     """Which of the 16 x 32 entries of a chunk does its action_mask count?"""
@@ -284,10 +287,12 @@ def robot_to_columns(robots: Sequence[Embodiment], padded_dim: int) -> Picture:
         padded_dim: the number of columns of the tensor, at least that of the widest robot.
 
     Raises:
-        ValueError: no robot, or one with more dims than `padded_dim`.
+        ValueError: no robot, or one with more dims than `padded_dim`; or more columns than fit on a page.
     """
     if not robots:
         raise ValueError("robots: got none, expected at least one")
+    if not 1 <= padded_dim <= WIDEST:
+        raise ValueError(f"padded_dim: got {padded_dim}, expected 1 to {WIDEST}")
     pitch, high, left = 18, 78, max(width_of(robot.name) for robot in robots) + 14
     picture = Picture(left + pitch * padded_dim + 4, high * len(robots) + 22)
     for row, robot in enumerate(robots):
