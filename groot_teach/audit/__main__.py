@@ -78,7 +78,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"nothing was audited: {why}", file=sys.stderr)
         _written(options.junit, lambda: junit_of_nothing(why, subject))
         return 2
-    print(report)
+    try:
+        print(report, flush=True)
+    except BrokenPipeError:  # such as `audit-masks ... | head`: nobody reads on, and the exit status still counts
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     made = [
         _written(options.json, lambda: report.to_json() + "\n"),
         _written(options.html, lambda: report.to_html(subject)),

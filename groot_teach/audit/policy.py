@@ -395,7 +395,16 @@ class Policy:
     # what is real
 
     def wanted(self, prediction: Tensor) -> tuple[slice, ...]:
-        """The part of a prediction that belongs to the batch."""
+        """The part of a prediction that belongs to the batch.
+
+        Raises:
+            ValueError: it has another number of places than the batch, or than what `predicted` returns.
+        """
+        for kind, places in self._laid(self.padding, prediction.ndim):
+            if callable(kind.predicted):
+                size, said = tuple(prediction.shape[place] for place in places), kind.predicted(kind.fitted)
+                if tuple(said.shape[1:]) != size:
+                    raise ValueError(_of_another_mask(kind, said, (len(prediction), *size)))
         return self.wanted_for(self.padding)(prediction)
 
     def wanted_for(self, kinds: Kinds) -> Callable[[Tensor], tuple[slice, ...]]:
@@ -475,10 +484,7 @@ class Policy:
         if tuple(said.shape[1:]) != expected == tuple(mask.shape[1:]):  # such as sampled actions
             said = mask
         if tuple(said.shape[1:]) != expected or len(said) != len(prediction):
-            raise ValueError(
-                f"padding of {kind.axis}: `predicted` gives a mask of the shape {tuple(said.shape)}, expected "
-                f"{(len(prediction), *expected)}, one for each place of the prediction"
-            )
+            raise ValueError(_of_another_mask(kind, said, (len(prediction), *expected)))
         mask = said
         return along(mask, prediction.ndim, places).expand(prediction.shape)
 
@@ -736,6 +742,15 @@ def _no_tensor(entry: str, batch: Given) -> str:
     if isinstance(value, list | tuple):
         return f"{found}; {entry!r} is a {type(value).__name__}: name its parts, such as {entry + '.0'!r}"
     return f"{found}; {entry!r} is {_kind(value)}: hand over a tensor" if entry in batch else found
+
+
+def _of_another_mask(kind: Padding, said: Tensor, expected: tuple[int, ...]) -> str:
+    """What to do if `predicted` returns another number of places than the prediction has."""
+    return (
+        f"padding of {kind.axis}: `predicted` gives a mask of the shape {tuple(said.shape)}, expected {expected}, one "
+        "for each place of the prediction. If the policy predicts behind the last place too, and its loss leaves that "
+        "out: predicted=lambda real: torch.nn.functional.pad(real[:, 1:], (0, 1))"
+    )
 
 
 def _of_another_size(kind: Padding, size: int, length: int) -> str:

@@ -94,6 +94,18 @@ def test_a_shell_sees_0_for_a_clean_report_with_a_page_and_a_file_for_ci(mine):
     assert suites[0].get("name") == "mine_to_audit:shut"
 
 
+def test_the_exit_status_is_that_of_the_report_if_nobody_reads_it_to_its_end(mine):
+    """As in `audit-masks ... | head -1`, where Python would end with an error of its own."""
+    tests = Path(__file__).parents[1]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests / "support")])}
+    reads, writes = os.pipe()
+    os.close(reads)
+    command = [sys.executable, "-m", "groot_teach.audit", "mine_to_audit:shut", "--quiet"]
+    run = subprocess.run(command, stdout=writes, stderr=subprocess.PIPE, text=True, env=environment, check=False)
+    os.close(writes)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def truncated(folder):
     whole = saved(folder).read_bytes()
     (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])

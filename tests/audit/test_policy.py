@@ -487,6 +487,8 @@ def test_places_that_are_no_target_and_places_of_another_grid_are_told_apart():
     assert policy.wanted(shorter) == (slice(None),) * 3
     assert torch.equal(policy.real_in(shorter)[..., 0], REAL[:, 1:])
     policy, _ = small(padding=[Padding("steps", REAL, {"x": 1}, predicted=lambda real: real[:, 2:])])
+    with pytest.raises(ValueError, match="If the policy predicts behind the last place too"):
+        policy.wanted(numbers(2, 4, 3))  # as many places as the batch, and two of them were left out
     with pytest.raises(ValueError, match=r"`predicted` gives a mask of the shape \(2, 2\), expected \(2, 3\)"):
         policy.real_in(shorter)
 
