@@ -10,7 +10,7 @@ calls `torch.randn`, a distribution, a generator of its own, or dropout.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -38,13 +38,17 @@ class _Listening(TorchDispatchMode):
         self.precision = 0.0
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if _is_composite(func):  # as in inference mode: its parts draw, and what it returns is more than its draws
+        kind = _kind_of(func)
+        if kind == "composite":  # as in inference mode: its parts draw, and what it returns is more than its draws
             with self:
                 return func.decompose(*args, **(kwargs or {}))
-        out = func(*args, **(kwargs or {}))
-        if isinstance(out, Tensor) and out.is_floating_point() and _is_product(func):
-            self.precision = max(self.precision, torch.finfo(out.dtype).eps)
-        if torch.Tag.nondeterministic_seeded not in getattr(func, "tags", ()):
+        out = func(*args, **kwargs) if kwargs else func(*args)
+        if not kind:
+            return out
+        if kind == "product":
+            said = out[0] if isinstance(out, tuple) else out  # attention returns what its backward needs as well
+            if said.is_floating_point():
+                self.precision = max(self.precision, torch.finfo(said.dtype).eps)
             return out
         if isinstance(out, tuple) and "native_dropout" in str(func):
             return self._dropped(args[0], args[1], *out)
@@ -64,15 +68,14 @@ PRODUCTS = ("aten.mm.", "aten.addmm.", "aten.bmm.", "aten.baddbmm.", "aten.convo
 
 
 @cache
-def _is_composite(func: Any) -> bool:
-    """Whether an operation that is tagged as random is made of other operations, such as attention or dropout."""
+def _kind_of(func: Any) -> Literal["", "product", "draw", "composite"]:
+    """What an operation does: `composite` is tagged as random and made of others, such as attention or dropout."""
     random = torch.Tag.nondeterministic_seeded in getattr(func, "tags", ())
-    return random and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
-
-
-@cache
-def _is_product(func: object) -> bool:
-    return str(func).startswith(PRODUCTS)
+    if random and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        return "composite"
+    if str(func).startswith(PRODUCTS):
+        return "product"
+    return "draw" if random else ""
 
 
 class Recorder(_Listening):

@@ -5,7 +5,7 @@ A policy may use its masks in training and not here, or the other way round.
 
 from collections.abc import Collection, Iterator
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 
 import torch
@@ -137,22 +137,21 @@ class SamplerProbes:
 
     def _gradient(self, label: str) -> Tensor:
         """How far sampled actions depend on each place, by gradients; zeros for a sampler that keeps no graph."""
-        policy, kind = self.policy, self.policy.padding[label]
-        leaves = {name: leaf for name, leaf in policy.leaves(self.given).items() if name in kind.values}
-        none = torch.zeros(kind.real.shape)
-        if not leaves:
-            return none
+        kind, found = self.policy.padding[label], self._gradients
+        parts = [by_place(found[name], place) for name, place in kind.values.items() if name in found]
+        return sum(parts, torch.zeros(kind.real.shape)).nan_to_num(1.0)
+
+    @cached_property
+    def _gradients(self) -> dict[str, Tensor]:
+        """The gradient of sampled actions by each entry of the batch that has one; none if the sampler has no graph."""
+        leaves = self.policy.leaves(self.given)
         try:
             with torch.enable_grad():
                 actions = self.sampled(self.given | leaves)
                 asked = (actions * signs(actions).to(actions)).where(self.real.to(actions.device), 0.0)
-            if not asked.requires_grad:
-                return none
-            found = gradients(asked, leaves)
+            return gradients(asked, leaves) if leaves and asked.requires_grad else {}
         except Exception:  # no gradients: then places are moved
-            return none
-        of_place = sum((by_place(found[name], kind.values[name]) for name in leaves), none)
-        return of_place.nan_to_num(1.0)
+            return {}
 
     @torch.no_grad()
     def _compact(self, cut: str | None) -> Looks:
@@ -207,14 +206,12 @@ class SamplerProbes:
     def _held_at_zero(self, axis: str) -> Looks:
         """Are there real dims (or steps) that are 0 in every step (or dim), whatever the noise and all that is real?"""
         other_axis = {"dims": "steps", "steps": "dims"}[axis]
-        other, place = self.given, self.policy.axes.get(other_axis)
+        place = self.policy.axes.get(other_axis)
         known = axis in self.policy.padding and axis in self.policy.sample_along
         if not known or not isinstance(place, int) or place >= self.actions.ndim:
             return
-        for label, kind in self.policy.padding.items():
-            other = changed(other, self.policy.places(label, other), kind.real)
         try:
-            moved = self.sampled(other) != self.actions
+            moved = self._all_moved != self.actions
         except Exception as error:
             yield Look(SAMPLER, axis, "perturb", None, "lost", reason(error))
             return
@@ -223,6 +220,14 @@ class SamplerProbes:
             size = (still.sum() / self.real.sum()).item()
             why = f"{int(still.sum())} of {int(self.real.sum())} real entries are sampled as 0, whatever is given"
             yield Look(SAMPLER, axis, "perturb", size, "lost", why)
+
+    @cached_property
+    def _all_moved(self) -> Tensor:
+        """The actions that are sampled if everything real is moved."""
+        other = self.given
+        for label, kind in self.policy.padding.items():
+            other = changed(other, self.policy.places(label, other), kind.real)
+        return self.sampled(other)
 
 
 def decided_by_cutting(look: Look, moved: object) -> Look:

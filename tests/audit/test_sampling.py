@@ -88,8 +88,8 @@ def test_no_graph_is_kept_of_anything_that_is_sampled():
         return masked(b)
 
     looks(sample)
-    assert len(graphs) == 2 + 2 + 3 + 2 + 3 * 2
-    assert sum(graphs) == 2  # one for the words, one for the steps: does each of them move anything?
+    assert len(graphs) == 2 + 1 + 3 + 1 + 3 * 2
+    assert sum(graphs) == 1  # of the words and the steps together: does each of them move anything?
 
 
 def test_a_sampler_with_two_answers_to_one_question_is_refused():
