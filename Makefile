@@ -4,7 +4,7 @@
 #   .stamp-book  what builds the site from the stored outputs: Jupyter Book, no torch
 #   .stamp-full  torch, groot_teach, Jupyter, the tests
 # and, for whoever asks for it,
-#   .stamp-upstream  LeRobot's policies and pytest-torch, which the tests in tests/upstream run
+#   .stamp-upstream  LeRobot's policies, pytest-torch and pangolinn, which tests/upstream and the auditor's trial run
 # A stamp is remade when the file that lists its packages changes. All versions come from constraints.txt.
 
 SHELL := bash -o pipefail

@@ -2,11 +2,17 @@
 
 Two heads, tiny and mid (width 256), N1.7's masks, float32. Then the tiny one again with one, two and three kinds of
 padding: the work grows with their number, by the same piece for each, and not with their product.
+
+With `--against FOLDER`, a checkout of another commit, both auditors are timed in turns instead, in seconds of
+computing. On a busy machine only their ratio means something.
 """
 
 import argparse
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 
 import torch
@@ -85,11 +91,45 @@ def with_paddings(count: int) -> Callable[[], object]:
     return lambda: audit_masks(run, batch, padding[:count])
 
 
+AUDIT = """
+import sys, time
+from benchmarks.audit import made
+from groot_teach.audit.heads import audit_action_head
+head, asked = made(sys.argv[1])
+took = []
+for _ in range(3):
+    start = time.process_time()
+    audit_action_head(head, *asked)
+    took.append(time.process_time() - start)
+print(min(took))
+"""
+"""What is run in each checkout: all since commit 66fa549 have these two functions."""
+
+
+def against(folder: Path, times: int) -> str:
+    """How much longer our audit takes than that of another checkout: both run in turns, and the shortest counts."""
+    here, lines = Path(__file__).resolve().parents[1], []
+    for size in SIZES:
+        took: dict[Path, list[float]] = {here: [], folder.resolve(): []}
+        for root in tqdm([*took] * times, desc=size):
+            asked = [sys.executable, "-c", AUDIT, size]
+            path = {"PYTHONPATH": str(root)}
+            run = subprocess.run(asked, cwd=root, env=os.environ | path, stdout=subprocess.PIPE, check=True)
+            took[root].append(float(run.stdout))
+        ours, theirs = (min(one) for one in took.values())
+        lines.append(f"{size:5} head: {ours:6.2f} s here, {theirs:6.2f} s there, {ours / theirs:.2f} times as long")
+    return "\n".join(lines)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=5, metavar="N", help="how often each is timed (5)")
-    times = parser.parse_args().times
-    lines = []
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="compare with the auditor of this checkout")
+    options = parser.parse_args()
+    times, lines = options.times, []
+    if options.against:
+        print(against(options.against, times))
+        return 0
     for size in tqdm(SIZES, desc="sizes"):
         head, asked = made(size)
         with torch.no_grad():

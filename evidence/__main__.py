@@ -18,8 +18,9 @@ another world, in which it has to be another one.""",
 This stores the number of cases, and for each precision and quantity a power of ten that no difference exceeded.""",
     "zoo": """Run the auditor's own trial. This takes several minutes.
 
-For each mutant, this stores whether the audit found it at its place and by which probes, and which of the other checks
-raised an alarm; and the same for policies that are right.""",
+For each mutant and each design, this stores whether the audit found what is wrong at its place and by which probes, and
+which of the other checks raised an alarm; and the same for policies that are right. `python tools/draw_figures.py` then
+draws the picture of it.""",
     "audits": """Audit LeRobot's policies.
 
 For each policy, this stores what the auditor found, where it could not look and why, and how many lines it took to

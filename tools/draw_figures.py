@@ -4,10 +4,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from evidence.zoo.picture import trial_svg
 from groot_teach.chapters.inside.six_doors import six_doors_picture
 
-FOLDER = Path(__file__).resolve().parents[1] / "book" / "figures"
-PICTURES = {"six_doors.html": lambda: f"{six_doors_picture()._html}\n"}
+BOOK = Path(__file__).resolve().parents[1] / "book"
+FOLDER = BOOK / "figures"
+PICTURES = {
+    "six_doors.html": lambda: f"{six_doors_picture()._html}\n",
+    "trial.svg": lambda: trial_svg(BOOK / "zoo.json"),
+}
 """For each file what it holds: a live picture is the HTML that a page takes in as it is."""
 
 

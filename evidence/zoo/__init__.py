@@ -6,6 +6,7 @@
     designs       `DESIGNS` pad, answer, read or count in other ways; most come in pairs of a right one and a wrong one
     rivals        what else one could do to find a wrong mask
     trial         `store` asks the auditor and its rivals about all of them
+    picture       bars of what each of them found and accused
 
 In every mask True = real. A float mask is added to the scores, as PyTorch does it.
 """

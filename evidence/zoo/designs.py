@@ -39,7 +39,7 @@ class Design:
         name: of the design, unique.
         about: what is special about it.
         what: what it does.
-        make: returns the arguments of `audit_masks`.
+        build: returns the arguments of `audit_masks`, with numbers that it draws.
         found: where the audit must find something: stage, axis and kind; empty = it is right, and must be clean.
         unseen: the audit cannot look and must say so; a right design then has no finding, and is not clean.
         missed: why the audit does not see what is wrong, or empty.
@@ -48,15 +48,19 @@ class Design:
     name: str
     about: str
     what: str
-    make: Callable[[], dict[str, Any]]
+    build: Callable[[], dict[str, Any]]
     found: str = ""
     unseen: bool = False
     missed: str = ""
 
-    def audit(self) -> MaskReport:
+    def make(self) -> dict[str, Any]:
+        """The arguments of `audit_masks`, always with the same numbers."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            return audit_masks(**self.make())
+            return self.build()
+
+    def audit(self) -> MaskReport:
+        return audit_masks(**self.make())
 
     def found_in(self, report: MaskReport) -> Finding | None:
         """The finding at the place where it must be, unless it is declared."""
@@ -77,12 +81,12 @@ def wrong(about: str, what: str, found: str, *, missed: str = "") -> Callable:
 
 
 def _added(about: str, what: str, found: str, unseen: bool, missed: str) -> Callable:
-    def add(make: Callable[[], dict[str, Any]]) -> Callable:
-        name = make.__name__.replace("_", " ")
+    def add(build: Callable[[], dict[str, Any]]) -> Callable:
+        name = build.__name__.replace("_", " ")
         if name in DESIGNS:
             raise ValueError(f"name: got {name!r} a second time, expected a name that no other design has")
-        DESIGNS[name] = Design(name, about, what, make, found, unseen, missed)
-        return make
+        DESIGNS[name] = Design(name, about, what, build, found, unseen, missed)
+        return build
 
     return add
 

@@ -5,14 +5,15 @@ What is a bug of the catalogue takes its wrong part from there (`known`); the ot
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from evidence.zoo.policy import BATCHES, READ, TAPS, Policy, audit, replaced
+from evidence.zoo.policy import BATCHES, READ, TAPS, Policy, described, replaced
 from groot_teach import bugs
-from groot_teach.audit import LEAK_OF_STAGE, Finding, MaskReport
+from groot_teach.audit import LEAK_OF_STAGE, Finding, MaskReport, audit_masks
 from groot_teach.bugs.policy import EULER_STEPS, action_mask, key_mask
 
 
@@ -48,8 +49,12 @@ class Mutant:
     def build(self) -> Policy:
         return replaced(Policy(BATCHES[self.batch]), **{self.part: self.code})
 
+    def make(self) -> dict[str, Any]:
+        """The arguments of `audit_masks`."""
+        return described(self.build(), BATCHES[self.batch])
+
     def audit(self) -> MaskReport:
-        return audit(self.build(), BATCHES[self.batch])
+        return audit_masks(**self.make())
 
     def found_in(self, report: MaskReport) -> Finding | None:
         """The finding at the place where it must be, of the kind that it must be."""

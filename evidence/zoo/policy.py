@@ -18,7 +18,7 @@ from groot_teach.audit import Answer, MaskReport, Padding, Tap, audit_masks
 from groot_teach.bugs.policy import EULER_STEPS, HEADS, WIDTH, action_mask, key_mask
 
 Batch = dict[str, Any]
-LONGEST = 17  # chunks may grow: one rival appends padding
+LONGEST = 27  # chunks may grow: rivals append padding, or hand over longer chunks
 
 
 def first(lengths: list[int], size: int) -> Tensor:
@@ -202,12 +202,17 @@ TAPS = (
 )
 
 
-def audit(policy: Policy, b: Batch, **options: Any) -> MaskReport:
-    """The auditor on a policy of the trial, with the options of `audit_masks`."""
+def described(policy: Policy, b: Batch, **options: Any) -> dict[str, Any]:
+    """The arguments of `audit_masks` for a policy of the trial; `options` are further ones."""
     padding = [
         Padding("dims", b["dim_mask"], {"actions": 2, "noise": 2}, {"dim_mask": 1}),
         Padding("steps", b["step_mask"], {"actions": 1, "noise": 1}, {"step_mask": 1, "action_is_pad": 1}),
         Padding("tokens", b["token_mask"], {"tokens": 1}, {"token_mask": 1, "image": 1}),
     ]
-    options = {"taps": TAPS} | options
-    return audit_masks(policy.answer, b, padding, module=policy, sample=policy.sample, **options)
+    asked = {"run": policy.answer, "batch": b, "padding": padding, "module": policy, "sample": policy.sample}
+    return {**asked, "taps": TAPS, **options}
+
+
+def audit(policy: Policy, b: Batch, **options: Any) -> MaskReport:
+    """The auditor on a policy of the trial, with the options of `audit_masks`."""
+    return audit_masks(**described(policy, b, **options))

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from evidence.zoo.mutants import additive, fitted
-from evidence.zoo.policy import BATCHES, TAPS, Batch, Policy, audit, make_batch, replaced
+from evidence.zoo.policy import BATCHES, TAPS, Batch, Policy, described, make_batch, replaced
 from groot_teach import bugs
-from groot_teach.audit import Answer, MaskReport
+from groot_teach.audit import Answer, MaskReport, audit_masks
 from groot_teach.bugs.policy import WIDTH, action_mask, key_mask
 
 
@@ -22,21 +22,24 @@ class RightHead:
     Attributes:
         name: of the design, unique.
         what: what is special about it.
-        make: the policy, and the batch that it is given.
+        build: the policy, and the batch that it is given.
         options: what the audit has to be told: `unit_loss`, `intended`, `excused`.
         alarm: why the audit accuses it all the same, or empty.
     """
 
     name: str
     what: str
-    make: Callable[[], tuple[Policy, Batch]]
+    build: Callable[[], tuple[Policy, Batch]]
     options: Mapping[str, Any] = field(default_factory=dict)
     alarm: str = ""
 
-    def audit(self, *, told: bool = True) -> MaskReport:
-        policy, b = self.make()
+    def make(self, *, told: bool = True) -> dict[str, Any]:
+        """The arguments of `audit_masks`; untold = without what the audit has to be told."""
         options = self.options if told else {name: self.options[name] for name in self.options if name == "taps"}
-        return audit(policy, b, **options)
+        return described(*self.build(), **options)
+
+    def audit(self, *, told: bool = True) -> MaskReport:
+        return audit_masks(**self.make(told=told))
 
     @property
     def declared(self) -> dict[str, Any]:
@@ -56,11 +59,11 @@ def right_head(what: str, b: Batch = RAGGED, *, alarm: str = "", **options: Any)
         if name in RIGHT_HEADS:
             raise ValueError(f"name: got {name!r} a second time, expected a name that no other head has")
 
-        def make() -> tuple[Policy, Batch]:
+        def build() -> tuple[Policy, Batch]:
             policy = Policy(b)
             return code(policy) or policy, b
 
-        RIGHT_HEADS[name] = RightHead(name, what, make, options, alarm)
+        RIGHT_HEADS[name] = RightHead(name, what, build, options, alarm)
         return code
 
     return add

@@ -6,19 +6,20 @@ from pathlib import Path
 
 import auditor_trial
 import pytest
-from auditor_trial import CHECKS, RESULTS, load, totals
+from auditor_trial import CHECKS, METHODS, RESULTS, failures, load
 from small_book import build_small_book
 
 from evidence.__main__ import main
-from evidence.zoo import BATCHES, DESIGNS, MUTANTS, RIGHT_HEADS, Policy, audit, rivals, trial
+from evidence.zoo import BATCHES, DESIGNS, MUTANTS, RIGHT_HEADS, Policy, audit, picture, rivals, trial
+from evidence.zoo.policy import described
 from groot_teach import bugs
 from groot_teach.audit import LEAK_OF_STAGE
 from groot_teach.bugs.policy import action_mask
 
 ROOT = Path(__file__).parents[2]
 STORED = load(ROOT)
-FOREIGN = rivals.pytest_torch() or {}
-QUICK = {name: check for name, check in rivals.OURS.items() if name != "loss falls"} | FOREIGN
+QUICK = {name: check for name, check in rivals.OURS.items() if name != "loss falls"} | rivals.foreign()
+KINDS = ("mutants", "heads", "designs")
 
 
 def fresh_rows_are_stored(row: dict, stored: dict) -> bool:
@@ -40,20 +41,21 @@ def test_a_mutant_is_found_at_its_place_or_missed_with_a_reason(name):
 def test_a_right_head_is_not_accused_or_it_is_known_why(name):
     row, stored = trial.record_of_head(RIGHT_HEADS[name], QUICK), STORED["heads"][name]
     assert bool(row["alarms"]) == bool(row["alarm"])
-    assert row["could not look"] == 0
+    assert not row["could not look"]
     assert fresh_rows_are_stored(row, stored), (row, stored)
 
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_a_design_is_clean_if_it_is_right_and_found_at_its_place_if_it_is_wrong(name):
     design = DESIGNS[name]
-    report = design.audit()
+    row, stored = trial.record_of_design(design, QUICK), STORED["designs"][name]
     if design.found:
-        assert (design.found_in(report) is None) == bool(design.missed), str(report)
+        assert bool(row["probes"]) != bool(row["missed"])
     else:
-        assert not report.unintended, str(report)
-        assert bool(report.unseen) == design.unseen, str(report)
-        assert not report.unused
+        assert not row["alarms"]
+        assert bool(row["could not look"]) == design.unseen
+        assert not row["unused"]
+    assert fresh_rows_are_stored(row, stored), (row, stored)
 
 
 @pytest.mark.parametrize("name", [*MUTANTS][::10])
@@ -61,7 +63,7 @@ def test_watching_the_loss_fall_says_what_is_stored(name):
     """It takes longer than all the others together, so every tenth is trained again."""
     mutant = MUTANTS[name]
     stored = STORED["mutants"][name]["rivals"]["loss falls"]
-    assert rivals.loss_falls(mutant.build, BATCHES[mutant.batch]) is stored
+    assert rivals.loss_falls(mutant.make) is stored
 
 
 @pytest.mark.parametrize("name", ["dropout", "attention dropout"])
@@ -79,6 +81,7 @@ def test_where_the_audit_cannot_look_it_says_so_and_is_not_clean(name):
 def test_the_file_has_the_zoos_animals_and_no_others():
     assert [*STORED["mutants"]] == [*MUTANTS]
     assert [*STORED["heads"]] == [*RIGHT_HEADS]
+    assert [*STORED["designs"]] == [*DESIGNS]
 
 
 def test_every_leak_of_the_book_has_mutants_and_so_have_the_other_kinds():
@@ -127,24 +130,21 @@ def test_the_batch_is_ragged_in_everything():
 
 
 def test_every_check_of_others_has_a_column_in_every_row():
-    assert [*CHECKS] == [*rivals.OURS, *rivals.PYTEST_TORCH["checks"]]
-    for rows in (STORED["mutants"], STORED["heads"]):
-        assert all([*row["rivals"]] == [*CHECKS] for row in rows.values())
+    assert [*CHECKS] == [*rivals.OURS, *trial.foreign_checks()]
+    for kind in KINDS:
+        assert all([*row["rivals"]] == [*CHECKS] for row in STORED[kind].values())
 
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_every_check_of_others_can_raise_an_alarm_and_can_be_silent(check):
     alarms = {row["rivals"][check] for row in STORED["mutants"].values()}
-    assert alarms == {True, False}
+    assert alarms >= {True, False}
 
 
 def test_shapes_see_a_number_that_is_not_finite():
-    def build():
-        policy = Policy(BATCHES["ragged"])
-        policy.decoder.bias.data[0] = float("nan")
-        return policy
-
-    assert rivals.shapes(build, BATCHES["ragged"])
+    policy = Policy(BATCHES["ragged"])
+    policy.decoder.bias.data[0] = float("nan")
+    assert rivals.shapes(lambda: described(policy, BATCHES["ragged"]))
 
 
 def test_watching_the_loss_sees_one_that_does_not_fall():
@@ -152,20 +152,40 @@ def test_watching_the_loss_sees_one_that_does_not_fall():
         def loss(self, error, b):
             return super().loss(error, b) * 0 + 1
 
-    assert rivals.loss_falls(lambda: Still(BATCHES["ragged"]), BATCHES["ragged"], steps=20)
+    assert rivals.loss_falls(lambda: described(Still(BATCHES["ragged"]), BATCHES["ragged"]), steps=20)
 
 
-def test_without_pytest_torch_its_columns_are_left_as_they_are(tmp_path, monkeypatch, capsys):
+def test_a_check_that_ends_with_an_error_raises_an_alarm():
+    def fails(b):
+        raise ValueError("no")
+
+    def make():
+        return described(Policy(BATCHES["ragged"]), BATCHES["ragged"]) | {"run": fails}
+
+    assert all(check(make) for check in (rivals.shapes, rivals.loss_falls, rivals.flip, rivals.equivalence))
+
+
+@pytest.mark.parametrize("check", [check for check in CHECKS if check not in ("shapes", "loss falls")])
+def test_a_check_that_has_nothing_to_ask_says_so(check):
+    """Two arms are padded entry by entry; and a loss that is only a number cannot be asked about another mask."""
+    name = "hits its target" if check == "flip" else "two arms of unequal chunks"
+    assert STORED["designs"][name]["rivals"][check] is None
+
+
+def test_the_columns_of_a_package_that_is_not_there_are_left_as_they_are(tmp_path, monkeypatch, capsys):
     first = next(iter(MUTANTS))
     assert rivals.pytest_torch(tmp_path) is None
     monkeypatch.setattr(trial, "MUTANTS", {first: MUTANTS[first]})
     monkeypatch.setattr(trial, "RIGHT_HEADS", {})
+    monkeypatch.setattr(trial, "DESIGNS", {})
     monkeypatch.setattr(trial, "OURS", {})
+    monkeypatch.setattr(rivals, "pangolinn", lambda: None)
     file = tmp_path / "zoo.json"
-    kept = dict.fromkeys(rivals.PYTEST_TORCH["checks"], True)
+    kept = dict.fromkeys(trial.foreign_checks(), True)
     file.write_text(json.dumps({"mutants": {first: {"rivals": kept}}}))
     assert main(["zoo", "--out", str(file), "--pytest-torch", str(tmp_path)]) == 0
-    assert "its columns stay as they are stored" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert all(f"{package} is not there: its columns stay as they are stored" in said for package in rivals.FOREIGN)
     assert json.loads(file.read_text())["mutants"][first]["rivals"] == kept
 
 
@@ -187,7 +207,7 @@ def small_book(tmp_path):
     return build
 
 
-@pytest.mark.parametrize("kind", ["mutants", "heads"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_page_has_a_row_for_each_animal(small_book, kind):
     rows = [*small_book(kind).doctree.findall(auditor_trial.table_row)]
     assert [row[0].astext().split("\n\n")[0] for row in rows] == [*STORED[kind]]
@@ -201,23 +221,54 @@ def test_a_mutant_that_is_missed_is_shown_as_missed(small_book):
         assert said.startswith("missed: ") == bool(mutant.missed)
 
 
-def test_the_totals_count_what_is_stored(small_book):
-    untold = {"findings": ["loss sum, steps"], "could not look": []}
-    found = {
+def test_the_methods_of_the_page_are_those_that_are_counted(small_book):
+    assert {*STORED["methods"]} == {*METHODS} == {*picture.NAMES}
+    rows = [*small_book("methods").doctree.findall(auditor_trial.table_row)]
+    assert [row[0].astext() for row in rows] == [*METHODS.values()]
+    of = STORED["methods"]["audit"]
+    assert rows[0][1].astext() == f"{of['found']} of {of['wrong']}"
+
+
+def test_each_method_is_counted_where_it_could_be_asked():
+    silent = dict.fromkeys(CHECKS, False)
+    zoo = {
         "mutants": {
-            "a": {"probes": ["perturb"], "rivals": dict.fromkeys(CHECKS, False)},
-            "b": {"probes": [], "rivals": dict.fromkeys(CHECKS, True)},
+            "a": {"right": False, "probes": ["perturb"], "rivals": silent},
+            "b": {"right": False, "probes": [], "rivals": silent | {"flip": True, "pangolinn": None}},
         },
-        "heads": {"c": {"alarms": [], "could not look": 0, "untold": untold, "rivals": dict.fromkeys(CHECKS, True)}},
+        "designs": {
+            "c": {"right": True, "alarms": ["leak"], "probes": ["compact"], "could not look": [], "rivals": silent},
+            "d": {"right": True, "alarms": [], "probes": [], "could not look": ["x"], "rivals": {"flip": True}},
+        },
     }
-    assert totals(found)[:3] == [
-        "The audit, told what each head intends and where it cannot look: 1 of 2 mutants; "
-        "false alarms on 0 of 1 right heads.",
-        "Told nothing, it calls 1 of 1 right heads not clean; the others cannot be told.",
-        "Shapes, and finite numbers: 1 of 2 mutants; false alarms on 1 of 1 right heads.",
-    ]
-    assert totals(STORED)[0] in small_book("totals").doctree.astext()
+    methods = trial.count(zoo)
+    assert methods["audit"] == {"found": 1, "wrong": 2, "accused": 1, "right": 2, "could not look": 1}
+    assert methods["perturb"] == {"found": 1, "wrong": 2, "accused": 0, "right": 2}
+    assert methods["compact"] == {"found": 0, "wrong": 2, "accused": 1, "right": 2}
+    assert methods["flip"] == methods["others together"] == {"found": 1, "wrong": 2, "accused": 1, "right": 2}
+    assert methods["pangolinn"] == {"found": 0, "wrong": 1, "accused": 0, "right": 1}
+
+
+def test_the_stored_counts_are_those_of_the_rows():
+    assert trial.count({kind: STORED[kind] for kind in KINDS}) == STORED["methods"]
+    assert STORED["packages"] == rivals.FOREIGN
+
+
+def test_every_failure_of_the_audit_is_on_the_page_with_its_reason(small_book):
+    said = small_book("failures").doctree.astext()
+    missed = [one for one in [*MUTANTS.values(), *DESIGNS.values()] if one.missed]
+    unseen = [one for one in DESIGNS.values() if one.unseen]
+    assert missed
+    assert unseen
+    assert all(f"Missed: {one.name}. {one.what}; {one.missed}." in said for one in missed)
+    assert all(f"Right, and not called clean: {one.name}. {one.what}; " in said for one in unseen)
+    assert len(failures(STORED)) == len(missed) + len(unseen) + 1
+    assert "There is no false alarm." in said
+
+
+def test_the_picture_on_the_page_is_drawn_from_what_is_stored():
+    assert (ROOT / "book/figures/trial.svg").read_text(encoding="utf-8") == picture.trial_svg(ROOT / RESULTS)
 
 
 def test_a_part_that_is_not_there_is_refused(small_book):
-    assert "expected one of totals, mutants, heads, got 'all'" in small_book("all").said
+    assert "expected one of failures, methods, mutants, heads, designs, got 'all'" in small_book("all").said
