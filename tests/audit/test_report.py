@@ -2,33 +2,17 @@
 
 import json
 import platform
-import re
 from dataclasses import FrozenInstanceError
 from math import inf, nan
-from pathlib import Path
-from typing import get_args
-from xml.etree import ElementTree
 
 import pytest
 import torch
+from audit_looks import LOOKS
 
-from groot_teach.audit import LEAK_OF_STAGE, Intended, Look, MaskReport, MasksLeak, in_html
-from groot_teach.audit.advice import NEXT, what_next
-from groot_teach.audit.names import PARITY, STAGES, Kind, Probe
+from groot_teach.audit import Intended, Look, MaskReport, MasksLeak
+from groot_teach.audit.advice import what_next
+from groot_teach.audit.names import STAGES
 from groot_teach.audit.report import LEGEND, _plain, check_names, percent
-from groot_teach.masks import LEAKS
-
-LOOKS = (
-    Look("prediction", "dims", "perturb", 0.25, why="it moves"),
-    Look("prediction", "dims", "gradient", 0.5, why="so does its gradient"),
-    Look("prediction", "steps", "perturb", 0.0),
-    Look("prediction", "steps", "compact", None, why="it cannot be cut"),
-    Look("prediction", "tokens", "gradient", 0.125, "lost", "1 of 8 words have no effect"),
-    Look("prediction", "samples", "compact", 1e-6, why="hardly"),
-    Look("loss sum", "dims and steps", "gradient", inf, "not finite", "the gradient is not finite"),
-    Look("loss count", "dims and steps", "unit error", None, why="no function"),
-    Look("sampler", "tokens", "perturb", inf, why="it becomes NaN"),
-)
 
 
 def test_looks_at_the_same_place_are_one_finding_with_the_first_ones_size():
@@ -238,18 +222,6 @@ def test_json_writes_what_is_not_finite_as_null():
 # ------------------------------------------------------------------------------------------- to the last character
 
 
-def test_the_words_that_users_write_down_in_their_tests_stay_what_they_are():
-    assert get_args(Probe) == ("perturb", "compact", "gradient", "unit error", "read off", "parity")
-    assert get_args(Kind) == ("leak", "lost", "not finite", "mismatch")
-    assert STAGES == ("prediction", "loss sum", "loss count", "sampler", "sampled padding")
-
-
-def test_each_leak_of_the_book_has_its_stage():
-    assert set(LEAK_OF_STAGE.values()) == {leak.name for leak in LEAKS}
-    for stage, name in LEAK_OF_STAGE.items():
-        assert MaskReport((Look(stage, "dims", "perturb", 0.5),)).leaks == (name,)
-
-
 def test_a_report_is_printed_line_by_line():
     report = MaskReport(LOOKS[:4], excused={"prediction, steps": "it has five"})
     assert str(report).splitlines() == [
@@ -312,33 +284,6 @@ def test_a_size_is_said_in_three_digits(size, said):
     assert percent(size) == said
 
 
-# ----------------------------------------------------------------------------------------------- what to look at next
-
-
-@pytest.mark.parametrize("kind", get_args(Kind))
-@pytest.mark.parametrize("stage", [*STAGES, PARITY, "a stage of one's own"])
-def test_each_finding_says_what_to_look_at_next(stage, kind):
-    if kind != "mismatch" or stage == PARITY:
-        advice = MaskReport((Look(stage, "views", "perturb", 0.5, kind),)).findings[0].next
-        assert len(advice) > 30
-        assert advice in str(MaskReport((Look(stage, "views", "perturb", 0.5, kind),)))
-
-
-def test_every_advice_is_given_somewhere():
-    places = [(stage, axis, kind) for stage in (*STAGES, PARITY, "encoder") for axis in AXES for kind in get_args(Kind)]
-    assert {what_next(*place) for place in places} - {""} == {advice for *_, advice in NEXT}
-
-
-AXES = ("dims", "steps", "tokens", "samples", "neighbours")
-
-
-def test_advice_is_for_the_stage_the_axis_and_the_kind():
-    assert "number of entries that were summed" in what_next("loss count", "dims and steps", "leak")
-    assert "its own document alone" in what_next("prediction", "neighbours", "leak")
-    assert "batch normalisation" in what_next("sampler", "samples", "leak")
-    assert what_next("loss sum", "steps", "leak") != what_next("loss sum", "steps", "lost")
-
-
 def test_findings_with_the_same_advice_say_it_once():
     looks = (Look("loss sum", "dims", "perturb", 0.5, why="a"), Look("loss sum", "steps", "perturb", 0.5, why="b"))
     advice = what_next("loss sum", "steps", "leak")
@@ -359,161 +304,6 @@ def test_a_finding_says_which_entries_are_meant_as_the_first_probe_that_knows():
     finding = MaskReport(looks).findings[0]
     assert (finding.size, finding.where) == (0.5, "for example sample 1, step 2")
     assert str(finding) == "loss sum, steps: it moves; for example sample 1, step 2 (perturb, gradient and unit error)"
-
-
-# ------------------------------------------------------------------------------------------------------------- HTML
-
-
-def body_of(report):
-    return ElementTree.fromstring(f"<page>{report._repr_html_().replace('&nbsp;', ' ')}</page>")
-
-
-def test_html_has_a_row_for_each_stage_and_every_tag_is_closed():
-    rows = [["".join(cell.itertext()) for cell in row] for row in body_of(MaskReport(LOOKS)).iter("tr")]
-    assert rows[0] == ["stage", "dims", "steps", "tokens", "samples"]
-    assert rows[1] == ["prediction", "25 %", "0?", "lost 12.5 %", "<0.01 %"]
-    assert [row[0] for row in rows[2:]] == ["loss sum", "loss count", "sampler"]
-    assert len([*body_of(MaskReport(LOOKS)).iter("li")]) == 7
-
-
-BOTH = (*LOOKS, Look("prediction", "dims", "gradient", 0.5, "lost", "half of them"))
-
-
-def test_each_cell_leads_to_the_line_that_explains_it():
-    page = body_of(MaskReport(BOTH, {"sampler, tokens": "as trained"}, {"unit error": "no error of 1"}))
-    lines = {line.get("id"): "".join(line.itertext()) for line in page.iter("li")}
-    told = {link.get("aria-label"): lines[link.get("href").removeprefix("#")] for link in page.iter("a")}
-    starts = {label: " ".join(text.split(": ")[1].split()[:3]) for label, text in told.items()}
-    assert starts == {
-        "prediction, dims: 25 %": "it moves (perturb",
-        "prediction, dims: lost 50 %": "half of them",
-        "prediction, steps: 0?": "compact could not",
-        "prediction, tokens: lost 12.5 %": "1 of 8",
-        "prediction, samples: <0.01 %": "hardly (compact)Next",
-        "loss sum, dims: NaN": "the gradient is",
-        "loss sum, steps: NaN": "the gradient is",
-        "loss count, dims: -": "unit error could",
-        "loss count, steps: -": "unit error could",
-        "sampler, tokens: inf*": "it becomes NaN",
-    }
-
-
-def test_a_cell_looks_like_what_it_says():
-    page = body_of(MaskReport(BOTH, {"sampler, tokens": "as trained"}, {"unit error": "no error of 1"}))
-    looks = {link.get("aria-label"): link.get("class") for link in page.iter("a")}
-    assert looks["prediction, dims: 25 %"] == "cell leak"
-    assert looks["prediction, dims: lost 50 %"] == "cell lost"
-    assert looks["prediction, steps: 0?"] == "cell unseen"
-    assert looks["loss sum, dims: NaN"] == "cell broken"
-    assert looks["loss count, dims: -"] == "cell quiet"
-    assert looks["sampler, tokens: inf*"] == "cell wanted"
-
-
-def test_two_reports_on_a_page_have_names_of_their_own_and_the_same_report_the_same_ones():
-    one, other = MaskReport(LOOKS), MaskReport(LOOKS[:2])
-    names = [{line.get("id") for line in body_of(report).iter("li")} for report in (one, other)]
-    assert not names[0] & names[1]
-    assert one._repr_html_() == MaskReport(LOOKS)._repr_html_()
-
-
-def test_html_is_escaped_and_what_is_code_is_marked():
-    looks = (Look("a<b", "dims", "perturb", 0.5, why="x & `y` move by 5 %"), Look("a<b", "steps", "perturb", 0.0))
-    html = MaskReport(looks)._repr_html_()
-    assert '<th scope="row">a&lt;b</th>' in html
-    assert "x &amp; <code>y</code> move by 5&nbsp;%" in html
-    assert '<th scope="col">dims</th>' in html
-    assert "tokens</th>" not in html
-
-
-def test_the_page_needs_no_script_and_no_other_file_and_says_what_was_audited():
-    html = MaskReport(LOOKS, runs=37).to_html("mine:<policy>")
-    assert "<title>Audit of masks: not clean</title>" in html
-    assert "<p>mine:&lt;policy&gt;</p>" in html
-    assert "The policy was run 37 times." in html
-    assert [sign for sign in ("<script", "<link", "src=", "url(", "@import", "http") if sign in html] == []
-
-
-def test_the_colours_of_a_report_are_those_of_the_book():
-    look = (Path(in_html.__file__).parents[1] / "show" / "look.css").read_text(encoding="utf-8")
-    light, dark = (dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", part)) for part in look.split("@media screen"))
-    assert {name: light[name] for name in in_html.LIGHT} == in_html.LIGHT
-    assert {name: dark[name] for name in in_html.DARK} == in_html.DARK
-
-
-# ------------------------------------------------------------------------------------------------------------ JUnit
-
-
-def cases_of(report):
-    suites = ElementTree.fromstring(report.to_junit("mine:policy"))
-    return suites, {(case.get("classname"), case.get("name")): case for case in suites.iter("testcase")}
-
-
-def test_junit_has_a_case_for_each_stage_and_axis_with_what_was_found_there():
-    report = MaskReport(
-        BOTH, {"sampler, tokens": "as trained"}, {"unit error": "no error of 1", "prediction, steps": "it has five"}
-    )
-    suites, cases = cases_of(report)
-    outcomes = {place: [part.tag for part in case] for place, case in cases.items()}
-    assert outcomes == {
-        ("audit-masks.prediction", "dims"): ["failure"],
-        ("audit-masks.prediction", "steps"): ["system-out"],
-        ("audit-masks.prediction", "tokens"): ["failure"],
-        ("audit-masks.prediction", "samples"): ["failure"],
-        ("audit-masks.loss sum", "dims"): ["failure"],
-        ("audit-masks.loss sum", "steps"): ["failure"],
-        ("audit-masks.loss count", "dims"): ["skipped"],
-        ("audit-masks.loss count", "steps"): ["skipped"],
-        ("audit-masks.sampler", "tokens"): ["system-out"],
-    }
-    failure = cases["audit-masks.prediction", "dims"][0]
-    assert failure.get("type") == "leak"
-    assert failure.get("message") == "prediction, dims: it moves (perturb and gradient)"
-    assert "! prediction, dims: half of them (gradient)" in failure.text
-    assert "no error of 1" in cases["audit-masks.loss count", "dims"][0].get("message")
-    counts = {"tests": "9", "failures": "5", "errors": "0"}
-    assert suites.attrib == {"name": "audit-masks", **counts}
-    assert suites[0].attrib == {"name": "mine:policy", **counts, "skipped": "2"}
-
-
-ALLOWED = {
-    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
-    "testsuite": ({"name", "time", "tests", "failures", "errors", "skipped"}, {"testcase"}),
-    "testcase": ({"name", "time", "classname"}, {"skipped", "error", "failure", "system-out"}),
-    **dict.fromkeys(("skipped", "error", "failure"), ({"type", "message"}, set())),
-    "system-out": (set(), set()),
-}
-"""For each element its attributes and what may stand in it, in the stricter of the schemas that CI systems use.
-
-Source: Jenkins' xUnit plugin, `junit-10.xsd`.
-"""
-
-
-def test_junit_has_nothing_that_the_schema_of_jenkins_does_not_know():
-    excused = {"unit error": "no error of 1", "prediction, steps": "it has five"}
-    suites, _ = cases_of(MaskReport((*BOTH, LOOKS[3]), {"sampler, tokens": "as trained"}, excused))
-    for element in suites.iter():
-        attributes, inside = ALLOWED[element.tag]
-        assert set(element.attrib) <= attributes
-        assert {part.tag for part in element} <= inside
-    assert {element.tag for element in suites.iter()} == {*ALLOWED} - {"error"}
-
-
-def test_in_junit_what_could_not_be_looked_at_is_an_error_and_what_is_clean_passes():
-    _, cases = cases_of(MaskReport((*LOOKS[2:4], Look("prediction", "dims", "perturb", 0.0))))
-    assert [part.tag for part in cases["audit-masks.prediction", "steps"]] == ["error"]
-    assert len(cases["audit-masks.prediction", "dims"]) == 0
-
-
-def test_a_report_without_looks_is_an_error_in_junit():
-    suites, cases = cases_of(MaskReport(()))
-    assert suites.get("errors") == suites.get("tests") == "1"
-    assert [part.tag for case in cases.values() for part in case] == ["error"]
-
-
-def test_junit_leaves_out_what_xml_forbids():
-    look = Look("prediction", "dims", "perturb", None, why="\x1b[31mRuntimeError\x00: <size> & shape")
-    _, cases = cases_of(MaskReport((look,)))
-    assert "[31mRuntimeError: <size> & shape" in cases["audit-masks.prediction", "dims"][0].get("message")
 
 
 def test_json_says_who_ran_it_and_has_a_line_for_each_entry():

@@ -1,0 +1,80 @@
+"""A report as CI systems read it."""
+
+from xml.etree import ElementTree
+
+from audit_looks import BOTH, LOOKS
+
+from groot_teach.audit import Look, MaskReport
+
+
+def cases_of(report):
+    suites = ElementTree.fromstring(report.to_junit("mine:policy"))
+    return suites, {(case.get("classname"), case.get("name")): case for case in suites.iter("testcase")}
+
+
+def test_junit_has_a_case_for_each_stage_and_axis_with_what_was_found_there():
+    report = MaskReport(
+        BOTH, {"sampler, tokens": "as trained"}, {"unit error": "no error of 1", "prediction, steps": "it has five"}
+    )
+    suites, cases = cases_of(report)
+    outcomes = {place: [part.tag for part in case] for place, case in cases.items()}
+    assert outcomes == {
+        ("audit-masks.prediction", "dims"): ["failure"],
+        ("audit-masks.prediction", "steps"): ["system-out"],
+        ("audit-masks.prediction", "tokens"): ["failure"],
+        ("audit-masks.prediction", "samples"): ["failure"],
+        ("audit-masks.loss sum", "dims"): ["failure"],
+        ("audit-masks.loss sum", "steps"): ["failure"],
+        ("audit-masks.loss count", "dims"): ["skipped"],
+        ("audit-masks.loss count", "steps"): ["skipped"],
+        ("audit-masks.sampler", "tokens"): ["system-out"],
+    }
+    failure = cases["audit-masks.prediction", "dims"][0]
+    assert failure.get("type") == "leak"
+    assert failure.get("message") == "prediction, dims: it moves (perturb and gradient)"
+    assert "! prediction, dims: half of them (gradient)" in failure.text
+    assert "no error of 1" in cases["audit-masks.loss count", "dims"][0].get("message")
+    counts = {"tests": "9", "failures": "5", "errors": "0"}
+    assert suites.attrib == {"name": "audit-masks", **counts}
+    assert suites[0].attrib == {"name": "mine:policy", **counts, "skipped": "2"}
+
+
+ALLOWED = {
+    "testsuites": ({"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": ({"name", "time", "tests", "failures", "errors", "skipped"}, {"testcase"}),
+    "testcase": ({"name", "time", "classname"}, {"skipped", "error", "failure", "system-out"}),
+    **dict.fromkeys(("skipped", "error", "failure"), ({"type", "message"}, set())),
+    "system-out": (set(), set()),
+}
+"""For each element its attributes and what may stand in it, in the stricter of the schemas that CI systems use.
+
+Source: Jenkins' xUnit plugin, `junit-10.xsd`.
+"""
+
+
+def test_junit_has_nothing_that_the_schema_of_jenkins_does_not_know():
+    excused = {"unit error": "no error of 1", "prediction, steps": "it has five"}
+    suites, _ = cases_of(MaskReport((*BOTH, LOOKS[3]), {"sampler, tokens": "as trained"}, excused))
+    for element in suites.iter():
+        attributes, inside = ALLOWED[element.tag]
+        assert set(element.attrib) <= attributes
+        assert {part.tag for part in element} <= inside
+    assert {element.tag for element in suites.iter()} == {*ALLOWED} - {"error"}
+
+
+def test_in_junit_what_could_not_be_looked_at_is_an_error_and_what_is_clean_passes():
+    _, cases = cases_of(MaskReport((*LOOKS[2:4], Look("prediction", "dims", "perturb", 0.0))))
+    assert [part.tag for part in cases["audit-masks.prediction", "steps"]] == ["error"]
+    assert len(cases["audit-masks.prediction", "dims"]) == 0
+
+
+def test_a_report_without_looks_is_an_error_in_junit():
+    suites, cases = cases_of(MaskReport(()))
+    assert suites.get("errors") == suites.get("tests") == "1"
+    assert [part.tag for case in cases.values() for part in case] == ["error"]
+
+
+def test_junit_leaves_out_what_xml_forbids():
+    look = Look("prediction", "dims", "perturb", None, why="\x1b[31mRuntimeError\x00: <size> & shape")
+    _, cases = cases_of(MaskReport((look,)))
+    assert "[31mRuntimeError: <size> & shape" in cases["audit-masks.prediction", "dims"][0].get("message")
