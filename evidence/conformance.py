@@ -26,6 +26,7 @@ from groot_teach.padding import ActionBatch, VLBatch, action_mask_dims_and_steps
 
 Version = Literal["N1.5", "N1.7"]
 SMALL = {"max_seq_len": 9, "input_embedding_dim": 8, "hidden_size": 6, "backbone_embedding_dim": 12}
+ODD = {"input_embedding_dim": 20, "hidden_size": 7, "max_num_embodiments": 1, "max_seq_len": 8}
 WIDE = {"input_embedding_dim": 24, "hidden_size": 10, "backbone_embedding_dim": 8, "max_num_embodiments": 5}
 
 
@@ -39,7 +40,10 @@ class Case:
         batch: number of samples. Robots are mixed.
         horizon, tokens: number of steps and of tokens in the batch.
         padding: the side on which tokens are padded. A hole among the other tokens is padding, too.
-        images: "some" = every sample has image tokens; "none" = one sample has none.
+        images: "some" = every sample has image tokens; "none" = one sample has none; "unknown" = our head is given no
+            `image_mask`, where all of its blocks read all tokens.
+        holes: the action mask is any mask, not one of real dims and steps.
+        ids: dtype of `embodiment_id`.
         empty: True = no entry of the action mask is real.
         steps: number of Euler steps.
     """
@@ -51,6 +55,8 @@ class Case:
     tokens: int = 7
     padding: str = "left"
     images: str = "some"
+    holes: bool = False
+    ids: torch.dtype = torch.int64
     empty: bool = False
     steps: int = 4
 
@@ -68,6 +74,7 @@ def grid() -> Iterator[Case]:
         {"blocks": {"num_layers": 1}},
         {"blocks": {"num_layers": 3, "num_attention_heads": 4, "attention_head_dim": 4}},
         {"blocks": {"num_layers": 2, "norm_type": "layer_norm"}, **SMALL},
+        {"blocks": {"num_layers": 5, "num_attention_heads": 5, "attention_head_dim": 4}, **ODD},
     ]
     plain = [{"blocks": {"interleave_self_attention": False, "num_layers": 3}}]
     only = {
@@ -77,15 +84,17 @@ def grid() -> Iterator[Case]:
             {"attend_text_every_n_blocks": 3, "vl_layers": 1},
             {"state_history_length": 3},
             {"use_alternate_vl_dit": False},
+            {"use_alternate_vl_dit": False, "vl_layers": 2, "state_history_length": 2},
             *({"use_alternate_vl_dit": False, **head} for head in plain),
         ],
     }
     batches = [
         {},
         {"batch": 1, "horizon": 1, "tokens": 3, "steps": 1},
-        {"batch": 5, "horizon": 8, "tokens": 11, "padding": "right", "steps": 7},
-        {"batch": 2, "horizon": 3, "padding": "none", "steps": 3},
+        {"batch": 5, "horizon": 8, "tokens": 11, "padding": "right", "steps": 7, "ids": torch.int32},
+        {"batch": 2, "horizon": 3, "padding": "none", "steps": 3, "holes": True},
         {"batch": 4, "images": "none", "padding": "right", "steps": 10},
+        {"batch": 3, "horizon": 6, "images": "unknown", "holes": True, "ids": torch.int32, "steps": 2},
     ]
     for version in versions:
         for head, batch in product(both + only[version], batches):
@@ -123,7 +132,17 @@ class Pair:
             if dims_only
             else action_mask_dims_and_steps(batch.dim_mask, batch.step_mask)
         )
+        if case.holes:
+            mask = torch.rand(mask.shape, generator=draw) < 0.5
+            mask[0, 0, 0] = True
         return cls(case, theirs, ours, observation, batch, mask)
+
+    @property
+    def seen(self) -> Observation:
+        """What our head is given: no `image_mask` where it is not known."""
+        if self.case.images != "unknown" or self.ours.config.attend_text_every_n_blocks is not None:
+            return self.observation
+        return replace(self.observation, vl=replace(self.observation.vl, image_mask=None))
 
     def backbone_output(self) -> Bag:
         vl = self.observation.vl
@@ -152,7 +171,8 @@ class Pair:
         loss = self.theirs(self.backbone_output(), self.action_input())["loss"]
         handle.remove()
         drawn = draw_like_upstream(seed, self.batch.actions, self.case.version)
-        result = self.ours.loss(self.observation, self.batch, drawn.noise, drawn.t)
+        counted = self.action_mask if self.case.holes else None
+        result = self.ours.loss(self.seen, self.batch, drawn.noise, drawn.t, counted)
         apart = {
             "loss": _apart(result.loss, loss),
             "predictions": _apart(result.velocity_pred, answers[0][:, -self.case.horizon :]),
@@ -168,9 +188,8 @@ class Pair:
         self.theirs.num_inference_timesteps = self.case.steps
         torch.manual_seed(seed)
         actions = self.theirs.get_action(self.backbone_output(), asked)["action_pred"]
-        torch.manual_seed(seed)
-        start = torch.randn(self.batch.actions.shape, dtype=self.batch.actions.dtype)
-        path = self.ours.sample(self.observation, start, self.batch.dim_mask, steps=self.case.steps)
+        every_step, draw = torch.ones_like(self.batch.step_mask), torch.Generator().manual_seed(seed)
+        path = self.ours.sample(self.seen, None, self.batch.dim_mask, every_step, steps=self.case.steps, generator=draw)
         return apart | {"actions": _apart(path[-1], actions)}
 
 
@@ -253,6 +272,6 @@ def _batch(case: Case, config, draw: torch.Generator, dtype: torch.dtype) -> tup
     observation = Observation(
         VLBatch(random(case.batch, case.tokens, config.token_width), real_mask, image_mask),
         random(case.batch, config.state_history, config.state_dim),
-        torch.randint(config.embodiments, (case.batch,), generator=draw),
+        torch.randint(config.embodiments, (case.batch,), generator=draw).to(case.ids),
     )
     return observation, replace(ActionBatch(actions.to(dtype), dim_mask, step_mask))
