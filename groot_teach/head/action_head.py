@@ -429,6 +429,8 @@ class ActionHead(nn.Module):
         ):
             if got != expected:
                 raise ValueError(f"{place}: got {got}, expected {expected}, as the config says")
+        if not noisy_actions.shape[1]:
+            raise ValueError(f"{name}: got 0 steps, expected at least 1, as long as step_mask")
         if c.max_steps is not None and noisy_actions.shape[1] > c.max_steps:
             raise ValueError(f"{name}: got {noisy_actions.shape[1]} steps, expected at most max_steps={c.max_steps}")
         known = (observation.embodiment_id >= 0) & (observation.embodiment_id < c.embodiments)

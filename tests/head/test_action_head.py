@@ -526,6 +526,7 @@ def test_a_seeded_generator_draws_the_noise_that_could_be_handed_over():
         ({"noise": None}, "^noise: got None, expected noise, or a generator"),
         ({"noise": NOISE, "generator": torch.Generator()}, "^generator: got one beside noise"),
         ({"noise": None, "generator": torch.Generator(), "step_mask": None}, "^step_mask: got None"),
+        ({"noise": NOISE[:, :0], "step_mask": REAL_STEPS[:, :0]}, "^noise: got 0 steps, expected at least 1"),
         ({"noise": None, "generator": torch.Generator(), "step_mask": REAL_STEPS[:2]}, "batch=3, as in dim_mask"),
     ],
 )
