@@ -39,14 +39,14 @@ addEventListener("DOMContentLoaded", () => {
     box.append(question, row, said, answer);
 
     const veils = [];
-    // The outputs of the cells that follow, and the text behind them, up to the next cell, heading or guess.
+    // The outputs of the cells that follow, and the paragraph behind them, which says what they mean.
     const veiled = [];
     let next = box.nextElementSibling;
     for (; next?.matches(".cell"); next = next.nextElementSibling) {
       const output = next.querySelector(":scope > .cell_output");
       if (output && !output.querySelector("[data-picture], .explore")) veiled.push(output);
     }
-    for (; veiled.length && next?.matches("p, ul, ol, div.math, aside, details"); next = next.nextElementSibling) veiled.push(next);
+    if (veiled.length && next?.matches("p, .noted")) veiled.push(next);
     const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered." });
     if (veiled.length) veiled.at(-1).after(veil);
     for (const element of veiled) element.classList.add("veiled");

@@ -167,7 +167,20 @@ def _take(steps: list[Step], progress: Callable[[Iterable], Iterable]) -> list[L
 
 
 def _notes(policy: Policy) -> tuple[str, ...]:
-    if not policy.edited:
-        return ()
-    names = ", ".join(map(repr, sorted(policy.edited)))
-    return (f"the policy writes into {names} of the batch that it is given; each run of the audit had its own copy",)
+    notes = []
+    if policy.edited:
+        names = ", ".join(map(repr, sorted(policy.edited)))
+        notes.append(
+            f"the policy writes into {names} of the batch that it is given; each run of the audit had its own copy"
+        )
+    for label, kind in policy.padding.items():
+        if kind.axis == "dims":
+            continue
+        if not kind.can_be_cut:
+            left = f"padding of {kind.axis} is declared entry by entry"
+        elif policy.has_holes(label):
+            left = f"some padding of {kind.axis} lies between real entries"
+        else:
+            continue
+        notes.append(f"{left} and could not be cut off; there the audit only wrote other numbers")
+    return tuple(notes)

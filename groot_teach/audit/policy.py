@@ -869,11 +869,16 @@ def _labelled(padding: Sequence[Padding]) -> dict[str, Padding]:
     return labelled
 
 
+SEED = 20_261_127
+"""Where the draws of a policy begin. It must be a seed that nobody chooses: a batch that was drawn from the same one is
+equal to the policy's noise, so that a target of `action - noise` is 0 everywhere, whatever padding holds."""
+
+
 @contextmanager
 def _drawing(drawn: Sequence[Tensor] | None) -> "Iterator[Recorder | Replayer]":
     """Records free draws, always from the same seed, or replays `drawn`. The caller's random state is restored."""
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(SEED)
         if drawn is None:
             with Recorder() as recorder:
                 yield recorder

@@ -20,7 +20,7 @@ from torch import Tensor
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
 from groot_teach.audit.measure import at_end, changed, reason, such_as
 from groot_teach.audit.names import PREDICTION, Probe
-from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along
+from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along, is_draw_name
 from groot_teach.audit.report import Look
 
 MOST = 16
@@ -152,7 +152,8 @@ def moves(
         label: the kind of padding that the places have.
         asked: `batch, *size`, True = this place is moved.
         again: the places have been moved once. They are moved the other way, and both ways among places that are all
-            alike: sharp attention can round a small weight to 0, and among places that are alike no weight is small.
+            alike and of which none is dropped: sharp attention can round a small weight to 0, and among places that are
+            alike no weight is small.
         most: how many places of a sample are moved: the first ones, the last ones, and some between.
 
     Raises:
@@ -160,7 +161,7 @@ def moves(
     """
     ways = [(given, 1)]
     if again:
-        alike = _all_alike(policy, given, label)
+        alike = _all_alike(policy, _nothing_dropped(given), label)
         ways = [(given, -1), (alike, 1), (alike, -1)]
     places, errors, rounds = policy.places(label, given), [], 0
     with torch.no_grad():
@@ -187,6 +188,13 @@ def _all_alike(policy: Policy, given: Given, label: str) -> Given:
             kept = along(kind.real, given[name].ndim, place).to(given[name].device)
             other[name] = _mean_where(given[name], kept, place)
     return other
+
+
+def _nothing_dropped(given: Given) -> Given:
+    """The batch with dropout that keeps everything. A draw of zeros and one other number is taken for dropout."""
+    draws = {name: value for name, value in given.items() if is_draw_name(name) and isinstance(value, Tensor)}
+    choices = {name: value for name, value in draws.items() if len(value.unique()) == 2 and value.eq(0).any()}
+    return dict(given) | {name: torch.full_like(value, value.max()) for name, value in choices.items()}
 
 
 def _predict(policy: Policy) -> Callable[[Given], Tensor]:
@@ -260,8 +268,9 @@ def _by_gradient(policy: Policy, given: Given, real: Tensor, steps: Tensor) -> l
     first = _reaches(policy, given, real, alike=False)
     if not any(_lost(one, policy, real, steps)[0].any() for one in first):
         return first
-    # Sharp attention can round a small weight to 0. Among tokens that are all alike, no weight is small.
-    second = _reaches(policy, given, real, alike=True)
+    # Sharp attention can round a small weight to 0, and dropout cuts pairs by chance. Among tokens that are all alike,
+    # no weight is small.
+    second = _reaches(policy, _nothing_dropped(given), real, alike=True)
     return [replace(one, reach=one.reach | other.reach) for one, other in zip(first, second, strict=True)]
 
 

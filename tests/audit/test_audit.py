@@ -791,6 +791,48 @@ def test_progress_that_swallows_work_leaves_looks_that_were_not_taken(swallow):
     assert all("`progress` did not give this part of the audit on" in look.why for look in report.unseen)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 42])
+def test_noise_that_the_policy_draws_is_not_the_batch_that_a_usual_seed_has_drawn(seed):
+    """With the noise equal to the actions, the target is 0, padding moves nothing, and only a gradient could tell."""
+    torch.manual_seed(seed)
+    batch, real = {"action": torch.randn(3, 4, 5)}, torch.ones(3, 4).cumsum(1) <= torch.tensor([[2], [3], [4]])
+    policy = nn.Linear(5, 5)
+
+    def run(b):
+        noise = torch.randn_like(b["action"])
+        return Answer(policy(noise), lambda said: (said - (b["action"] - noise)).square().mean())
+
+    report = audit_masks(run, batch, [Padding("steps", real, values={"action": 1})])
+    (perturbed,) = (look for look in report.looks if (look.stage, look.probe) == ("loss sum", "perturb"))
+    assert perturbed.size
+
+
+@pytest.mark.parametrize(
+    ("real", "said"),
+    [
+        (torch.tensor([[1, 0, 1], [1, 1, 0]]).bool(), "some padding of steps lies between real entries"),
+        (torch.tensor([[1, 1, 0], [1, 1, 1]]).bool()[..., None].expand(2, 3, 4), "is declared entry by entry"),
+        (torch.tensor([[1, 0, 0], [1, 1, 0]]).bool(), None),
+    ],
+)
+def test_padding_that_cannot_be_cut_off_is_noted(real, said):
+    torch.manual_seed(0)
+    values = torch.randn(2, 3, 4, dtype=torch.float64)
+
+    weight = torch.ones(4, dtype=torch.float64, requires_grad=True)
+
+    def run(batch):
+        counts = real if real.ndim == 3 else real[..., None].expand(2, 3, 4)
+        prediction = batch["action"] * weight
+        return Answer(prediction, (prediction**2)[counts].mean())
+
+    place = 1 if real.ndim == 2 else (1, 2)
+    padding = [Padding("steps", real, values={"action": place})]
+    report = audit_masks(run, {"action": values}, padding)
+    notes = [note for note in report.notes if "could not be cut off" in note]
+    assert [said in note for note in notes] == ([True] if said else []), str(report)
+
+
 def test_everything_is_as_it_was_when_the_audit_is_over():
     norm, generator, toy = nn.BatchNorm1d(DIMS).double().train(), torch.Generator().manual_seed(3), Toy()
     batch, before, padding = toy_batch(), toy_batch(), toy_padding()

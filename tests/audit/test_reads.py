@@ -6,7 +6,7 @@ from audit_cases import lengths
 from torch import nn
 
 from groot_teach.audit import Answer, Padding, Tap
-from groot_teach.audit.policy import Policy
+from groot_teach.audit.policy import Policy, with_draws
 from groot_teach.audit.reads import Reach, _alike, _lost, _mean_where, who_reads_what
 
 STEPS, TOKENS = lengths(3, 3, 2), lengths(4, 4, 2)
@@ -55,6 +55,20 @@ def without(reads, *place):
 
 
 # --------------------------------------------------------------------------------------------------- the prediction
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_a_word_that_dropout_has_cut_off_by_chance_is_not_lost(graph):
+    def run(b):
+        reads = torch.dropout(ALL_WORDS, 0.5, True)
+        return reading(reads)(b | {"words": b["words"] if graph else b["words"].detach()})
+
+    policy = Policy(run, batch(), padding())
+    first = policy.ask(batch())
+    assert not first.drawn[0].all()
+    given, real = with_draws(batch(), first.drawn), STEPS[..., None].expand(2, 3, 2)
+    looks = list(who_reads_what(policy, given, policy.ask(given), real))
+    assert [look.size for look in looks] == [0, 0], looks
 
 
 def test_every_real_step_reads_every_real_word_and_its_own_step():

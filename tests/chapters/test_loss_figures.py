@@ -158,12 +158,12 @@ def test_each_dim_has_its_share_and_each_group_the_sum_of_its_dims():
     assert rows(picture) == ["rrr", "rrr"]
     assert boxes(picture)[5].strength > boxes(picture)[0].strength > boxes(picture)[3].strength
     said = [
-        "arm: 66.7 % of the loss",
-        "claw: 33.3 % of the loss",
-        "arm: 50.0 % of the loss",
-        "claw: 50.0 % of the loss",
+        "arm: 66.7 % of the weight",
+        "claw: 33.3 % of the weight",
+        "arm: 50.0 % of the weight",
+        "claw: 50.0 % of the weight",
     ]
-    assert [text for text in texts(picture) if "of the loss" in text] == said
+    assert [text for text in texts(picture) if "of the weight" in text] == said
     with pytest.raises(ValueError, match="weights: got no reduction"):
         group_weights({}, {"arm": [0]})
     with pytest.raises(ValueError, match=r"weights\['one'\]: got \[0.0, 1.0\], expected numbers above 0"):

@@ -1,7 +1,7 @@
 """NaN and mask are painted by mouse, keyboard and touch; a quiet 0, a loud NaN and an error are told apart."""
 
 import pytest
-from live_page import result_of
+from live_page import result_of, tab_to
 
 pytestmark = pytest.mark.pages
 
@@ -82,19 +82,12 @@ def test_the_mask_is_painted_down_to_nothing_which_four_divisors_answer_in_three
 def test_everything_is_done_by_keyboard_alone(shown):
     tab, _ = shown(NAME)
 
-    def go_to(selector):
-        for _ in range(20):
-            tab.keyboard.press("Tab")
-            if tab.evaluate(f"document.activeElement.matches({selector!r})"):
-                return
-        raise AssertionError(f"no way to {selector} by the tab key")
-
-    go_to('[data-line="mask"] .cell')
+    tab_to(tab, '[data-line="mask"] .cell')
     for key in ("End", "Space", "Shift+ArrowLeft"):
         tab.keyboard.press(key)
     assert entries(tab, "mask").all_inner_texts() == [*"11111011"]
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "dim 7, real"
-    go_to('[data-line="error"] .cell')
+    tab_to(tab, '[data-line="error"] .cell')
     tab.keyboard.press("Space")
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')") == "dim 1, real, error NaN"
     assert entries(tab, "error").nth(0).get_attribute("aria-selected") == "true"

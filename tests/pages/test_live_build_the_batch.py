@@ -27,13 +27,16 @@ def drag(tab, name: str, right: float, down: float) -> None:
     tab.mouse.up()
 
 
-def test_the_opening_batch_is_half_padding_and_its_mask_is_read_as_it_was_meant(shown):
+def test_the_opening_batch_is_half_padding_and_the_loss_counts_that_half(shown):
     tab, _ = shown("build_the_batch")
     assert recorded(tab) == [16, 2, 18]
+    made = "36 of 72 action entries are padding, and 5 of 18 tokens. The loss counts 36 entries, of them "
     assert result_of(tab) == (
-        "36 of 72 action entries are padding, and 5 of 18 tokens. "
-        "The loss counts 36 entries, of them 0 padding, as it should be."
+        made + "36 padding, should be 0. It leaves out 36 recorded ones. It reads the mask upside down."
     )
+    tab.get_by_role("button", name="read as it is meant").click()
+    assert recorded(tab) == [16, 2, 18]
+    assert result_of(tab) == made + "0 padding, as it should be."
 
 
 def test_each_edge_follows_the_mouse_and_stays_inside_the_batch(shown):
@@ -143,7 +146,7 @@ def test_a_mask_upside_down_finds_nothing_where_nothing_is_padded(shown):
 def test_the_place_under_the_pointer_is_read_out(shown):
     tab, _ = shown("build_the_batch")
     tab.locator('[data-sheet="entries"] .cell').nth(34).hover()
-    assert tab.locator(".live-readout").inner_text() == "small arm, step 2, dim 5: padding, does not count"
-    tab.get_by_role("button", name="the mask upside down").focus()
-    tab.keyboard.press("Enter")
     assert tab.locator(".live-readout").inner_text() == "small arm, step 2, dim 5: padding, counts"
+    tab.get_by_role("button", name="read as it is meant").focus()
+    tab.keyboard.press("Enter")
+    assert tab.locator(".live-readout").inner_text() == "small arm, step 2, dim 5: padding, does not count"

@@ -3,6 +3,8 @@
 import pytest
 from live_page import result_of
 
+from groot_teach.chapters.velocity.noise_to_action import PLANE
+
 pytestmark = pytest.mark.pages
 
 ZEROS, KEPT, FREE, TRAINED = "zeros (fork, second)", "noise kept (fork, first)", "free (GR00T)", "as trained"
@@ -97,7 +99,7 @@ def test_points_travel_on_straight_lines_from_noise_to_action(shown):
     assert places("circle.trained") == starts
     slider.press("End")
     ends = places("circle.trained")
-    assert {round(y, 2) for _, y in ends} == {100.0}  # the axis: a padded action is 0
+    assert {round(y, 2) for _, y in ends} == {PLANE["y"]}  # the axis: a padded action is 0
     for _ in range(15):
         slider.press("ArrowLeft")
     for start, end, there in zip(starts, ends, places("circle.trained"), strict=True):

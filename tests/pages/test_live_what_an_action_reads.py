@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from live_page import result_of
+from live_page import result_of, tab_to
 
 from groot_teach.chapters.attention.what_an_action_reads import (
     MOST_PADS,
@@ -79,17 +79,10 @@ def test_hiding_the_pads_one_by_one_is_the_mask(shown):
 def test_everything_is_done_by_keyboard_alone(shown):
     tab, _ = shown(NAME)
 
-    def go_to(selector):
-        for _ in range(30):
-            tab.keyboard.press("Tab")
-            if tab.evaluate(f"document.activeElement.matches({selector!r})"):
-                return
-        raise AssertionError(f"no way to {selector} by the tab key")
-
-    go_to("input[type=range]")
+    tab_to(tab, "input[type=range]")
     tab.keyboard.press("ArrowRight")
     assert result_of(tab) == said_by_torch(pads=5)
-    go_to(".vl-token")
+    tab_to(tab, ".vl-token")
     tab.keyboard.press("End")
     assert tab.evaluate("document.activeElement.getAttribute('aria-label')").startswith("cup, real, ")
     tab.keyboard.press("ArrowRight")  # there is none behind it

@@ -21,3 +21,12 @@ STANDING = """() => {
 def result_of(tab) -> str:
     """What the picture says to those who do not see it."""
     return tab.locator(".live-said").inner_text()
+
+
+def tab_to(tab, selector: str) -> None:
+    """Presses the tab key until the focus is on what the selector names."""
+    for _ in range(30):
+        tab.keyboard.press("Tab")
+        if tab.evaluate(f"document.activeElement.matches({selector!r})"):
+            return
+    raise AssertionError(f"no way to {selector} by the tab key")

@@ -99,7 +99,7 @@ export const picture = {
       find(".loss-bar i.leak").style.width = `${fixed((100 * (loss ?? 0) * share) / scale, 2)}%`;
       find(".tick").style.left = `${fixed((100 * right) / scale, 2)}%`;
       find(".pull-bar i").style.width = `${fixed(100 * (result.padded_pull ?? 0), 2)}%`;
-      const of = (part) => (part === null ? "none, nothing counts" : percent(part));
+      const of = (part) => (part === null ? "no part" : percent(part));
       put(find(".share"), of(result.padded_share));
       put(find(".pull"), of(result.padded_pull));
       put(find(".live-said"), loss === null

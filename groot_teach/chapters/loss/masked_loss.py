@@ -184,22 +184,29 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
     };"></i><i class="leak" style="width: {_width(share / scale)};"></i><b class="tick" style="left: {
         _width(report.right / scale)
     };"></b></div>
-<p class="ends"><span>recorded entries</span><span>padding: <span class="share">{
+<p class="ends"><span>padding (hatched) is <span class="share">{
         percent(report.padded_share or 0)
-    }</span> of this loss</span></p></div>
+    }</span> of this loss; the line is what it should be</span></p></div>
 <p>gradient that pulls on padded outputs</p>
 <div><div class="bar pull-bar"><i class="leak" style="width: {_width(report.padded_pull or 0)};"></i></div>
-<p class="ends"><span></span><span class="pull">{percent(report.padded_pull or 0)}</span></p></div>
+<p class="ends"><span><span class="pull">{
+        percent(report.padded_pull or 0)
+    }</span> of the whole gradient</span></p></div>
 </div>
 {
         tries(
             {
-                "a mask dropped late": {
+                "ACT, until April 2026": {
+                    "network": NETWORKS[0],
+                    "painted": _bits(recorded),
+                    "divide_by": "all entries",
+                },
+                "trained with the mask, then dropped": {
                     "network": NETWORKS[1],
                     "painted": "1" * recorded.numel(),
                     "divide_by": "entries that count",
                 },
-                "a mask never used": {
+                "trained without it": {
                     "network": NETWORKS[2],
                     "painted": "1" * recorded.numel(),
                     "divide_by": "entries that count",

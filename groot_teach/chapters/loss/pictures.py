@@ -191,7 +191,7 @@ def group_weights(weights: dict[str, Float[Tensor, " action_dim"]], groups: dict
     for title, share in shares.items():
         real = torch.ones(1, len(share), dtype=torch.bool)
         kinds, words = kinds_of(real, real), [[f"{value:.3g}" for value in share.tolist()]]
-        below = [("ink", f"{name}: {share[dims].sum().item():.1f} % of the loss") for name, dims in groups.items()]
+        below = [("ink", f"{name}: {share[dims].sum().item():.1f} % of the weight") for name, dims in groups.items()]
         sheets.append(Sheet([Block(kinds, "", words, graded(share[None], kinds, most))], title, below=below, cell=38))
     return under(sheets)
 
@@ -221,7 +221,9 @@ def denominators(error_sum: float, divisors: dict[str, int | float], right: str)
     for row, (name, loss) in enumerate(losses.items()):
         y = 30 + 34 * row
         differs = abs(loss / wanted - 1) > 0.0005
-        change = f"{loss:.3g}" + (f", {100 * (loss / wanted - 1):+.0f} %" if differs else "")
+        change = f"{loss:.3g}" + (
+            f", {100 * (loss / wanted - 1):+.0f} %".replace("-", "\N{MINUS SIGN}") if differs else ""
+        )
         picture.words(left - 14, y, name, anchor="end")
         picture.words(left + middle - 8, y, said[name], anchor="end", ink="quiet")
         picture.words(left + middle, y, change, bold=True, ink="leak-ink" if differs else "ink")

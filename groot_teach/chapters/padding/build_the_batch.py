@@ -158,14 +158,15 @@ def count_the_batch(batch: BuiltBatch, mask: str, true_means: str) -> BatchCount
 
 
 def build_the_batch_picture() -> LivePicture:
-    """The live picture of the chapter on padding. Half of the batch with which it opens is padding."""
+    """The live picture of the chapter on padding. It opens with a batch of which half is padding, and with a loss that
+    counts just that half."""
     state = {
         "steps": [4, 1, 3],
         "dims": [robot.action_dim for robot in PROMPTS],
         "words": [3, 6, 4],
         "painted": "0" * (len(PROMPTS) * STEPS * DIMS),
         "mask": "action_mask",
-        "true_means": "real",
+        "true_means": "padding",
     }
 
     def build(state: dict) -> BuiltBatch:
@@ -205,11 +206,11 @@ def _bits(painted: str) -> Tensor:
 
 
 def _body(state: dict, batch: BuiltBatch, count: BatchCount) -> str:
-    """The opening state, in which the mask is read the right way round."""
+    """The opening state, in which the loss reads `action_mask` upside down."""
     real, is_pad = batch.action_mask.tolist(), batch.action_is_pad.tolist()
     names = [robot.name for robot in PROMPTS]
     entries = {
-        name: [[Cell("real", "1") if bit else Cell("pad", "0") for bit in row] for row in rows]
+        name: [[Cell("hidden", "1") if bit else Cell("leak", "0") for bit in row] for row in rows]
         for name, rows in zip(names, real, strict=True)
     }
     flags = {
@@ -217,7 +218,7 @@ def _body(state: dict, batch: BuiltBatch, count: BatchCount) -> str:
         for name, row in zip(names, is_pad, strict=True)
     }
     labels = [
-        f"{name}, step {step + 1}, dim {dim + 1}, {'recorded, counts' if bit else 'padding, does not count'}"
+        f"{name}, step {step + 1}, dim {dim + 1}, {'recorded, does not count' if bit else 'padding, counts'}"
         for name, rows in zip(names, real, strict=True)
         for step, row in enumerate(rows)
         for dim, bit in enumerate(row)
@@ -232,11 +233,10 @@ def _body(state: dict, batch: BuiltBatch, count: BatchCount) -> str:
     whole, tokens = batch.action_mask.numel(), batch.backbone_attention_mask.numel()
     share = f"{fixed(100 * (1 - count.padded_share), 2)}%", f"{fixed(100 * count.padded_share, 2)}%"
     opening = {name: state[name] for name in ("steps", "dims", "words", "painted")}
-    upside_down = {**opening, "mask": "action_mask", "true_means": "padding"}
     settings = {
-        "the mask upside down": upside_down,
+        "read as it is meant": {**opening, "mask": "action_mask", "true_means": "real"},
         "action_is_pad alone": {**opening, "mask": "action_is_pad", "true_means": "padding"},
-        "upside down, without padding": {**upside_down, "steps": [STEPS] * 3, "dims": [DIMS] * 3, "words": [WORDS] * 3},
+        "upside down, without padding": {**state, "steps": [STEPS] * 3, "dims": [DIMS] * 3, "words": [WORDS] * 3},
     }
     return f"""<div class="live-controls batch-controls">
 {chips("mask", "give the loss", [*MASKS], state["mask"])}
@@ -257,9 +257,9 @@ def _body(state: dict, batch: BuiltBatch, count: BatchCount) -> str:
         count.padded_entries
     } of {whole} made by us</span></p>
 <p class="made-tokens">{count.padded_tokens} of {tokens} tokens are padding</p>
-<p class="counted">The loss counts {count.counted} entries, of them <strong>{
-        count.padding_counted
-    }</strong> padding, as it should be.</p>
+<p class="counted wrong">The loss counts {count.counted} entries, of them <strong>{count.padding_counted}</strong>{
+        _verdict(count)
+    }</p>
 <p class="live-readout" aria-hidden="true">Point at an entry to read it.</p>
 </div>
 </div>
@@ -293,5 +293,11 @@ def _said(count: BatchCount) -> str:
     return (
         f"{count.padded_entries} of {count.counts.numel()} action entries are padding, "
         f"and {count.padded_tokens} of {len(PROMPTS) * WORDS} tokens. "
-        f"The loss counts {count.counted} entries, of them {count.padding_counted} padding, as it should be."
+        f"The loss counts {count.counted} entries, of them {count.padding_counted}{_verdict(count)}"
+    )
+
+
+def _verdict(count: BatchCount) -> str:
+    return (
+        f" padding, should be 0. It leaves out {count.recorded_left_out} recorded ones. It reads the mask upside down."
     )

@@ -156,7 +156,7 @@ export const picture = {
       };
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
-      compare(".on-hidden", ".should-hidden", hidden, leaks, !leaks ? "as it should be" : right === null ? "should be an error" : `should be ${percent(0)}`);
+      compare(".on-hidden", ".should-hidden", hidden, leaks, !leaks ? "as it should be" : right === null ? "no right answer" : `should be ${percent(0)}`);
       compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : off ? `should be ${wanted}` : "as it should be");
       const words_of = verdict(result, may_read, form, passed_to, refusals, release);
       put(find(".verdict"), words_of);

@@ -27,7 +27,7 @@ SAMPLES, PADDED_DIM, STEPS = 40, 32, 4
 REAL, PADDED = 15, 19
 """The two dims that are drawn, counted from 0: the second claw of the dual arm, and one that the robot lacks."""
 
-PLANE = {"x": 150, "y": 100, "unit": 44}
+PLANE = {"x": 150, "y": 104, "unit": 36}
 """Where the picture on the left has its origin, and how many pixels a unit takes."""
 
 CHART = {"left": 30, "top": 12, "width": 296, "height": 160, "most": 1.15}
