@@ -126,7 +126,7 @@ def test_each_divisor_has_its_loss_and_those_that_differ_are_wrong_by_so_many_pe
     ticks = [points[0][0] for points in lines(picture, "ink")]
     assert ticks == pytest.approx([boxes(picture)[0].x + right] * 3)
     assert ink_of(picture, "1.5") == "ink"
-    assert ink_of(picture, "0.75, -50 %") == ink_of(picture, "3, +100 %") == "leak-ink"
+    assert ink_of(picture, "0.75, \N{MINUS SIGN}50 %") == ink_of(picture, "3, +100 %") == "leak-ink"
     assert {"6 / 4 = ", "6 / 8 = ", "6 / 2 = ", "should be 1.5"} <= {*texts(picture)}
 
 

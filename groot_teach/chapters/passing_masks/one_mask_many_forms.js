@@ -157,11 +157,11 @@ export const picture = {
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
       compare(".on-hidden", ".should-hidden", hidden, leaks, !leaks ? "as it should be" : right === null ? "no right answer" : `should be ${percent(0)}`);
-      compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : off ? `should be ${wanted}` : "as it should be");
+      compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : !off ? "as it should be" : right === null ? "no right answer" : `should be ${wanted}`);
       const words_of = verdict(result, may_read, form, passed_to, refusals, release);
       put(find(".verdict"), words_of);
       put(find(".live-said"), (refused ? "There is no answer. " : `${hidden} of the attention goes to hidden words. `
-        + `The answer is ${said}${off ? ` and should be ${wanted}` : ", as it should be"}. `) + words_of);
+        + `The answer is ${said}${!off ? ", as it should be" : right === null ? ", and none is right" : ` and should be ${wanted}`}. `) + words_of);
     };
   },
 };
