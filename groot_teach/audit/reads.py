@@ -194,7 +194,7 @@ def _nothing_dropped(given: Given) -> Given:
     """The batch with dropout that keeps everything. A draw of zeros and one other number is taken for dropout."""
     draws = {name: value for name, value in given.items() if is_draw_name(name) and isinstance(value, Tensor)}
     choices = {name: value for name, value in draws.items() if len(value.unique()) == 2 and value.eq(0).any()}
-    return dict(given) | {name: torch.full_like(value, value.max()) for name, value in choices.items()}
+    return dict(given) | {name: torch.full_like(value, value.max().item()) for name, value in choices.items()}
 
 
 def _predict(policy: Policy) -> Callable[[Given], Tensor]:
