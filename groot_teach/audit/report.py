@@ -19,7 +19,7 @@ import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from math import inf, isfinite
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -129,7 +129,8 @@ class Finding:
         return seen if self.intended is None else f"{seen}; intended: {self.intended}"
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True)
+class Place:
     """What a line below the table is about: a kind of finding at one stage, along one axis."""
 
     stage: str
