@@ -70,7 +70,7 @@ def _reached(roots: Iterable[Any]) -> Iterator[Any]:
     todo, seen = [*roots], set()
     while todo and len(seen) < MOST:
         one = todo.pop()
-        if one is None or id(one) in seen or isinstance(one, str | int | float | Tensor | ModuleType | type):
+        if id(one) in seen or isinstance(one, str | int | float | Tensor | ModuleType | type):
             continue
         seen.add(id(one))
         yield one

@@ -37,16 +37,16 @@ def ones():
 
 
 def test_entries_are_named_by_their_path_and_come_back_in_their_own_nesting():
-    batch = {"t": ones(), "seen": Entries(camera={"left": ones(), "task": "stack"}), 7: 0.5}
+    batch = {"t": ones(), "seen": {"camera": Entries(left=ones(), task="stack")}, 7: {"x": 0.5}}
     nesting = Nesting(batch, ())
-    assert [*nesting.flat] == ["t", "seen.camera.left", "seen.camera.task", "7"]
+    assert [*nesting.flat] == ["t", "seen.camera.left", "seen.camera.task", "7.x"]
     assert nesting.flat["seen.camera.left"] is batch["seen"]["camera"]["left"]
     root, handed = nesting.nested(nesting.flat)
     assert type(root) is dict
-    assert type(root["seen"]) is Entries
-    assert type(root["seen"]["camera"]) is dict
+    assert type(root["seen"]) is dict
+    assert type(root["seen"]["camera"]) is Entries
     assert root["seen"]["camera"]["task"] == "stack"
-    assert root[7] == 0.5
+    assert root[7] == {"x": 0.5}
     assert [*handed] == ["t", "seen.camera.left"]
     assert handed["seen.camera.left"] is root["seen"]["camera"]["left"]
     assert torch.equal(root["t"], batch["t"])
@@ -55,13 +55,17 @@ def test_entries_are_named_by_their_path_and_come_back_in_their_own_nesting():
 @pytest.mark.parametrize("kind", [list, tuple])
 def test_a_list_is_taken_apart_only_if_one_of_its_items_is_named(kind):
     batch = {"views": kind([ones(), {"depth": ones()}]), "tasks": kind(["a", "b"])}
-    assert [*Nesting(batch, {"views", "task.0"}).flat] == ["views", "tasks"]
-    nesting = Nesting(batch, {"views.1.depth"})
+    assert [*Nesting(batch, {"views", "task.0", "tasks_2"}).flat] == ["views", "tasks"]
+    nesting = Nesting(batch, {"views.1.depth", "another"})
     assert [*nesting.flat] == ["views.0", "views.1.depth", "tasks"]
     root, _ = nesting.nested(dict(reversed(nesting.flat.items())))
     assert type(root["views"]) is kind
     assert root["views"][0].shape == (2, 3)
     assert [*root["views"][1]] == ["depth"]
+
+
+def test_a_list_inside_is_named_by_its_whole_path():
+    assert [*Nesting({"seen": {"views": [ones()]}}, {"seen.views.0"}).flat] == ["seen.views.0"]
 
 
 def test_more_than_ten_items_of_a_list_keep_their_order():
@@ -106,5 +110,6 @@ def test_a_copy_has_the_kind_of_what_is_copied_and_a_tensor_keeps_its_graph():
     assert type(copy_of((1, 2))) is tuple
     assert type(copy_of([1, 2])) is list
     assert copy_of(np.float64(0.5)) == 0.5
+    assert copy_of(np.add) is np.add
     shared = {"not": "copied"}
     assert copy_of(shared) is shared

@@ -1,7 +1,9 @@
 """What a policy keeps from call to call is found wherever its functions refer to it, and put back."""
 
 import random
+import sys
 from functools import partial
+from types import MethodType
 
 import numpy as np
 import pytest
@@ -62,6 +64,7 @@ WAYS = {
     "default": by_default,
     "attribute of a function": by_attribute,
     "method": lambda module: Plain(module).run,
+    "method of a function": lambda module: MethodType(lambda self, b: module(b), 3),
     "method of the module": lambda module: module.forward,
     "object": Plain,
     "partial, by place": lambda module: partial(Plain.run, module),
@@ -69,6 +72,8 @@ WAYS = {
     "partial of its own": lambda module: partial(by_closure(module)),
     "dict": lambda module: {"a": module},
     "list": lambda module: [module],
+    "set": lambda module: {module},
+    "frozen set": lambda module: frozenset([module]),
     "tuple in a list": lambda module: [(1, module)],
 }
 
@@ -144,6 +149,26 @@ def test_a_part_that_two_modules_share_is_put_back_once():
     before = shared.running_mean._version
     kept.restore()
     assert shared.running_mean._version == before + 1
+
+
+def test_a_buffer_that_requires_a_gradient_is_put_back():
+    module = nn.Module()
+    module.register_buffer("kept", torch.ones(2, requires_grad=True))
+    kept = State(module)
+    with torch.no_grad():
+        module.kept += 1
+    kept.restore()
+    assert module.kept.tolist() == [1, 1]
+
+
+def test_without_numpy_the_generator_of_python_is_kept(monkeypatch):
+    monkeypatch.delitem(sys.modules, "numpy")
+    random.seed(1)
+    expected = random.random()
+    random.seed(1)
+    with foreign_draws_kept():
+        random.random()
+    assert random.random() == expected
 
 
 @pytest.mark.parametrize("fails", [False, True])
