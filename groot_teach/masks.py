@@ -348,5 +348,6 @@ GROOT_N1_7_PLAIN_DIT = replace(
 )
 
 PRESETS = (GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, OCTO_RENOISE)
-"""The presets that the chapters compare. The two with a plain DiT, which no released checkpoint uses, are not among
-them."""
+"""The settings that the chapters compare: `GROOT_N1_5`, `GROOT_N1_6` and `GROOT_N1_7` as they were released, `PR_741`
+as proposed for N1.7, `STRICT` with every door shut, and `OCTO_RENOISE`, which is N1.7 with a sampler that fills padded
+dims as Octo does. The two with a plain DiT, which no released checkpoint uses, are not among them."""

@@ -22,6 +22,7 @@ Nothing is ever cast, broadcast or moved to another device to make a call fit.
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial, wraps
 from typing import Annotated, Any, Literal, TypeVar, get_args, overload
 
@@ -176,10 +177,21 @@ def _with_one_line(function: Any, parameters: Mapping[str, inspect.Parameter], t
             try:
                 signature.bind(*args, **kwargs)
             except TypeError as misfit:  # such as a missing argument
-                raise TypeError(f"{title}: {misfit}") from None
+                known = _known(signature, kwargs) if "unexpected keyword" in str(misfit) else ""
+                raise TypeError(f"{title}: {misfit}{known}") from None
             raise
 
     return call
+
+
+def _known(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
+    """For an argument that the function does not have: which one may be meant, and which there are."""
+    names = [*signature.parameters]
+    unknown = [name for name in kwargs if name not in names]
+    if not unknown:
+        return ""
+    close = get_close_matches(unknown[0], names, n=1, cutoff=0.5)
+    return f"; {f'did you mean {close[0]!r}? ' if close else ''}the arguments are {', '.join(names)}"
 
 
 def _bound(signature: inspect.Signature, args: Any, kwargs: Any) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from groot_teach import shapes
 from groot_teach.checks import at_least_1
+from groot_teach.loss import masked_velocity_loss
 from groot_teach.shapes import (
     ActionChunks,
     ActionMask,
@@ -360,3 +361,12 @@ def test_a_mask_of_another_kind_is_sent_to_the_function_that_converts_it(given, 
 
     with pytest.raises(TypeCheckError, match=f"convert the mask once, by groot_teach.masks.{function}$"):
         count(given)
+
+
+def test_an_argument_that_a_function_does_not_have_is_told_which_there_are():
+    known = r"the arguments are velocity_pred, velocity_target, action_mask$"
+    given = torch.zeros(1, 1, 1, dtype=torch.float64)
+    with pytest.raises(TypeError, match=rf"unexpected keyword argument 'mask'; did you mean 'action_mask'\? {known}"):
+        masked_velocity_loss(given, given, given > 0, mask=given > 0)
+    with pytest.raises(TypeError, match=rf"unexpected keyword argument 'x'; {known}"):
+        masked_velocity_loss(given, given, given > 0, x=1)

@@ -39,14 +39,14 @@ addEventListener("DOMContentLoaded", () => {
     box.append(question, row, said, answer);
 
     const veils = [];
-    // The outputs of the cells that follow, and the paragraph behind them, which says what they mean.
+    // The outputs of the cells that follow, and the paragraph or table behind them, which says what they mean.
     const veiled = [];
     let next = box.nextElementSibling;
     for (; next?.matches(".cell"); next = next.nextElementSibling) {
-      const output = next.querySelector(":scope > .cell_output");
+      const output = next.querySelector(":scope > .cell_output, :scope > details.below-input");
       if (output && !output.querySelector("[data-picture], .explore")) veiled.push(output);
     }
-    if (veiled.length && next?.matches("p, .noted")) veiled.push(next);
+    if (veiled.length && next?.matches("p, .noted, :has(> table)")) veiled.push(next);
     const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered." });
     if (veiled.length) veiled.at(-1).after(veil);
     for (const element of veiled) element.classList.add("veiled");
@@ -54,7 +54,10 @@ addEventListener("DOMContentLoaded", () => {
       if (!answer.open) return;
       box.classList.add("answered");
       veil.remove();
-      for (const element of veiled) element.classList.remove("veiled");
+      for (const element of veiled) {
+        element.classList.remove("veiled");
+        if (element.matches("details.below-input")) element.open = true;
+      }
     });
   }
 });

@@ -173,6 +173,11 @@ def _notes(policy: Policy) -> tuple[str, ...]:
         notes.append(
             f"the policy writes into {names} of the batch that it is given; each run of the audit had its own copy"
         )
+    if policy.batch_size == 1:
+        notes.append(
+            "the batch has one sample, so nobody asked what a sample gets from the others; hand over two or more, "
+            "padded by different amounts"
+        )
     for label, kind in policy.padding.items():
         if kind.axis == "dims":
             continue

@@ -791,6 +791,23 @@ def test_progress_that_swallows_work_leaves_looks_that_were_not_taken(swallow):
     assert all("`progress` did not give this part of the audit on" in look.why for look in report.unseen)
 
 
+def test_of_a_batch_of_one_sample_nothing_is_said_about_the_others():
+    """A policy that subtracts the mean of its batch would be clean there."""
+    torch.manual_seed(0)
+    one = {"action": torch.randn(1, 4, 5, dtype=torch.float64)}
+    real = torch.tensor([[True, True, True, False]])
+    policy = nn.Linear(5, 5).double()
+
+    def run(b):
+        prediction = policy(b["action"] - b["action"].mean(0))
+        return Answer(prediction, lambda said: (said - 1)[real.expand(len(said), 4)].square().mean())
+
+    given = {"sample": lambda b: b["action"] - b["action"].mean(0)}
+    report = audit_masks(run, one, [Padding("steps", real, values={"action": 1})], **given)
+    assert not [look for look in report.looks if look.axis == "samples"]
+    assert any("the batch has one sample" in note for note in report.notes)
+
+
 @pytest.mark.parametrize("seed", [0, 1, 42])
 def test_noise_that_the_policy_draws_is_not_the_batch_that_a_usual_seed_has_drawn(seed):
     """With the noise equal to the actions, the target is 0, padding moves nothing, and only a gradient could tell."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from reports import without_sizes
 
 from groot_teach.audit import Padding, audit_masks
 from groot_teach.audit.names import ORDER, PARITY, STAGES
@@ -38,11 +39,6 @@ def test_the_first_recipe_finds_what_the_page_says(session):
     ]
     assert without_sizes(f"```text\n{first}\n```") in without_sizes(PAGE)
     assert stages == "('first layer', 'nothing more', 'prediction', 'loss sum', 'loss count', 'sampler')"
-
-
-def without_sizes(report: str) -> str:
-    """The report without how strongly the toy policy leaks, which depends on random numbers in float32."""
-    return re.sub(r"\d+(\.\d+)? % *", "SIZE ", report)
 
 
 def test_the_packed_policy_has_the_report_that_the_page_shows(session):

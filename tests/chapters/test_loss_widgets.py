@@ -38,6 +38,17 @@ def test_a_plain_mean_weighs_padding_too():
     assert total == 1
 
 
+def test_padding_is_marked_where_it_counts_and_its_part_of_the_weight_is_named():
+    """Two of three steps and four of eight dims are recorded: a third of the entries."""
+    for of_loss, cells, part in (
+        (lambda pred, target, mask: (pred - target).square().mean(), ["rrrrllll"] * 2 + ["l" * 8], 0.667),
+        (masked_velocity_loss, ["rrrrpppp"] * 2 + ["p" * 8], 0),
+    ):
+        shown = weigh_the_entries(of_loss, "dual arm", 2)
+        assert [*shown["what each entry weighs"].cells] == cells
+        assert shown["part of the weight on padding"].value == part
+
+
 def test_an_unknown_toy_robot_is_refused():
     with pytest.raises(ValueError, match=r"robot: got 'GR1', expected one of 'dual arm'"):
         weigh_the_entries(masked_velocity_loss, "GR1", 2)

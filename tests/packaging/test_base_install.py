@@ -6,6 +6,7 @@ import textwrap
 
 from built_package import ROOT, applies, metadata, needed
 from packaging.requirements import Requirement
+from reports import without_sizes
 
 from groot_teach.extras import EXTRA_OF
 
@@ -32,11 +33,6 @@ def what_to_audit():
 def readme_report() -> str:
     (report,) = re.findall(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     return report
-
-
-def without_sizes(report: str) -> str:
-    """The report without what depends on random numbers: how strongly the toy leaks, and how wide the columns are."""
-    return re.sub(r" +", " ", re.sub(r"[\d.]+ %", "SIZE", report))
 
 
 def test_the_optional_packages_are_absent(bare, tmp_path):

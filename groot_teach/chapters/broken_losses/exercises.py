@@ -27,7 +27,7 @@ def _gradient_cases():
 @exercise(
     "broken_losses.1",
     minutes=8,
-    difficulty=3,
+    difficulty=2,
     cases=_gradient_cases,
     hints=(
         "Where does the infinity come in first, in the error or in its square? Hide it there, before anything is "

@@ -182,7 +182,7 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
 {boxes}
 </div></fieldset>
 <div class="results doors-results">
-<p>Garble the padding:</p>
+<p>With garbled padding,</p>
 {numbers}
 <p class="live-readout" aria-hidden="true">{NOTICES[report.notice]}</p>
 </div>

@@ -196,12 +196,12 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
 {
         tries(
             {
-                "ACT, until April 2026": {
+                "ACT's divisor": {
                     "network": NETWORKS[0],
                     "painted": _bits(recorded),
                     "divide_by": "all entries",
                 },
-                "trained with the mask, then dropped": {
+                "trained with the mask, judged without": {
                     "network": NETWORKS[1],
                     "painted": "1" * recorded.numel(),
                     "divide_by": "entries that count",

@@ -26,6 +26,13 @@ ROBOTS = {f"{robot.name}, {robot.action_dim} dims": robot.name for robot in (TOY
 _TOYS = {robot.name: robot for robot in (TOY_DUAL_ARM, TOY_SMALL_ARM, TOY_HUMANOID)}
 
 
+WEIGHT_LEGEND = {
+    "r": ("real", "recorded"),
+    "l": ("leak", "padding, counts"),
+    "p": ("padding", "padding, does not count"),
+}
+
+
 def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: str, recorded_steps: int) -> dict:
     """What each entry weighs in `loss`: how fast the loss grows with its squared error, at an error of 1.
 
@@ -41,10 +48,16 @@ def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: s
     pred = torch.ones_like(batch.actions, requires_grad=True)
     value = loss(pred, torch.zeros_like(pred), action_mask)
     (gradient,) = torch.autograd.grad(value, pred)
-    weights = gradient[0] / 2
+    weights, real = gradient[0] / 2, action_mask[0]
+    kinds = torch.where(real, 0, torch.where(weights != 0, 1, 2))
+    cells = ["".join("rlp"[kind] for kind in row) for row in kinds.tolist()]
+    on_padding = weights[~real].sum() / weights.sum()
     return {
-        "the loss, if every error is 1": Number(value.item(), digits=3),
-        "what each entry weighs": HeatMap(weights.tolist(), rows="step", columns="dim", digits=3),
+        "the loss, if every error is 1": Number(value.item(), digits=3, should_be=1),
+        "part of the weight on padding": Number(on_padding.item(), digits=3, should_be=0),
+        "what each entry weighs": HeatMap(
+            weights.tolist(), rows="step", columns="dim", digits=3, cells=cells, legend=WEIGHT_LEGEND
+        ),
     }
 
 
