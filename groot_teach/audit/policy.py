@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import torch
@@ -679,8 +680,11 @@ class Policy:
                 )
             if self.module is None:
                 raise ValueError(f"module: got None, expected the module that has a {path!r}")
-            if path not in dict(self.module.named_modules()):
-                raise ValueError(f"module: got no {path!r} in {type(self.module).__name__}; see named_modules()")
+            names = [name for name, _ in self.module.named_modules()]
+            if path not in names:
+                close = get_close_matches(path, names, n=1)
+                meant = f"did you mean {close[0]!r}? See" if close else "see"
+                raise ValueError(f"module: got no {path!r} in {type(self.module).__name__}; {meant} named_modules()")
         for label, kind in self.padding.items():
             if kind.documents is not None and self.place_of(label) is None:
                 raise ValueError(
@@ -703,6 +707,8 @@ def _check_kind(kind: Padding, batch: Given) -> None:
     name = f"padding of {kind.axis}"
     if kind.real.ndim < 2:
         raise ValueError(f"{name}: `real` has the shape {tuple(kind.real.shape)}, expected batch, size")
+    if not len(kind.real):
+        raise ValueError(f"{name}: got a batch without any sample, expected at least two, padded by different amounts")
     if kind.real.all():
         raise ValueError(f"{name}: got no padding, expected some; without it no probe can see a leak")
     if not kind.real.any():
@@ -912,7 +918,8 @@ def _put(prediction: Tensor, part: tuple[slice, ...], said: Tensor) -> Tensor:
 
 def _scalar(loss: Any) -> Tensor:
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
-        raise ValueError(f"loss: got {_kind(loss)}, expected a float tensor with one number")
+        why = "; hand over the tensor as it is before `.item()`" if isinstance(loss, float) else ""
+        raise ValueError(f"loss: got {_kind(loss)}, expected a float tensor with one number{why}")
     return loss.reshape(())
 
 

@@ -166,7 +166,10 @@ def test_a_draw_too_few_or_one_where_there_was_none_is_an_error():
     [
         ("words", "run: got a str, expected an Answer, unless `prediction` names a module"),
         (torch.zeros(3), r"run: got a tensor of torch.float32, \(3,\)"),
-        (Answer(numbers(2, 4, 3), 0.5), "loss: got a float, expected a float tensor with one number"),
+        (
+            Answer(numbers(2, 4, 3), 0.5),
+            "loss: got a float, expected a float tensor with one number; hand over the tensor",
+        ),
         (Answer(numbers(2, 4, 3), torch.zeros(2)), r"loss: got a tensor of torch.float32, \(2,\)"),
         (Answer(numbers(2, 4, 3), torch.tensor(1)), "loss: got a tensor of torch.int64"),
         (Answer(numbers(2, 4, 3), lambda said: said), r"loss: got a tensor of torch.float32, \(2, 4, 3\)"),
@@ -660,6 +663,7 @@ def tokens(values, real=REAL, masks=None):
             r"padding: got batches of \[1, 2\] samples, expected the same number",
         ),
         (tokens({"x": 1}, torch.ones(2, 4, dtype=torch.bool)), "padding of tokens: got no padding, expected some"),
+        (tokens({"x": 1}, torch.ones(0, 4, dtype=torch.bool)), "padding of tokens: got a batch without any sample"),
         (tokens({}), "padding of tokens: got no values, expected at least one entry"),
         (tokens({"y": 1}), r"padding of tokens: got no tensor 'y' in the batch, expected one of \['flags', 'square"),
         (tokens({"name": 1}), "got no tensor 'name' in the batch"),
@@ -719,7 +723,8 @@ def test_padding_that_is_no_record_is_named(padding, message):
         ),
         ({"prediction": "last"}, "module: got None, expected the module that has a 'last'"),
         ({"taps": [Tap("first", "tokens", "a", "b")]}, "module: got None, expected the module that has a 'first'"),
-        ({"module": Doubled(), "prediction": "lost"}, r"module: got no 'lost' in Doubled; see named_modules\(\)"),
+        ({"module": Doubled(), "prediction": "x"}, r"module: got no 'x' in Doubled; see named_modules\(\)"),
+        ({"module": Doubled(), "prediction": "lost"}, r"got no 'lost' in Doubled; did you mean 'last'\? See named_mod"),
         ({"module": Doubled(), "taps": [Tap("lost", "tokens", "a", "b")]}, "module: got no 'lost' in Doubled"),
         (
             {"module": Doubled(), "taps": [Tap("first", "steps", "a", "b")]},
