@@ -46,7 +46,11 @@ addEventListener("DOMContentLoaded", () => {
       const output = next.querySelector(":scope > .cell_output, :scope > details.below-input");
       if (output && !output.querySelector("[data-picture], .explore")) veiled.push(output);
     }
-    if (veiled.length && next?.matches("p, .noted, :has(> table)")) veiled.push(next);
+    if (veiled.length && next?.matches(":has(> table)")) {
+      veiled.push(next);
+      next = next.nextElementSibling;
+    }
+    if (veiled.length && next?.matches("p, .noted")) veiled.push(next);
     const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered." });
     if (veiled.length) veiled.at(-1).after(veil);
     for (const element of veiled) element.classList.add("veiled");

@@ -226,7 +226,7 @@ def _body(state: dict, report: BrokenLoss) -> str:
 <div class="results">
 <p class="of-loss"><span>loss: <span class="sum">{summed}</span></span>
 <strong class="loss big">{fixed(report.loss or 0, 2)}</strong> <span class="should">as it should be</span></p>
-<p class="of-loss"><span>gradient of a weight that all dims share: Σ of the last row</span>
+<p class="of-loss"><span>gradient of a shared weight: Σ of the last row</span>
 <strong class="of-weight big wrong">NaN</strong>
 <span class="should-weight wrong">should be {fixed(report.right_of_weight or 0, 2)}</span></p>
 </div>

@@ -29,7 +29,7 @@ NOTICES = {
     "drift": "Padded dims drift while actions are sampled, but every door to a reader of them is shut.",
     "loss": "Predictions and actions hold, but the loss compares padded entries as well.",
     "mixed": "The context door is shut, but padding comes through it, mixed into real tokens one stage before.",
-    "quiet": "The predictions move a lot and the loss only a little: a loss curve does not show these leaks.",
+    "quiet": "The predictions move a lot and the loss only a little, so the loss alone would hardly show it.",
     "loud": "Padding reaches every number that comes after an open door.",
 }
 NUMBERS = {"predictions": "predictions move by", "loss": "the loss by", "actions": "the robot's actions by"}
@@ -166,8 +166,8 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
     )
     numbers = "\n".join(_number(number, words, report) for number, words in NUMBERS.items())
     worth_trying = {
-        "N1.5 with the note's mask": _state("N1.5", cross_attention="closed"),
-        "half a fix": _state("N1.7", encoder_input="closed"),
+        "N1.5, cross-attention masked": _state("N1.5", cross_attention="closed"),
+        "half a fix: the encoder's door": _state("N1.7", encoder_input="closed"),
         "only the loss counts padding": _state("strict", loss="open"),
     }
     return f"""<div class="live-controls">
