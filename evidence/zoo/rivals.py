@@ -124,12 +124,12 @@ def shapes(make: Make) -> bool:
 
 
 @errors_are_alarms
-def loss_falls(make: Make, steps: int = 100) -> bool:
+def loss_falls(make: Make) -> bool:
     described = make()
     modules = State(described["run"], described.get("module")).modules
     parameters = dict.fromkeys(one for module in modules for one in module.parameters())
     optimizer, losses = torch.optim.Adam(parameters, lr=1e-2), []
-    for _ in range(steps):
+    for _ in range(100):
         loss = loss_of(described["run"](deepcopy(described["batch"])))
         optimizer.zero_grad()
         loss.backward()

@@ -159,7 +159,7 @@ def test_a_state_that_is_linked_in_the_browser_moves_the_other_widget_and_what_f
     one, other = live.locator(".explore").nth(2), live.locator(".explore").nth(3)
     one.locator("input[type=range]").press("End")
     says(live, "twice is 6.0")
-    assert other.locator(".explore-number strong").inner_text() == "6.0000"
+    other.locator(".explore-number strong", has_text="6.0000").wait_for()
     other.locator("input[type=range]").press("Home")
     says(live, "twice is 2.0")
-    assert one.locator(".explore-number strong").inner_text() == "2.0000"
+    one.locator(".explore-number strong", has_text="2.0000").wait_for()
