@@ -175,7 +175,7 @@ def _notes(policy: Policy) -> tuple[str, ...]:
         )
     if policy.batch_size == 1:
         notes.append(
-            "the batch has one sample, so nobody asked what a sample gets from the others; hand over two or more, "
+            "the batch has one sample, so what a sample gets from others cannot be seen; hand over two or more, "
             "padded by different amounts"
         )
     for label, kind in policy.padding.items():
