@@ -22,6 +22,11 @@ MOST = 1_000_000
 """No count is larger: of steps, dims, tokens or samples. One that is would fill the memory before it fails."""
 
 
+def whole_number(name: str, value: object, least: int = 1) -> None:
+    if type(value) is not int or value < least:
+        raise ValueError(f"{name}: got {value!r:.60}, expected a whole number, {least} or more")
+
+
 def at_least_1(name: str, number: int) -> None:
     if number < 1:
         raise ValueError(f"{name}: got {number}, expected 1 or more")

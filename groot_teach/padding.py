@@ -129,7 +129,7 @@ def pad_steps_with_copies(actions: Float[Tensor, "step action_dim"], action_hori
 
     Source: huggingface/lerobot v0.4.4, `processor_groot.py` 337-342. We differ: upstream cuts longer chunks, we raise.
     """
-    missing = _missing_steps(actions, action_horizon)
+    missing = _missing_steps("actions", actions, action_horizon)
     copies = actions[-1:].expand(missing, -1)
     return ActionChunk(torch.cat([actions, copies]), _is_pad(actions, missing))
 
@@ -144,7 +144,7 @@ def pad_steps_with_zeros(actions: Float[Tensor, "step action_dim"], action_horiz
     Source: huggingface/lerobot at 7427f318, `processor_groot.py` 1933-1942; NVIDIA/Isaac-GR00T at 4e62473d,
     `processing_gr00t_n1d6.py` 322-332.
     """
-    missing = _missing_steps(actions, action_horizon)
+    missing = _missing_steps("actions", actions, action_horizon)
     zeros = actions.new_zeros(missing, actions.shape[1])
     return ActionChunk(torch.cat([actions, zeros]), _is_pad(actions, missing))
 
@@ -208,10 +208,7 @@ def collate_chunks_with_zeros(
         raise ValueError(f"valid_action_horizon: got {valid}, expected at most action_horizon={action_horizon}")
     zeroed = []
     for index, chunk in enumerate(chunks):
-        missing = action_horizon - len(chunk.actions)
-        if missing < 0:
-            got = f"got {len(chunk.actions)} steps, expected at most action_horizon={action_horizon}"
-            raise ValueError(f"chunks[{index}]: {got}; nothing is cut")
+        missing = _missing_steps(f"chunks[{index}]", chunk.actions, action_horizon)
         is_pad = torch.nn.functional.pad(chunk.action_is_pad, (0, missing), value=True)
         is_pad[valid:] = True
         actions = torch.nn.functional.pad(chunk.actions, (0, 0, 0, missing))
@@ -336,11 +333,11 @@ def _pad_tokens(samples: Sequence, key_len: int, on_the_left: bool) -> VLBatch:
     return VLBatch(torch.stack(tokens), torch.stack(real), torch.stack(image))
 
 
-def _missing_steps(actions: Tensor, action_horizon: int) -> int:
+def _missing_steps(name: str, actions: Tensor, action_horizon: int) -> int:
     steps = actions.shape[0]
     not_too_many("action_horizon", action_horizon)
     if not 1 <= steps <= action_horizon:
-        raise ValueError(f"actions: got {steps} steps, expected 1 to action_horizon={action_horizon}; nothing is cut")
+        raise ValueError(f"{name}: got {steps} steps, expected 1 to action_horizon={action_horizon}; nothing is cut")
     return action_horizon - steps
 
 

@@ -763,7 +763,7 @@ def test_a_copied_step_that_is_nan_becomes_zero():
 @pytest.mark.parametrize(
     ("horizons", "message"),
     [
-        ((1, None), r"chunks\[0\]: got 2 steps, expected at most action_horizon=1; nothing is cut"),
+        ((1, None), r"chunks\[0\]: got 2 steps, expected 1 to action_horizon=1; nothing is cut"),
         ((4, 5), "valid_action_horizon: got 5, expected at most action_horizon=4"),
         ((4, 0), "valid_action_horizon: got 0, expected 1 or more"),
         ((10**9, None), "action_horizon: got 1000000000, expected"),

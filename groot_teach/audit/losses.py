@@ -15,7 +15,18 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.gradients import find_target, gradient_at, is_detached
-from groot_teach.audit.measure import apart, changed, finite, moved_by, percent_of, reason, signs, such_as, tolerance_of
+from groot_teach.audit.measure import (
+    apart,
+    changed,
+    finite,
+    first_of,
+    moved_by,
+    percent_of,
+    reason,
+    signs,
+    such_as,
+    tolerance_of,
+)
 from groot_teach.audit.names import LOSS_COUNT, LOSS_SUM
 from groot_teach.audit.policy import Given, Heard, Policy
 from groot_teach.audit.report import Look, Step, percent
@@ -128,9 +139,9 @@ class LossProbes:
             shares = [(one[where].sum() / one.sum().clamp(min=1e-300)).item() for one in sizes]
             size = next((share for share in shares if share), 0.0)
             why = f"{int(counts[where].sum())} of {int(where.sum())} padded entries are fitted"
-            example = such_as(counts & where, policy.named_places).removeprefix(", such as ")
             self.fitted |= set(axis.split(" and ")) if size else set()
-            yield Look(LOSS_SUM, axis, "gradient", size, why=why, where=f"for example {example}" if size else "")
+            example = f"for example {first_of(counts & where, policy.named_places)}" if size else ""
+            yield Look(LOSS_SUM, axis, "gradient", size, why=why, where=example)
         for axis, where in policy.read_only_in(self.base.prediction).items():
             shares = [(one[where].sum() / one.sum().clamp(min=1e-300)).item() for one in sizes]
             size = next((share for share in shares if share), 0.0)

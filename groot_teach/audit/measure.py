@@ -55,9 +55,8 @@ def _relative(before: Tensor, after: Tensor, tolerance: float) -> float:
 
 def moved_in(before: Tensor, after: Tensor, where: Tensor) -> str:
     """In which samples something moved where `where` is True: `in samples 0 and 2`, or an empty text if in all."""
-    gap = (after.double() - before.double()).where(where.to(before.device), 0.0).nan_to_num(inf).abs()
-    moved = gap.flatten(1).amax(dim=1) > 1e-6 * before.abs().max()
-    return in_samples(moved.nonzero().flatten().tolist(), len(before))
+    moved = [sample for sample, rows in enumerate(zip(before, after, where, strict=True)) if moved_by(*rows)]
+    return in_samples(moved, len(before))
 
 
 def taps_moved(before: list[Tensor], after: list[Tensor], tap: Tap, where: Tensor) -> float:
@@ -132,12 +131,15 @@ def at_end(real: Tensor, output: Tensor, place: int) -> Tensor:
 
 
 def such_as(where: Tensor, axes: Mapping[str, int]) -> str:
-    """The first entry where `where` is True, counted from 0: `, such as sample 1, step 4`."""
-    if not where.any():
-        return ""
+    """The end of a sentence about the entries where `where` is True: `, such as sample 1, step 4`."""
+    return f", such as {first_of(where, axes)}" if where.any() else ""
+
+
+def first_of(where: Tensor, axes: Mapping[str, int]) -> str:
+    """The first entry where `where` is True, counted from 0: `sample 1, step 4`."""
     first = where.nonzero()[0].tolist()
     named = [f"{axis.strip().removesuffix('s')} {first[place]}" for axis, place in axes.items() if place < len(first)]
-    return ", ".join([f", such as sample {first[0]}", *named])
+    return ", ".join([f"sample {first[0]}", *named])
 
 
 def percent_of(size: float, what: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields
 
+from groot_teach.checks import whole_number
 from groot_teach.embodiments import as_groups
 
 
@@ -74,7 +75,7 @@ class HeadConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type in (int, int | None) and not (value is None and field.name in may_be_none):
-                _whole(field.name, value, least=0 if field.name in may_be_0 else 1)
+                whole_number(field.name, value, least=0 if field.name in may_be_0 else 1)
             if field.type is bool and type(value) is not bool:
                 raise ValueError(f"{field.name}: got {value!r}, expected True or False")
         if self.width % self.heads or self.width % 2:
@@ -105,8 +106,3 @@ class HeadConfig:
     def decoded_dim(self) -> int:
         """How many dims the head predicts. They are the first ones of the padded dims."""
         return sum(size for _, size in self.groups)
-
-
-def _whole(name: str, value: object, least: int) -> None:
-    if type(value) is not int or value < least:
-        raise ValueError(f"{name}: got {value!r}, expected a whole number, {least} or more")

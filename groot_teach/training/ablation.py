@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from groot_teach.checks import all_finite, known_places
+from groot_teach.checks import all_finite, known_places, whole_number
 from groot_teach.head.action_head import ActionHead
 from groot_teach.head.config import HeadConfig
 from groot_teach.masks import GROOT_N1_5, GROOT_N1_7, LEAKS, STRICT, Masking, with_switches
@@ -117,9 +117,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name in ("seeds", "every", "width", "tried", "chunks"):
-            value = getattr(self, name)
-            if type(value) is not int or value < 1:
-                raise ValueError(f"{name}: got {value!r}, expected a whole number, 1 or more")
+            whole_number(name, getattr(self, name))
         if not self.conditions:
             raise ValueError(f"conditions: got none, expected one or more of {', '.join(CONDITIONS)}")
         self.recipe(seed=0)  # which checks the other numbers

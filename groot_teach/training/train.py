@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, distributed
 
+from groot_teach.checks import whole_number
 from groot_teach.flow import flow_time_n1_7, sample_beta
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.loss import loss_divisor, velocity_error_sum
@@ -69,9 +70,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, least in (("steps", 1), ("batch_size", 1), ("seed", 0), ("micro_batches", 1)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise ValueError(f"{name}: got {value!r}, expected a whole number, {least} or more")
+            whole_number(name, getattr(self, name), least)
         if type(self.learning_rate) not in (int, float) or not 0 < self.learning_rate < 1:
             raise ValueError(f"learning_rate: got {self.learning_rate!r:.60}, expected a number between 0 and 1")
 
@@ -125,8 +124,7 @@ def fit(
         ValueError: a checkpoint of another run, a batch in which nothing counts, or fewer samples than pieces.
     """
     rank, processes = rank_and_processes()
-    if type(every) is not int or every < 1:
-        raise ValueError(f"every: got {every!r}, expected a whole number, 1 or more")
+    whole_number("every", every)
     if recipe.batch_size < processes * recipe.micro_batches:
         raise ValueError(
             f"batch_size: got {recipe.batch_size}, expected {processes * recipe.micro_batches} or more, a sample for "
