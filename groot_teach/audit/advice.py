@@ -64,8 +64,8 @@ NEXT: tuple[tuple[str, str, Kind, str], ...] = (
         LOSS_SUM,
         ANY,
         "leak",
-        "multiply the error of each entry by its mask before it is summed, and check that the mask has the shape of "
-        "the error",
+        "leave padded entries out before errors are squared and summed, as in `error[mask]`, or give them the "
+        "`ignore_index` of a cross entropy; and check that the mask has the shape of the error",
     ),
     (
         LOSS_SUM,

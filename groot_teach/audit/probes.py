@@ -250,6 +250,8 @@ class Probes:
             yield Look(PREDICTION, column, "compact", None, why=why)
             yield from self._decide(cut, None)
             return
+        if cut is None and policy.batch_size == 1:
+            return  # it is alone already, as a note says
         size = max(sizes.values(), default=0.0)
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "what is predicted for a sample, once it is alone," if cut is None else WITHOUT_PADDING

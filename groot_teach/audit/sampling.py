@@ -174,6 +174,8 @@ class SamplerProbes:
             yield Look(SAMPLER, column, "compact", None, why=reason(error) + policy.not_declared(cut))
             yield from self._decide(cut, None)
             return
+        if cut is None and policy.batch_size == 1:
+            return  # it is alone already, as a note says
         size = max(sizes.values(), default=0.0)
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "is alone" if cut is None else "is alone and its padding is cut off"

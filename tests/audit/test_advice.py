@@ -41,7 +41,7 @@ def test_advice_is_for_the_stage_the_axis_and_the_kind():
         (("prediction", "tokens", "leak"), "follow the mask from the batch to each layer"),
         (("prediction", "samples", "leak"), "look for what mixes the samples"),
         (("prediction", "tokens", "lost"), "print the mask where the network applies it"),
-        (("loss sum", "steps", "leak"), "multiply the error of each entry by its mask"),
+        (("loss sum", "steps", "leak"), "leave padded entries out before errors are squared"),
         (("loss sum", "steps", "lost"), "print the mask of the loss"),
         (("sampler", "dims", "leak"), "look at what the sampler masks"),
         (("sampler", "tokens", "lost"), "look for what the sampler does not pass on"),

@@ -804,6 +804,7 @@ def test_of_a_batch_of_one_sample_it_is_noted_that_the_others_are_not_seen():
 
     given = {"sample": lambda b: b["action"] - b["action"].mean(0)}
     report = audit_masks(run, one, [Padding("steps", real, values={"action": 1})], **given)
+    assert not [look for look in report.looks if look.axis == "samples"]
     assert any("the batch has one sample" in note for note in report.notes)
 
 
