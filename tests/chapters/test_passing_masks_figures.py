@@ -1,0 +1,50 @@
+"""The figures of chapter 6: a hidden key that is read is a leak, and a word that has moved has an orange position."""
+
+import pytest
+import torch
+from drawn import ink_of, rows, texts
+
+from groot_teach.chapters.passing_masks.pictures import both_sides, nothing_to_read
+
+VALUES = torch.tensor([10.0, 20.0, 60.0])
+LEFT, RIGHT = torch.tensor([False, True, True]), torch.tensor([True, True, False])
+SIDES = {"left": LEFT, "right": RIGHT}
+
+
+def test_a_hidden_key_is_hollow_where_it_is_not_read_and_a_leak_where_it_is():
+    half, nan = torch.tensor([0.5, 0.0, 0.5]), torch.full((3,), torch.nan)
+    picture = nothing_to_read({"none": torch.zeros(3), "half": half, "nan": nan}, VALUES)
+    assert rows(picture) == ["hhh", "lhl", "lll"]
+    assert texts(picture).count("NaN") == 4  # three weights and what is read
+    assert ink_of(picture, "35.00") == "leak-ink"
+    assert {"hidden key 3", "value 60"} <= {*texts(picture)}
+
+
+def test_nothing_read_is_no_leak_and_no_way_is_refused():
+    picture = nothing_to_read({"none": torch.zeros(3)}, VALUES)
+    assert "leak-ink" not in {mark.ink for mark in picture.marks if hasattr(mark, "text")}
+    with pytest.raises(ValueError, match="ways: got none, expected at least one"):
+        nothing_to_read({}, VALUES)
+
+
+def test_a_word_whose_position_depends_on_the_side_is_orange_and_padding_is_not():
+    every, real = torch.tensor([5, 6, 7]), [torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1])]
+    picture = both_sides(["red", "cup"], SIDES, {"real": real})
+    assert rows(picture) == ["prr", "rrp"]
+    said = "pad red cup left real 0 0 1 red cup pad right real 0 1 1"
+    assert texts(picture) == said.split()
+    assert "leak-ink" not in {mark.ink for mark in picture.marks if hasattr(mark, "text")}
+    moved = both_sides(["red", "cup"], {"left": LEFT}, {"every": [every]})
+    assert [ink_of(moved, number) for number in "567"] == ["pad-ink", "leak-ink", "leak-ink"]
+
+
+@pytest.mark.parametrize(
+    ("words", "positions", "complaint"),
+    [
+        (["red"], {}, r"sides: got \{'left': 2, 'right': 2\}, expected 1 real places"),
+        (["red", "cup"], {"every": [torch.arange(3)]}, "positions of 'every': got 1, expected 2, one for each side"),
+    ],
+)
+def test_sides_and_positions_that_do_not_fit_are_refused(words, positions, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        both_sides(words, SIDES, positions)
