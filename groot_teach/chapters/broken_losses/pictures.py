@@ -1,46 +1,131 @@
-"""The figures of the chapter on how a masked loss breaks."""
+"""The widget and the figures of the chapter on how a masked loss breaks."""
 
-from collections.abc import Sequence
-from math import isfinite
+from collections.abc import Callable, Sequence
+from math import isfinite, isnan
 
+import torch
+from jaxtyping import Bool
 from torch import Tensor
 
+from groot_teach.loss import masked_velocity_loss
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import INKS, Picture, width_of, write_on
+from groot_teach.show.panels import KindMap, Number, Panel
 from groot_teach.show.plot import LINES, Plot, styled
+from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of
+from groot_teach.show.tables import Column, Table
 
 
 @checked
-def what_survives(results: dict[str, list[Tensor]], columns: Sequence[tuple[str, str]]) -> Picture:
-    """For each way to apply a mask, which of its results are still numbers: a row for each way.
+def what_survives(groups: dict[str, dict[str, list[Tensor]]], columns: Sequence[str]) -> Picture:
+    """Which results of each way to apply a mask are still numbers: the groups of ways beside each other.
 
-    What is not a finite number is hatched in orange.
+    Each way is a row with a box for each of its results. One that is not finite throughout is hatched in orange.
 
     Args:
-        results: for each name of a way its loss, its gradient, or whatever the columns say.
-        columns: for each result the group that it belongs to, and what it is called there. Groups stand together.
+        groups: for each name of a group its ways, and for each of these its loss, its gradient, or whatever the columns
+            say.
+        columns: what each result is called.
 
     Raises:
-        ValueError: no way, or more or fewer results than columns.
+        ValueError: no group, one without a way, or more or fewer results than columns.
     """
-    if not results or any(len(values) != len(columns) for values in results.values()):
-        found = {name: len(values) for name, values in results.items()}
-        raise ValueError(f"results: got {found}, expected {len(columns)} for each way, and at least one way")
-    width, high, left, top = 104, 30, 14 + max(map(width_of, results)), 62
-    picture = Picture(left + width * len(columns) + 2, top + high * len(results))
-    for place, (group, name) in enumerate(columns):
-        if place == 0 or columns[place - 1][0] != group:
-            picture.words(left + width * place, 14, group, bold=True)
-        picture.words(left + width * (place + 0.5) - 3, 42, name, ink="quiet", anchor="middle")
-    for row, (way, values) in enumerate(results.items()):
-        y = top + high * row
-        picture.words(left - 14, y + high / 2 - 2, way, anchor="end")
-        for column, value in enumerate(values):
-            kind, word = ("real", "finite") if bool(value.isfinite().all()) else ("leak", "NaN")
-            strength = 0.3 if kind == "real" else 1.0
-            picture.box(left + width * column, y, width - 6, high - 5, kind, strength)
-            write_on(picture, left + width * (column + 0.5) - 3, y + high / 2 - 2, word, kind, strength)
+    for group, ways in groups.items() or [("no group", {})]:
+        if not ways or any(len(results) != len(columns) for results in ways.values()):
+            found = {name: len(results) for name, results in ways.items()}
+            expected = f"expected {len(columns)} for each way, and at least one way"
+            raise ValueError(f"groups, {group!r}: got {found}, {expected}")
+    width, high, top = 76, 32, 58
+    picture = Picture(0, top + high * max(map(len, groups.values())))
+    for group, ways in groups.items():
+        left = picture.width + 12 + max(map(width_of, ways))
+        picture.words(picture.width + 2, 11, group, bold=True)
+        for place, name in enumerate(columns):
+            picture.words(left + width * (place + 0.5) - 2, 40, name, ink="quiet", anchor="middle")
+        for row, (way, results) in enumerate(ways.items()):
+            y = top + high * row
+            picture.words(left - 12, y + 14, way, anchor="end")
+            for place, result in enumerate(results):
+                is_finite = bool(result.isfinite().all())
+                kind, strength, word = ("real", 0.3, "finite") if is_finite else ("leak", 1.0, "NaN")
+                picture.box(left + width * place, y, width - 4, high - 4, kind, strength)
+                write_on(picture, left + width * (place + 0.5) - 2, y + 14, word, kind, strength)
+        picture.width = left + width * len(columns) + 30
+    picture.width -= 30
     return picture
+
+
+@checked
+def what_tests_ask(action_mask: Bool[Tensor, "action_horizon action_dim"]) -> Picture:
+    """What three tests of a masked loss set or read in each entry of a chunk, and what must come of it.
+
+    Args:
+        action_mask: True = a real entry. Each entry is drawn, so it should be small.
+    """
+    asked = {
+        "unit error: set the errors": ("c", "7c", "the loss is c\N{SUPERSCRIPT TWO}"),
+        "perturb: change padding": ("", "new", "loss and gradient stay"),
+        "gradient: look at it": ("\N{NOT EQUAL TO}0", "0", "0 in padding alone"),
+    }
+    kinds = kinds_of(action_mask, action_mask)
+    parts = graded(action_mask.double(), kinds, 2.5)
+    sheets = []
+    for title, (real, padded, must) in asked.items():
+        words = [[real if is_real else padded for is_real in row] for row in action_mask.tolist()]
+        sheets.append(Sheet([Block(kinds, words=words, parts=parts)], title, below=[("ink", must)], cell=34))
+    return beside(sheets)
+
+
+GRADIENTS = {
+    "r": ("real", "real, moves the weights"),
+    "z": ("hidden", "real, gradient 0"),
+    "p": ("padding", "padding, gradient 0"),
+    "l": ("leak", "padding, moves the weights"),
+    "n": ("leak", "gradient NaN or infinite"),
+}
+"""The letters of the map in `what_comes_back`."""
+
+
+def what_comes_back(
+    way: Callable[[Tensor, Tensor, Tensor], Tensor], filler: float, passed: dict[str, bool]
+) -> dict[str, Panel]:
+    """What a way to apply a mask makes of one chunk of 3 steps and 8 dims, of which 2 steps and 5 dims are recorded.
+
+    Args:
+        way: takes `velocity_pred`, `velocity_target` and `action_mask`, and returns a number, the loss.
+        filler: what the target holds where nothing was recorded. It may be NaN or infinity.
+        passed: for each name of a test whether the way passes it.
+    """
+    shape, generator = (1, 3, 8), torch.Generator().manual_seed(3)
+    pred, target = (torch.randn(shape, dtype=torch.float64, generator=generator) for _ in range(2))
+    action_mask = torch.zeros(shape, dtype=torch.bool)
+    action_mask[:, :2, :5] = True
+    pred, target = pred.requires_grad_(), torch.where(action_mask, target, filler)
+    losses = [way(pred, target, action_mask), masked_velocity_loss(pred, target, action_mask)]
+    gradient, right = (torch.autograd.grad(loss, pred)[0] for loss in losses)
+    rows = []
+    for name, pair in {"loss": losses, "gradient of a shared weight": (gradient.sum(), right.sum())}.items():
+        given, wanted = (_number(value.item()) for value in pair)
+        rows.append([name, given, wanted, "right" if given == wanted else "wrong"])
+    is_zero = gradient == 0
+    kinds = torch.where(action_mask, torch.where(is_zero, 1, 0), torch.where(is_zero, 2, 3))
+    kinds = torch.where(gradient.isfinite(), kinds, 4)
+    cells = ["".join("rzpln"[kind] for kind in row) for row in kinds[0].tolist()]
+    wrong = ~torch.isclose(gradient, right)
+    headings = ["of this chunk", "is", "should be", Column("so it is", "verdict", wrong=["wrong"])]
+    found = ["finds it", *("no" if is_passed else "yes" for is_passed in passed.values())]
+    return {
+        "entries with a wrong gradient": Number(int(wrong.sum()), digits=0, should_be=0),
+        "the gradient of each entry": KindMap(cells, GRADIENTS, "step", "dim"),
+        "what comes out": Table(headings, rows),
+        "does a test find it?": Table(["test", *passed], [found]),
+    }
+
+
+def _number(value: float) -> str:
+    if isfinite(value):
+        return f"{value:.3f}"
+    return "NaN" if isnan(value) else "infinity" if value > 0 else "-infinity"
 
 
 @styled
