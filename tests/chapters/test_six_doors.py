@@ -109,6 +109,8 @@ def test_the_divisor_does_not_change_how_far_the_loss_moves():
         ("count", "N1.7", with_switches(STRICT, loss_denominator="all")),
         ("drift", "N1.7", with_switches(STRICT, sampler="free")),
         ("loss", "N1.7", with_switches(STRICT, loss="open")),
+        ("training", "N1.7", with_switches(STRICT, encoder_input="open")),
+        ("training", "N1.6", with_switches(CHOICES["N1.6"][1], self_attention="closed", sampler="zero")),
         ("mixed", "N1.7", with_switches(STRICT, vl_self_attention="open")),
         ("quiet", "N1.7", GROOT_N1_7),
         ("loud", "N1.5", CHOICES["N1.5"][1]),
@@ -118,6 +120,15 @@ def test_the_divisor_does_not_change_how_far_the_loss_moves():
 def test_what_is_noticed(notice, parts, masking):
     assert six_doors(parts, masking).notice == notice
     assert notice in NOTICES
+
+
+def test_only_training_is_moved_where_the_encoder_takes_in_padding_that_a_shut_sampler_keeps_at_0():
+    """Steps may be read as well: on the robot the padded ones are blank then."""
+    for parts in garbled.PARTS:
+        for masking in garbled.settings(parts, "actions"):
+            before_the_loss = {*open_leaks(masking)} - {"target leak", "denominator leak"}
+            alone = before_the_loss in ({"input leak"}, {"input leak", "step leak"})
+            assert (six_doors(parts, masking).notice == "training") == alone, masking
 
 
 def test_a_setting_that_a_version_cannot_have_is_refused():

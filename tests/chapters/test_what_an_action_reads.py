@@ -34,12 +34,20 @@ def test_zeros_shorten_the_answer_by_what_they_are_read():
     assert not shown_network().key["zeros"][len(PROMPT) :].any()
 
 
+def test_pads_that_point_away_hold_the_values_of_noise_and_are_not_read():
+    network, picture = shown_network(), what_an_action_reads_picture()
+    assert torch.equal(network.value["pointing away"], network.value["noise"])
+    picture.state = picture.state | {"pads_are": "pointing away", "pads": 8}
+    assert 0 < picture.value.on_padding < 2e-5
+    assert picture.value.loss == pytest.approx(picture.value.right, abs=2e-5)
+
+
 @pytest.mark.parametrize(
     ("part", "complaint"),
     [
         ({"mask": "10"}, "mask: got '10', expected 15 digits"),
         ({"pads": 9}, "pads: got 9, expected an int from 0 to 8"),
-        ({"pads_are": "ones"}, "pads_are: got 'ones', expected one of zeros, noise, zeros, normalised"),
+        ({"pads_are": "ones"}, "pads_are: got 'ones', expected one of zeros, noise, zeros, normalised, pointing away"),
         ({"side": "top"}, "side: got 'top', expected one of left, right"),
     ],
 )

@@ -124,6 +124,27 @@ def test_with_every_token_hidden_there_is_no_answer_rather_than_a_wrong_one(show
     assert tab.complaints == []
 
 
+def test_pads_that_point_away_are_read_without_a_mask_and_change_nothing_that_is_shown(shown):
+    tab, _ = shown(NAME)
+    tab.locator(".try", has_text="harmless by luck").click()
+    assert tab.locator("[data-control=mask] input:checked").get_attribute("value") == "off"
+    assert result_of(tab) == said_by_torch(pads_are="pointing away", pads=8)
+    assert "0 % of the attention goes to padding. The answer is off by 0 %." in result_of(tab)
+    assert tab.locator(".results .wrong").count() == 0
+
+
+def test_the_tick_of_the_loss_has_its_name_below_it(shown):
+    tab, _ = shown(NAME)
+    for setting in ("one pad of noise", "eight zeros"):
+        tab.locator(".try", has_text=setting).click()
+        tick, name = tab.locator(".tick").bounding_box(), tab.locator(".tick-name").bounding_box()
+        assert abs(tick["x"] + tick["width"] / 2 - name["x"]) < 2
+        assert tick["y"] < name["y"] < tick["y"] + tick["height"] + 20
+    assert (
+        tab.locator(".tick-name").inner_text() == f"as it should be: {what_an_action_reads_picture().value.right:.3f}"
+    )
+
+
 def test_the_ribbons_end_side_by_side_in_the_bar(shown):
     tab, _ = shown(NAME)
     ends = tab.evaluate(

@@ -144,6 +144,7 @@ export const picture = {
       find(".loss-bar i").style.width = width(Math.min(loss ?? 0, right) / scale);
       find(".loss-bar .leak").style.width = width(Math.max(0, (loss ?? 0) - right) / scale);
       find(".tick").style.left = width(right / scale);
+      find(".tick-name").style.marginLeft = width(right / scale);
       put(find(".masked-loss"), fixed(right, 3));
       put(find(".unmasked-loss"), fixed(unmasked, 3));
       put(find(".live-said"), nothing

@@ -25,7 +25,9 @@ PROMPT = ("left half of the image", "right half of the image", "pick", "up", "th
 MOST_PADS, WIDTH, DIMS, SEED = 8, 4, 2, 8582
 FULL_LOSS = 0.6
 """The loss at which its bar is full. Where a mask of the reader's own makes it larger, the bar's scale grows."""
-PADS = ("zeros", "noise", "zeros, normalised")
+AWAY = 12.0
+"""The score of a pad that points away is minus this: e to it is a few millionths."""
+PADS = ("zeros", "noise", "zeros, normalised", "pointing away")
 SIDES = ("left", "right")
 GRIPPER = '<path d="M12 0v7M5 15V7h14v8M5 15h4M19 15h-4"/>'
 CUP = '<path d="M0 20h24"/><path class="cup" d="M6 8h9v12H6z"/><path d="M15 11h4v5h-4"/>'
@@ -111,7 +113,10 @@ class Network(NamedTuple):
 
 
 def shown_network() -> Network:
-    """One attention without biases, for each kind of padding. Every token of the prompt went through a LayerNorm."""
+    """One attention without biases, for each kind of padding. Every token of the prompt went through a LayerNorm.
+
+    Pads that point away are noise whose keys are turned against the query, so that it reads next to nothing of them.
+    """
 
     def draw(place: int, *shape: int) -> Tensor:
         return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(SEED + place))
@@ -128,10 +133,16 @@ def shown_network() -> Network:
     }
     to_key, to_value = draw(3, WIDTH, WIDTH) / 2, draw(4, WIDTH, WIDTH) / 2
     tokens = {kind: torch.cat([prompt, pads]) for kind, pads in padding.items()}
+    query = rounded(draw(5, WIDTH))
+    key = {kind: rounded(rows @ to_key) for kind, rows in tokens.items()}
+    value = {kind: rounded(rows @ to_value) for kind, rows in tokens.items()}
+    away = -AWAY * query * WIDTH**0.5 / query.square().sum()
+    key["pointing away"] = torch.cat([key["noise"][: len(PROMPT)], rounded(away).repeat(MOST_PADS, 1)])
+    value["pointing away"] = value["noise"]
     return Network(
-        query=rounded(draw(5, WIDTH)),
-        key={kind: rounded(rows @ to_key) for kind, rows in tokens.items()},
-        value={kind: rounded(rows @ to_value) for kind, rows in tokens.items()},
+        query=query,
+        key=key,
+        value=value,
         readout=rounded(draw(6, WIDTH, DIMS)),
         velocity_target=torch.tensor([0.0, -0.8], dtype=torch.float64),  # near what is read from the prompt alone
     )
@@ -231,11 +242,13 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
         paths.append(f'<path class="{kind if token >= 0 else ""}" d="{path}"></path>')
     loss, right = reading.loss or 0, reading.right
     scale = max(loss, FULL_LOSS)
+    tick = _width(right / scale)
     everything, real = "1" * (len(PROMPT) + MOST_PADS), "1" * len(PROMPT) + "0" * MOST_PADS
     settings = {
         "the mask on": {"mask": real, "pads": 4, "pads_are": "zeros"},
         "eight zeros": {"mask": everything, "pads": 8, "pads_are": "zeros"},
         "one pad of noise": {"mask": everything, "pads": 1, "pads_are": "noise"},
+        "harmless by luck": {"mask": everything, "pads": 8, "pads_are": "pointing away"},
         "the prompt alone": {"mask": everything, "pads": 0},
     }
     return f"""<div class="live-controls reads-controls">
@@ -243,8 +256,8 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
 <fieldset class="bare" disabled><label class="slider" data-control="pads"><span>padding</span>
 <input type="range" min="0" max="{MOST_PADS}" value="{pads}" aria-valuetext="{_pads(pads)}"
 ><output>{_pads(pads)}</output></label></fieldset>
-{chips("pads_are", "pads are", PADS, state["pads_are"])}
 {chips("side", "on the", SIDES, state["side"])}
+{chips("pads_are", "pads are", PADS, state["pads_are"])}
 </div>
 <div class="reads">
 <div class="vl-tokens" role="grid" aria-label="Tokens. Space hides one or shows it again."
@@ -264,8 +277,8 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
 <span class="should wrong">should be {fixed(right, 3)} ({_apart(loss, right)})</span></p>
 <div><div class="bar loss-bar" aria-hidden="true"><i style="width: {_width(min(loss, right) / scale)};"></i
 ><i class="leak" style="width: {_width(max(0, loss - right) / scale)};"></i
-><b class="tick" style="left: {_width(right / scale)};"></b></div>
-<p class="ends"><span>mask on: <span class="masked-loss">{
+><b class="tick" style="left: {tick};"></b></div>
+<p class="ends"><span class="tick-name" style="margin-left: {tick};">as it should be: <span class="masked-loss">{
         fixed(right, 3)
     }</span></span><span>mask off: <span class="unmasked-loss">{fixed(reading.unmasked, 3)}</span></span></p></div>
 </div>

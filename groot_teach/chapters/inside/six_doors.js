@@ -29,6 +29,7 @@ function six_doors({ parts, doors, leaks, positions, depends, moved, counts }) {
   };
   const notice = () => {
     if (!predictions) return loss || actions ? "loss" : silent();
+    if (!actions) return "training";
     if (mixing && !context && !encoder) return "mixed";
     return 4 * loss < predictions ? "quiet" : "loud";
   };

@@ -28,6 +28,7 @@ NOTICES = {
     "count": "Nothing moves, but the loss is too small, because padding is counted in what it is divided by.",
     "drift": "Padded dims drift while actions are sampled, but every door to a reader of them is shut.",
     "loss": "Predictions and actions hold, but the loss compares padded entries as well.",
+    "training": "Padding gets in while training; on the robot the sampler keeps it at 0, so no action moves.",
     "mixed": "The context door is shut, but padding comes through it, mixed into real tokens one stage before.",
     "quiet": "The predictions move a lot and the loss only a little, so the loss alone would hardly show it.",
     "loud": "Padding reaches every number that comes after an open door.",
@@ -89,6 +90,8 @@ def six_doors(parts: str, masking: Masking) -> DoorsReport:
         notice = "blank" if step else "count" if count else "drift" if rollout else "none"
     elif not predictions:
         notice = "loss"
+    elif not actions:
+        notice = "training"
     elif mixing and not context and not encoder:
         notice = "mixed"
     else:
