@@ -1,5 +1,7 @@
 """The figures of chapter 3: the same bytes each time, every number, and a mark for what leaks and for what is lost."""
 
+from math import log2
+
 import pytest
 import torch
 from drawn import boxes, ink_of, lines, rows, texts
@@ -12,6 +14,7 @@ from groot_teach.chapters.loss.pictures import (
     mask_and_error,
     slice_against_mask,
 )
+from groot_teach.show.drawing import Words
 
 
 def a_case():
@@ -118,16 +121,32 @@ def test_weights_that_are_none_are_refused(wrong):
         entry_weights(weights, torch.ones(1, 1, 2, dtype=torch.bool), ["one"])
 
 
-def test_each_divisor_has_its_loss_and_those_that_differ_are_wrong_by_so_many_per_cent():
-    picture = denominators(6.0, {"real": 4.0, "all": 8.0, "one": 2.0}, "real")
-    assert [box.kind for box in boxes(picture)] == ["real", "leak", "leak"]
-    right, less, most = (box.width for box in boxes(picture))
-    assert (right, less) == pytest.approx((most / 2, most / 4))
-    ticks = [points[0][0] for points in lines(picture, "ink")]
-    assert ticks == pytest.approx([boxes(picture)[0].x + right] * 3)
-    assert ink_of(picture, "1.5") == "ink"
-    assert ink_of(picture, "0.75, \N{MINUS SIGN}50 %") == ink_of(picture, "3, +100 %") == "leak-ink"
-    assert {"6 / 4 = ", "6 / 8 = ", "6 / 2 = ", "should be 1.5"} <= {*texts(picture)}
+def test_each_divisor_has_its_loss_and_equal_factors_have_bars_of_equal_length_on_both_sides():
+    divisors = {"real": 4.0, "all": 8.0, "one": 2.0, "three": 12.0}
+    picture = denominators(6.0, divisors, "real")
+    assert [box.kind for box in boxes(picture)] == ["real", "leak", "leak", "leak"]
+    right, less, more, least = boxes(picture)
+    (line,) = {x for points in lines(picture, "ink") for x, _ in points}
+    assert right.x + right.width / 2 == less.x + less.width == more.x == least.x + least.width == line
+    assert less.width == pytest.approx(more.width)  # half of it, and twice
+    assert least.width == pytest.approx(less.width * log2(3))
+    assert ink_of(picture, "1.5, as it should be") == "ink"
+    wrong = "0.75, 2 times too small", "3, 2 times too large", "0.5, 3 times too small"
+    assert {ink_of(picture, words) for words in wrong} == {"leak-ink"}
+    assert {"6 / 4 = ", "6 / 8 = ", "6 / 2 = ", "6 / 12 = ", "should be 1.5"} <= {*texts(picture)}
+
+
+def test_the_scale_of_factors_is_marked_where_a_bar_of_that_factor_ends():
+    picture = denominators(1.0, {"right": 1.0, "less": 2.0, "more": 0.25}, "right")
+    _, less, more = boxes(picture)
+    place = {mark.text: mark.x for mark in picture.marks if isinstance(mark, Words)}
+    assert (less.x, more.x + more.width) == pytest.approx((place["1/2"], place["4\N{MULTIPLICATION SIGN}"]))
+    assert place["1"] == pytest.approx(more.x)
+
+
+def test_losses_that_are_all_right_are_drawn_as_right():
+    picture = denominators(6.0, {"real": 4.0, "the same": 4.0}, "real")
+    assert [box.kind for box in boxes(picture)] == ["real", "real"]
 
 
 def test_a_divisor_of_0_and_an_unknown_right_one_are_refused():

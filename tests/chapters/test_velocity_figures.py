@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from drawn import boxes, rows, texts
+from drawn import boxes, ink_of, rows, texts
 
 from groot_teach.chapters.velocity.pictures import (
     fillings_compared,
@@ -112,12 +112,13 @@ def test_a_line_needs_a_value_for_each_flow_time(values):
 
 
 def test_weights_are_as_strong_as_they_are_large_and_orange_on_padding():
-    picture = weights_on_inputs(
-        {"few": torch.tensor([0.5, 2.0]), "many": torch.tensor([1.0, 0.0])}, {"a": 1, "b": 1}, "b"
-    )
-    drawn = boxes(picture)
-    assert [(box.kind, box.strength) for box in drawn] == [("real", 0.25), ("leak", 1.0), ("real", 0.5), ("leak", 0.0)]
-    assert {"few", "many", "a", "b"} <= set(texts(picture))
+    weights = {"few": torch.tensor([0.5, 2.0, 1.0]), "many": torch.tensor([1.0, 0.0, 0.5])}
+    picture = weights_on_inputs(weights, {"a": 1, "b": 2}, "b")
+    few, many = [("real", 0.25), ("leak", 1.0), ("leak", 0.5)], [("real", 0.5), ("leak", 0.0), ("leak", 0.25)]
+    assert [(box.kind, box.strength) for box in boxes(picture)] == few + many
+    assert texts(picture) == ["few", "many", "a", "0.50", "1.00", "b: should be 0", "1.50", "0.25"]
+    assert ink_of(picture, "0.50") == ink_of(picture, "a") == "real-ink"
+    assert ink_of(picture, "1.50") == ink_of(picture, "b: should be 0") == "leak-ink"
 
 
 @pytest.mark.parametrize(("groups", "padding"), [({"a": 1}, "a"), ({"a": 1, "b": 1}, "c")])

@@ -5,6 +5,7 @@ every entry can be seen: 3 steps instead of 16, and a head of 8 dims instead of 
 """
 
 from collections.abc import Callable, Sequence
+from math import ceil, floor, log2
 
 import torch
 from jaxtyping import Bool, Float
@@ -16,10 +17,12 @@ from groot_teach.padding import action_mask_dims_and_steps, collate_chunks, pad_
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import Picture, width_of
 from groot_teach.show.panels import HeatMap, Number, one_of
-from groot_teach.show.pictures import bar
 from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of, under
 
 ACTION_HORIZON, HEAD_DIM = 3, 8
+
+SCALE = 150
+"""How many pixels a scale of factors is long, from the least to the largest."""
 
 ROBOTS = {f"{robot.name}, {robot.action_dim} dims": robot.name for robot in (TOY_DUAL_ARM, TOY_SMALL_ARM, TOY_HUMANOID)}
 
@@ -211,7 +214,10 @@ def group_weights(weights: dict[str, Float[Tensor, " action_dim"]], groups: dict
 
 @checked
 def denominators(error_sum: float, divisors: dict[str, int | float], right: str) -> Picture:
-    """One sum of squared errors, divided in several ways: a bar for each loss, and a tick where it should end.
+    """One sum of squared errors, divided in several ways: how many times too small or too large each loss is.
+
+    The bars begin at the line of the loss that is right, and lead to the left where a loss is too small and to the
+    right where it is too large. Equal lengths are equal factors, so a fourth is as far from the line as four times.
 
     Args:
         error_sum: the sum of the squared errors, above 0.
@@ -226,24 +232,41 @@ def denominators(error_sum: float, divisors: dict[str, int | float], right: str)
     all_finite("error_sum and divisors", [error_sum, *divisors.values()])
     if not error_sum > 0 or not all(divisor > 0 for divisor in divisors.values()):
         raise ValueError(f"error_sum and divisors: got {error_sum} and {divisors}, expected numbers above 0")
-    losses = {name: error_sum / divisor for name, divisor in divisors.items()}
-    wanted, most = losses[right], max(losses.values())
     said = {name: f"{error_sum:.3g} / {divisor:g} = " for name, divisor in divisors.items()}
-    left, middle = max(map(width_of, divisors)) + 14, max(map(width_of, said.values())) + 8
-    picture = Picture(left + middle + 330, 34 * len(divisors) + 30)
-    for row, (name, loss) in enumerate(losses.items()):
-        y = 30 + 34 * row
-        differs = abs(loss / wanted - 1) > 0.0005
-        change = f"{loss:.3g}" + (
-            f", {100 * (loss / wanted - 1):+.0f} %".replace("-", "\N{MINUS SIGN}") if differs else ""
-        )
+    factors = {name: divisors[right] / divisor for name, divisor in divisors.items()}
+    doublings = {name: log2(factor) for name, factor in factors.items()}
+
+    def differs(factor: float) -> bool:
+        return abs(factor - 1) > 0.0005
+
+    verdicts = {}
+    for name, factor in factors.items():
+        wrong = f"{max(factor, 1 / factor):.3g} times too {'large' if factor > 1 else 'small'}"
+        verdicts[name] = f"{error_sum / divisors[name]:.3g}, {wrong if differs(factor) else 'as it should be'}"
+    least, most = min(doublings.values()), max(doublings.values())
+    unit = SCALE / max(most - least, 1.0)
+    left = max(map(width_of, divisors)) + 14
+    middle = left + max(map(width_of, said.values())) + 8
+    line = middle + max(map(width_of, verdicts.values())) + 12 - unit * least
+    picture = Picture(line + unit * most + 24, 34 * len(divisors) + 58)
+    bottom = 30 + 34 * len(divisors)
+    step = ceil((most - least) / 5) or 1
+    for power in range(ceil(least / step), floor(most / step) + 1):
+        x, times = line + unit * step * power, 2 ** (step * abs(power))
+        picture.line((x, 24), (x, bottom), ink="ink" if power == 0 else "rule", width=2 if power == 0 else 1)
+        mark = "1" if power == 0 else f"1/{times}" if power < 0 else f"{times}\N{MULTIPLICATION SIGN}"
+        picture.words(x, bottom + 12, mark, ink="quiet", anchor="middle")
+    picture.words(line, 10, f"should be {error_sum / divisors[right]:.3g}", ink="quiet", anchor="middle")
+    for row, (name, factor) in enumerate(factors.items()):
+        y = 42 + 34 * row
         picture.words(left - 14, y, name, anchor="end")
-        picture.words(left + middle - 8, y, said[name], anchor="end", ink="quiet")
-        picture.words(left + middle, y, change, bold=True, ink="leak-ink" if differs else "ink")
-        bar(picture, left + middle + 110, y - 7, 216, [("leak" if differs else "real", loss / most)], wanted / most)
-    picture.words(
-        left + middle + 110 + 216 * wanted / most, 10, f"should be {wanted:.3g}", ink="quiet", anchor="middle"
-    )
+        picture.words(middle - 8, y, said[name], anchor="end", ink="quiet")
+        picture.words(middle, y, verdicts[name], bold=True, ink="leak-ink" if differs(factor) else "ink")
+        if differs(factor):
+            start, end = sorted((line, line + unit * doublings[name]))
+            picture.box(start, y - 7, end - start, 14, "leak")
+        else:
+            picture.box(line - 7, y - 7, 14, 14, "real")
     return picture
 
 

@@ -181,9 +181,10 @@ def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[
 
 @checked
 def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[str, int], padding: str) -> Picture:
-    """How much a fitted network listens to each of its inputs: a row for each fit, a column for each input.
+    """How much a fitted network listens to each of its inputs: a row for each fit, a cell for each input.
 
-    The stronger a cell, the larger the weight. Inputs that are padding are orange, since their right weight is 0.
+    The stronger a cell, the larger the weight. Beside the cells of each group is the mean of their weights. Inputs that
+    are padding are orange, since their right weight is 0.
 
     Args:
         weights: for each fit a size, 0 or more, for each input.
@@ -207,20 +208,22 @@ def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[
         raise ValueError(f"groups: got {sum(groups.values())} inputs in all, expected {inputs}, one for each weight")
     if padding not in groups:
         raise ValueError(f"padding: got {padding!r}, expected one of {', '.join(map(repr, groups))}")
-    kinds = ["leak" if name == padding else "real" for name, size in groups.items() for _ in range(size)]
     most = max(values.max().item() for values in weights.values()) or 1.0
-    left, pitch, height = max(map(width_of, weights)) + 10, 12, 26
-    picture = Picture(left + pitch * inputs, (height + 2) * len(weights) + 22)
-    for row, (name, values) in enumerate(weights.items()):
-        top = row * (height + 2)
-        picture.words(left - 8, top + height / 2, name, ink="quiet", anchor="end")
-        for place, (kind, value) in enumerate(zip(kinds, values.tolist(), strict=True)):
-            picture.box(left + pitch * place, top, pitch - 1, height, kind, min(1.0, value / most))
-    start = 0
+    left, pitch, height, head, number = max(map(width_of, weights)) + 12, 9, 24, 28, 46
+    picture = Picture(left + pitch * inputs + number * len(groups), head + (height + 4) * len(weights))
+    for row, name in enumerate(weights):
+        picture.words(left - 10, head + row * (height + 4) + height / 2, name, anchor="end")
+    first, x = 0, left
     for name, size in groups.items():
-        middle = left + pitch * (start + size / 2)
-        picture.words(middle, picture.height - 9, name, ink="leak-ink" if name == padding else "quiet", anchor="middle")
-        start += size
+        kind, ink = ("leak", "leak-ink") if name == padding else ("real", "real-ink")
+        picture.words(x, 10, name + (": should be 0" if name == padding else ""), ink=ink, bold=True)
+        for row, values in enumerate(weights.values()):
+            top, of_group = head + row * (height + 4), values[first : first + size]
+            for place, value in enumerate(of_group.tolist()):
+                picture.box(x + pitch * place, top, pitch - 1, height, kind, min(1.0, value / most))
+            mean = f"{of_group.mean().item():.2f}"
+            picture.words(x + pitch * size + 5, top + height / 2, mean, ink=ink, bold=True)
+        first, x = first + size, x + pitch * size + number
     return picture
 
 
