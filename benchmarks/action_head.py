@@ -123,16 +123,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40, help="how many pairs of runs for each row (40)")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="numbers of threads (1 2)")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=[*SIZES], help="which heads (all)")
     asked = parser.parse_args(arguments)
     if why := missing():
         print(why, file=sys.stderr)
         return 1
     rows, before = [], torch.get_num_threads()
-    with tqdm(total=len(asked.threads) * len(VERSIONS) * len(SIZES) * 2, unit="row") as bar:
+    with tqdm(total=len(asked.threads) * len(VERSIONS) * len(asked.sizes) * 2, unit="row") as bar:
         for threads in asked.threads:
             torch.set_num_threads(threads)
             for version in VERSIONS:
-                for size in SIZES:
+                for size in asked.sizes:
                     with contextlib.redirect_stdout(io.StringIO()):  # N1.5 prints its number of parameters
                         work = pair(version, size)
                     for name, (theirs, ours) in work.items():

@@ -7,7 +7,8 @@ import pytest
 from chromium import launch
 from live_cases import PICTURES
 from live_page import IMPORT, STANDING
-from playwright.sync_api import Error, sync_playwright
+from playwright.sync_api import Error, Page, sync_playwright
+from visits import Bookmark, Visit, address, show_theme
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 
@@ -38,14 +39,75 @@ def site() -> Path:
 
 
 @pytest.fixture
-def shown(browser):
+def visit(browser, site):
+    """Opens a page with the network cut. When the test ends: nothing asked of the network, no error in the console."""
+    visits: list[Visit] = []
+
+    def open_page(page: str, query: str = "", **options) -> Page:
+        visits.append(Visit(browser, address(site, page) + query, **options))
+        return visits[-1].tab
+
+    yield open_page
+    for one in visits:
+        one.close()
+    for one in visits:
+        one.assert_quiet()
+
+
+@pytest.fixture(scope="session")
+def bookmark(browser):
+    mark = Bookmark()
+    yield mark
+    mark.close()
+
+
+@pytest.fixture
+def opened(browser, site, bookmark):
+    """Opens a page as `visit` does, once for all tests of this page that follow one another: to load it takes seconds.
+
+    They may change its size and its theme and move its controls. A test that takes the page apart closes the bookmark.
+    """
+
+    def open_page(page: str, width: int = 1280, theme: str = "light") -> Page:
+        if bookmark.page != page:
+            bookmark.close()
+            size = {"width": 1280, "height": 900}
+            bookmark.visit = Visit(
+                browser, address(site, page), viewport=size, color_scheme="light", reduced_motion="reduce"
+            )
+            bookmark.page = page
+        tab = bookmark.visit.tab
+        if tab.viewport_size != {"width": width, "height": 900}:
+            tab.set_viewport_size({"width": width, "height": 900})
+        show_theme(tab, theme)
+        return tab
+
+    yield open_page
+    if bookmark.visit:
+        bookmark.visit.assert_quiet()
+
+
+@pytest.fixture(scope="session")
+def plain(browser):
+    """Opens empty tabs, all in one context: to make one takes half a second."""
+    context = browser.new_context()
+    yield context.new_page
+    context.close()
+
+
+@pytest.fixture
+def shown(browser, plain):
     """Shows a picture as a page does, and says what stood there before its script ran."""
-    contexts = []
+    opened = []
 
     def show(name: str, **options):
-        context = browser.new_context(**options)
-        contexts.append(context)
-        tab, picture = context.new_page(), PICTURES[name]()
+        if options:
+            opened.append(browser.new_context(**options))
+            tab = opened[-1].new_page()
+        else:
+            tab = plain()
+            opened.append(tab)
+        picture = PICTURES[name]()
         complaints: list[str] = []
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         style = f"<style>{picture._css}</style>"
@@ -59,5 +121,5 @@ def shown(browser):
         return tab, before
 
     yield show
-    for context in contexts:
-        context.close()
+    for tab_or_context in opened:
+        tab_or_context.close()

@@ -52,8 +52,8 @@ def made():
 
 
 @pytest.fixture
-def page(browser):
-    tab = browser.new_page()
+def page(plain):
+    tab = plain()
     tab.errors = []
     tab.on("pageerror", lambda error: tab.errors.append(str(error)))
     yield tab

@@ -34,10 +34,10 @@ def same(here: Any, there: Any) -> bool:
     return abs(there - here) <= 1e-12 * max(1, abs(here))
 
 
-def test_every_function_of_every_picture_has_a_twin_that_is_tested(browser):
+def test_every_function_of_every_picture_has_a_twin_that_is_tested(plain):
     named = set()
     for module in sorted(CHAPTERS.glob("*/*.js")):
-        tab = browser.new_page()
+        tab = plain()
         tab.set_content("<p>")
         named |= set(
             tab.evaluate(f"async (source) => {IMPORT}.then((module) => Object.keys(module.twins))", source_of(module))
@@ -47,10 +47,10 @@ def test_every_function_of_every_picture_has_a_twin_that_is_tested(browser):
 
 
 @pytest.mark.parametrize("name", TWINS)
-def test_the_page_computes_what_torch_computes_to_1e_12(browser, name):
+def test_the_page_computes_what_torch_computes_to_1e_12(plain, name):
     twin, chance = TWINS[name], random.Random(name)
     states = [twin.draw(chance) for _ in range(STATES)]
-    tab = browser.new_page()
+    tab = plain()
     tab.set_content("<p>")
     compute = (
         f"async ([source, name, states]) => {{ const twins = (await {IMPORT}).twins; return states.map(twins[name]); }}"

@@ -13,7 +13,7 @@ import chapter_label
 import header_buttons
 import pytest
 import typefaces
-from contents import NOTEBOOKS, PAGES, ROOT
+from contents import EACH_PAGE, NOTEBOOKS, PAGES, ROOT, each
 from markdown_it import MarkdownIt
 from playwright.sync_api import Page
 
@@ -31,10 +31,12 @@ def open_page(browser, site: Path, page: str, **options) -> Page:
 
 
 CHAPTER = f"notebooks/{NOTEBOOKS[2]}"
+THE_CHAPTER = each([CHAPTER])
 
 
-def test_a_chapter_is_set_in_the_books_own_typefaces(browser, site):
-    tab = open_page(browser, site, CHAPTER)
+@pytest.mark.parametrize("page", THE_CHAPTER)
+def test_a_chapter_is_set_in_the_books_own_typefaces(opened, site, page):
+    tab = opened(page)
     tab.evaluate("document.fonts.ready")
     loaded = tab.evaluate("""[...document.fonts].filter((face) => face.status === "loaded")
       .map((face) => face.family.replaceAll('"', "") + face.weight)""")
@@ -43,7 +45,6 @@ def test_a_chapter_is_set_in_the_books_own_typefaces(browser, site):
     assert len(files) == len(typefaces.FACES)
     assert sum(file.stat().st_size for file in files) <= FONTS_BUDGET
     assert tab.locator("article p").first.evaluate("(p) => getComputedStyle(p).fontFamily").startswith('"Book Serif"')
-    tab.close()
 
 
 def test_a_typeface_holds_what_pages_and_scripts_can_show():
@@ -69,22 +70,21 @@ LINES = """(minimum) => {
 }"""
 
 
-def test_a_line_of_running_text_holds_65_to_75_characters(browser, site):
-    tab = open_page(browser, site, "book/claims")
-    lengths = tab.evaluate(LINES, 3)
+@pytest.mark.parametrize("page", each(["book/claims"]))
+def test_a_line_of_running_text_holds_65_to_75_characters(opened, page):
+    lengths = opened(page).evaluate(LINES, 3)
     assert len(lengths) > 10
     assert 65 <= lengths[len(lengths) // 2] <= 75
-    tab.close()
 
 
-def test_each_level_of_headings_looks_weaker_than_the_one_above(browser, site):
-    tab = open_page(browser, site, CHAPTER)
+@pytest.mark.parametrize("page", THE_CHAPTER)
+def test_each_level_of_headings_looks_weaker_than_the_one_above(opened, page):
+    tab = opened(page)
     size = "(element) => parseFloat(getComputedStyle(element).fontSize)"
     sizes = [tab.locator(f"article {tag}").first.evaluate(size) for tag in ("h1", "h2", "h3", "section > p")]
     assert sizes == sorted(sizes, reverse=True)
     assert min(a / b for a, b in itertools.pairwise(sizes)) > 1.05
     assert tab.locator("h1 .section-number").inner_text().strip().lower() == "chapter 3"
-    tab.close()
 
 
 def test_only_a_chapter_gets_its_number_above_the_title():
@@ -104,12 +104,11 @@ TOO_WIDE = """() => [...document.querySelectorAll(
   .map((block) => `${block.tagName} ${block.textContent.trim().slice(0, 60)}`)"""
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_no_block_scrolls_sideways_at_1280_or_leaves_its_frame(browser, site, page):
-    tab = open_page(browser, site, page)
+@pytest.mark.parametrize("page", EACH_PAGE)
+def test_no_block_scrolls_sideways_at_1280_or_leaves_its_frame(opened, page):
+    tab = opened(page)
     assert tab.evaluate(TOO_WIDE) == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
-    tab.close()
 
 
 LIGHT_GROUNDS = """() => [...document.querySelectorAll(
@@ -120,12 +119,9 @@ LIGHT_GROUNDS = """() => [...document.querySelectorAll(
   .map(([element]) => element.outerHTML.slice(0, 80))"""
 
 
-@pytest.mark.parametrize("page", [CHAPTER, "book/claims", "book/audit_your_own", "book/mask_conventions"])
-def test_in_the_dark_no_block_stands_on_a_light_ground(browser, site, page):
-    tab = open_page(browser, site, page, color_scheme="dark")
-    assert tab.evaluate("document.documentElement.dataset.theme") == "dark"
-    assert tab.evaluate(LIGHT_GROUNDS) == []
-    tab.close()
+@pytest.mark.parametrize("page", each([CHAPTER, "book/claims", "book/audit_your_own", "book/mask_conventions"]))
+def test_in_the_dark_no_block_stands_on_a_light_ground(opened, page):
+    assert opened(page, theme="dark").evaluate(LIGHT_GROUNDS) == []
 
 
 def test_copy_buttons_are_for_the_mouse_and_the_keyboard_goes_from_picture_to_picture(browser, site):
@@ -268,7 +264,8 @@ def test_under_a_strict_content_security_policy_no_page_breaks_it(browser, stric
     tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     tab.on("pageerror", lambda error: complaints.append(str(error)))
     tab.goto(f"{strict_site}/{page}.html")
-    tab.wait_for_load_state("networkidle")
+    tab.wait_for_load_state("load")
+    tab.evaluate("document.fonts.ready")
     assert tab.evaluate("broken") == []
     assert complaints == []
     tab.close()

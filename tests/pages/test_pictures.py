@@ -1,57 +1,46 @@
 """The pictures of the built pages: in the colours of the theme, with words as large as the text, on a phone as well."""
 
+import json
+
 import pytest
-from contents import NOTEBOOKS, PAGES
+from contents import EACH_CHAPTER, NOTEBOOKS, ROOT, each
 
 pytestmark = pytest.mark.pages
 
-CHAPTER = "03_masked_loss"
+CHAPTER = f"notebooks/{NOTEBOOKS[2]}"
 
 
-@pytest.fixture
-def visit(browser, site):
-    contexts = []
-
-    def open_page(page, **options):
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        tab.goto((site / f"{page if page in PAGES else f'notebooks/{page}'}.html").as_uri())
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def pictures_of(chapter: str) -> int:
+    """How many pictures the outputs of a notebook hold."""
+    cells = json.loads((ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"))["cells"]
+    return sum("image/svg+xml" in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
 
 
-def test_every_picture_is_a_part_of_its_page_with_a_label_and_ids_of_its_own(visit):
-    pictures = 0
-    for page in ("index", *NOTEBOOKS):
-        tab = visit(page)
-        assert tab.locator("article img[src$='.svg']").count() == 0
-        labels = tab.locator("article .drawing > svg[role=img]").evaluate_all(
-            "(all) => all.map((one) => one.ariaLabel)"
-        )
-        assert all(len(label) > 40 for label in labels)
-        ids = tab.evaluate("() => [...document.querySelectorAll('.drawing [id]')].map((one) => one.id)")
-        assert len(ids) == len(set(ids))
-        assert tab.evaluate("(ids) => ids.every((id) => document.querySelectorAll(`[id='${id}']`).length === 1)", ids)
-        pictures += len(labels)
-    assert pictures >= 14
+@pytest.mark.parametrize("page", EACH_CHAPTER)
+def test_every_picture_is_a_part_of_its_page_with_a_label_and_ids_of_its_own(opened, page):
+    tab = opened(page)
+    assert tab.locator("article img[src$='.svg']").count() == 0
+    labels = tab.locator("article .drawing > svg[role=img]").evaluate_all("(all) => all.map((one) => one.ariaLabel)")
+    assert len(labels) == pictures_of(page)
+    assert all(len(label) > 40 for label in labels)
+    ids = tab.evaluate("() => [...document.querySelectorAll('.drawing [id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
+    assert tab.evaluate("(ids) => ids.every((id) => document.querySelectorAll(`[id='${id}']`).length === 1)", ids)
 
 
-def test_a_picture_takes_its_colours_and_its_typeface_from_the_page_in_both_themes(visit):
-    tab = visit(CHAPTER, color_scheme="light")
+@pytest.mark.parametrize("page", each([CHAPTER]))
+def test_a_picture_takes_its_colours_and_its_typeface_from_the_page_in_both_themes(opened, page):
     colours = {}
     for theme in ("light", "dark"):
-        tab.emulate_media(color_scheme=theme)
-        tab.wait_for_function("(theme) => document.documentElement.dataset.theme === theme", arg=theme)
+        tab = opened(page, theme=theme)
         colours[theme] = tab.evaluate("""() => {
           const probe = document.body.appendChild(document.createElement("i"));
           const shown = (name) => { probe.style.color = `var(--${name})`; return getComputedStyle(probe).color; };
           const svg = document.querySelector(".drawing > svg"), box = svg.querySelector("path.real");
           const ours = [getComputedStyle(box).fill, getComputedStyle(svg.querySelector("text")).fill];
-          return {ours, theirs: [shown("real"), shown("ink")], paper: svg.querySelectorAll(".paper").length};
+          const found = {ours, theirs: [shown("real"), shown("ink")], paper: svg.querySelectorAll(".paper").length};
+          probe.remove();
+          return found;
         }""")
         assert colours[theme]["ours"] == colours[theme]["theirs"]
         assert colours[theme]["paper"] == 0
@@ -60,29 +49,30 @@ def test_a_picture_takes_its_colours_and_its_typeface_from_the_page_in_both_them
     assert font == tab.evaluate("() => getComputedStyle(document.documentElement).getPropertyValue('--sans').trim()")
 
 
+MEASURE = """() => {
+  const size = (words) => parseFloat(getComputedStyle(words).fontSize);
+  return [...document.querySelectorAll("article .drawing")].map((frame) => ({
+    scale: frame.firstElementChild.getScreenCTM().a,
+    smallest: Math.min(...[...frame.querySelectorAll("text")].map(size)),
+    column: frame.parentElement.clientWidth,
+    frame: frame.clientWidth,
+    hidden: frame.scrollWidth - frame.clientWidth,
+    isStop: frame.tabIndex === 0,
+  }));
+}"""
+
+
 @pytest.mark.parametrize("width", [1280, 390])
-def test_words_can_be_read_and_no_picture_widens_the_page(visit, width):
+@pytest.mark.parametrize("page", EACH_CHAPTER)
+def test_words_can_be_read_and_no_picture_widens_the_page(opened, page, width):
     """In a wide column words keep their size; on a phone a picture shrinks first, not too far, and then scrolls."""
-    measure = """() => {
-      const size = (words) => parseFloat(getComputedStyle(words).fontSize);
-      return [...document.querySelectorAll("article .drawing")].map((frame) => ({
-        scale: frame.firstElementChild.getScreenCTM().a,
-        smallest: Math.min(...[...frame.querySelectorAll("text")].map(size)),
-        column: frame.parentElement.clientWidth,
-        frame: frame.clientWidth,
-        hidden: frame.scrollWidth - frame.clientWidth,
-        isStop: frame.tabIndex === 0,
-      }));
-    }"""
-    frames = 0
-    for page in ("index", *NOTEBOOKS):
-        tab = visit(page, viewport={"width": width, "height": 900})
-        for picture in tab.evaluate(measure):
-            assert picture["scale"] == pytest.approx(1, abs=0.001) or (width < 600 and picture["scale"] < 1)
-            assert picture["smallest"] * picture["scale"] >= (12.9 if width > 600 else 9)
-            assert picture["frame"] <= picture["column"]
-            assert width < 600 or picture["hidden"] <= 0, page
-            assert picture["isStop"] == (picture["hidden"] > 0)  # the keyboard can scroll it
-            frames += 1
-        assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert frames >= 14
+    tab = opened(page, width=width)
+    pictures = tab.evaluate(MEASURE)
+    assert len(pictures) == pictures_of(page)
+    for picture in pictures:
+        assert picture["scale"] == pytest.approx(1, abs=0.001) or (width < 600 and picture["scale"] < 1)
+        assert picture["smallest"] * picture["scale"] >= (12.9 if width > 600 else 9)
+        assert picture["frame"] <= picture["column"]
+        assert width < 600 or picture["hidden"] <= 0
+        assert picture["isStop"] == (picture["hidden"] > 0)  # the keyboard can scroll it
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width

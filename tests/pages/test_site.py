@@ -1,94 +1,53 @@
 """The built site as readers meet it: from file://, with the network cut, in Chromium, on every page."""
 
 import json
-from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from contents import NOTEBOOKS, PAGES, ROOT
+from contents import EACH_CHAPTER, EACH_PAGE, NOTEBOOKS, ROOT, each
 from playwright.sync_api import Page
 from reading import assert_shows_what_torch_computed, stored
+from visits import address, show_theme
 
 from benchmarks.pages import weight
 
 pytestmark = pytest.mark.pages
 
-SITE = ROOT / "_build" / "html"
 PAGE_BUDGET = 300_000
 """Bytes on the wire for one page, gzip, everything it loads."""
 
 
-def address(site: Path, page: str) -> str:
-    if page == "search":
-        return f"{(site / 'search.html').as_uri()}?q=polarity"
-    return (site / f"{page if page in PAGES else f'notebooks/{page}'}.html").as_uri()
-
-
-@pytest.fixture
-def visit(browser, site):
-    """Opens a page with the network cut. When the test ends: nothing asked of the network, no error in the console."""
-    contexts, requests, complaints = [], [], []
-
-    def complain(request):
-        if (
-            request.failure != "net::ERR_ABORTED"
-        ):  # the page was closed before its icon came; a lost file says otherwise
-            complaints.append(f"{request.failure}: {request.url}")
-
-    def open_page(page: str, **options):
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        tab.on("request", lambda request: requests.append(request.url))
-        if options.get("java_script_enabled", True):  # else the scripts are refused, as they should be
-            tab.on("requestfailed", complain)
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        tab.goto(address(site, page))
-        tab.wait_for_load_state("load")
-        tab.requests = requests
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert [url for url in requests if urlparse(url).scheme not in ("file", "data", "blob")] == []
-    assert complaints == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_a_page_opens_offline_weighs_less_than_its_budget_and_never_scrolls_sideways(visit, page):
-    tab = visit(page)
+@pytest.mark.parametrize("page", EACH_PAGE)
+def test_a_page_opens_offline_weighs_less_than_its_budget_and_never_scrolls_sideways(opened, bookmark, page):
+    tab = opened(page, width=360)
     assert tab.locator("article h1").count() == 1
-    assert 0 < weight(tab.requests) <= PAGE_BUDGET
-    assert not any("searchindex" in url for url in tab.requests)
-    tab.set_viewport_size({"width": 360, "height": 740})
+    assert 0 < weight(bookmark.visit.requests) <= PAGE_BUDGET
+    assert not any("searchindex" in url for url in bookmark.visit.requests)
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
     for widget in tab.locator(".explore").all():
         assert widget.evaluate("(el) => el.scrollWidth <= el.clientWidth")
 
 
-WIDGETS = {notebook: stored(ROOT / "notebooks" / f"{notebook}.ipynb") for notebook in NOTEBOOKS}
-WITH_WIDGETS = [notebook for notebook, widgets in WIDGETS.items() if widgets]
+WIDGETS = {f"notebooks/{notebook}": stored(ROOT / "notebooks" / f"{notebook}.ipynb") for notebook in NOTEBOOKS}
+WITH_WIDGETS = each(page for page, widgets in WIDGETS.items() if widgets)
 
 
 def test_most_chapters_have_a_widget_that_pages_show():
     assert len(WITH_WIDGETS) > len(NOTEBOOKS) / 2
 
 
-@pytest.mark.parametrize("notebook", WITH_WIDGETS)
-def test_every_state_of_every_widget_shows_what_torch_computed(visit, notebook):
+@pytest.mark.parametrize("page", WITH_WIDGETS)
+def test_every_state_of_every_widget_shows_what_torch_computed(opened, page):
     """As the notebook stores it, and nbval proves that torch computes the same now."""
-    shown = visit(notebook).locator(".explore")
-    assert shown.count() == len(WIDGETS[notebook])
-    for place, widget in enumerate(WIDGETS[notebook]):
+    shown = opened(page).locator(".explore")
+    assert shown.count() == len(WIDGETS[page])
+    for place, widget in enumerate(WIDGETS[page]):
         assert assert_shows_what_torch_computed(shown.nth(place), widget) > 1
 
 
-@pytest.mark.parametrize("notebook", WITH_WIDGETS)
-def test_every_control_on_the_page_is_reached_and_moved_by_keyboard_alone(visit, notebook):
-    tab = visit(notebook)
+@pytest.mark.parametrize("page", WITH_WIDGETS)
+def test_every_control_on_the_page_is_reached_and_moved_by_keyboard_alone(opened, page):
+    tab = opened(page)
     tab.locator(".explore").first.evaluate("(el) => { el.tabIndex = -1; el.focus(); }")
     # A group of radio buttons is one stop, at the button that is checked.
     stops = tab.locator(".explore-controls > :not(fieldset), .explore-controls > fieldset").count()
@@ -98,6 +57,8 @@ def test_every_control_on_the_page_is_reached_and_moved_by_keyboard_alone(visit,
         kind = tab.evaluate("document.activeElement.closest('.explore-controls') && document.activeElement.type")
         if kind:
             widget = tab.locator(".explore:has(:focus)")
+            if kind == "range":
+                tab.keyboard.press("Home")
             before = widget.locator(".explore-said").inner_text()
             tab.keyboard.press({"checkbox": "Space", "range": "ArrowRight"}.get(kind, "ArrowDown"))
             assert widget.locator(".explore-said").inner_text() != before
@@ -107,7 +68,7 @@ def test_every_control_on_the_page_is_reached_and_moved_by_keyboard_alone(visit,
     pytest.fail(f"reached {moved} of {stops} controls")
 
 
-@pytest.mark.parametrize("page", NOTEBOOKS)
+@pytest.mark.parametrize("page", EACH_CHAPTER)
 def test_without_javascript_a_widget_shows_its_start_as_figure_and_text(visit, page):
     tab = visit(page, java_script_enabled=False)
     for widget in tab.locator(".explore").all():
@@ -122,72 +83,94 @@ def test_without_javascript_a_widget_shows_its_start_as_figure_and_text(visit, p
 
 # What decides whether a text can be read: its colour and size, and all that is painted behind it.
 NOTE_LOOKS = """() => {
+  const painted = new Map([[null, ""]]);
+  const behind = (element) => {
+    if (!painted.has(element)) {
+      const {backgroundColor, backgroundImage, opacity} = getComputedStyle(element);
+      const plain = backgroundColor === "rgba(0, 0, 0, 0)" && backgroundImage === "none" && opacity === "1";
+      const own = plain ? "" : ` ${backgroundColor} ${backgroundImage} ${opacity}`;
+      painted.set(element, own + behind(element.parentElement));
+    }
+    return painted.get(element);
+  };
   for (const element of document.querySelectorAll("article, article *")) {
     const {color, fontSize, fontWeight, textDecorationLine} = getComputedStyle(element);
-    element.looks = `${element.looks} ${color} ${fontSize} ${fontWeight} ${textDecorationLine}`;
-    for (let behind = element; behind; behind = behind.parentElement) {
-      const {backgroundColor, backgroundImage, opacity} = getComputedStyle(behind);
-      const painted = backgroundColor !== "rgba(0, 0, 0, 0)" || backgroundImage !== "none" || opacity !== "1";
-      if (painted) element.looks += ` ${backgroundColor} ${backgroundImage} ${opacity}`;
-    }
+    element.looks += ` ${color} ${fontSize} ${fontWeight} ${textDecorationLine}${behind(element)}`;
   }
 }"""
-# axe takes seconds for a thousand words of code, all of one look.
-EMPTY_ALL_BUT_THE_FIRST_OF_EACH_LOOK = """() => {
-  const seen = new Set(), again = [];
+# axe takes half a minute for some thousand words of code that are all of one look.
+MARK_ONE_OF_EACH_LOOK = """() => {
+  const seen = new Set();
   for (const element of document.querySelectorAll("article, article *")) {
-    const texts = [...element.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const owns = [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
     const {width, height} = element.getBoundingClientRect();
-    if (!texts.length || width * height < 9 || !element.checkVisibility({visibilityProperty: true})) continue;
-    if (seen.has(element.looks)) again.push(...texts);
+    if (!owns || width * height < 9 || !element.checkVisibility({visibilityProperty: true})) continue;
+    element.toggleAttribute("data-first-of-its-look", !seen.has(element.looks));
     seen.add(element.looks);
   }
-  for (const text of again) text.data = "";
   return seen.size;
 }"""
+FIRST = "[data-first-of-its-look]"
+FIRST_OF_EACH_LOOK = {"include": [[FIRST]], "exclude": [[f"{FIRST} > :not({FIRST})"]]}
+# axe has a rule for links, which passes whatever it sees: it takes `outline: none 3px`, every element's, for a mark.
+LINKS_THAT_LOOK_LIKE_TEXT = """() => [...document.querySelectorAll("article a[href]")].filter((link) => {
+  const around = [...link.parentElement.childNodes].filter((node) => node.nodeType === Node.TEXT_NODE);
+  const [own, its] = [link, link.parentElement].map((element) => getComputedStyle(element));
+  const underlined = own.textDecorationLine.includes("underline");
+  return around.some((text) => /\\w/.test(text.data)) && own.color === its.color && !underlined;
+}).map((link) => link.outerHTML)"""
 
 
-def faults(tab: Page, rules: dict) -> list[tuple[str, str, str]]:
+def faults(tab: Page, context: str | dict, rules: dict) -> list[tuple[str, str, str]]:
     # preload fetches stylesheets by XHR, which file:// forbids.
     options = {"preload": False, "resultTypes": ["violations"]} | rules
-    found = Axe().run(tab, context="article", options=options).response["violations"]
+    found = Axe().run(tab, context=context, options=options).response["violations"]
     return [(fault["id"], node["html"], node["failureSummary"]) for fault in found for node in fault["nodes"]]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_axe_finds_no_fault_in_the_article_in_light_and_in_dark(visit, page):
-    """Nothing but the contrast depends on the theme, so only that is asked twice, of one text of each look."""
-    tab = visit(page, color_scheme="light", reduced_motion="reduce")
-    assert faults(tab, {"rules": {"color-contrast": {"enabled": False}}}) == []
-    tab.evaluate(NOTE_LOOKS)
-    show_theme(tab, "dark")
-    tab.evaluate(NOTE_LOOKS)
-    assert tab.evaluate(EMPTY_ALL_BUT_THE_FIRST_OF_EACH_LOOK) > 3
+@pytest.mark.parametrize("page", EACH_PAGE)
+def test_axe_finds_no_fault_in_the_article_in_light_and_in_dark(opened, page):
+    """Nothing but the contrast depends on the theme: it alone is asked twice, of one text of each look."""
+    tab = opened(page)
+    rules = ("color-contrast", "link-in-text-block")
+    assert faults(tab, "article", {"rules": {rule: {"enabled": False} for rule in rules}}) == []
+    assert tab.evaluate(LINKS_THAT_LOOK_LIKE_TEXT) == []
     for theme in ("dark", "light"):
         show_theme(tab, theme)
-        assert faults(tab, {"runOnly": ["color-contrast"]}) == []
+        tab.evaluate(NOTE_LOOKS)
+    assert tab.evaluate(MARK_ONE_OF_EACH_LOOK) > 3
+    for theme in ("light", "dark"):
+        show_theme(tab, theme)
+        assert faults(tab, FIRST_OF_EACH_LOOK, {"runOnly": ["color-contrast"]}) == []
 
 
-def show_theme(tab: Page, theme: str):
-    tab.emulate_media(color_scheme=theme)
-    tab.wait_for_function("(theme) => document.documentElement.dataset.theme === theme", arg=theme)
+def test_a_pale_word_and_a_link_that_looks_like_text_would_be_found(visit):
+    tab = visit("index")
+    pale, link = "color: #bbb", "color: inherit; text-decoration: none"
+    added = f'<p style="{pale}">pale</p><p>see <a href="#x" style="{link}">this</a></p>'
+    tab.evaluate("(html) => document.querySelector('article h1').insertAdjacentHTML('afterend', html)", added)
+    tab.evaluate(NOTE_LOOKS)
+    tab.evaluate(MARK_ONE_OF_EACH_LOOK)
+    found = faults(tab, FIRST_OF_EACH_LOOK, {"runOnly": ["color-contrast"]})
+    assert [(rule, html[:2]) for rule, html, _ in found] == [("color-contrast", "<p")]
+    assert [link[:11] for link in tab.evaluate(LINKS_THAT_LOOK_LIKE_TEXT)] == ['<a href="#x']
 
 
 def test_search_finds_a_word_of_chapter_1_from_a_file(visit):
-    tab = visit("search")
+    tab = visit("search", "?q=polarity")
     tab.locator("#search-results li a").first.wait_for()
     assert tab.locator("#search-results li a", has_text="Which numbers in this batch are real?").count() >= 1
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_each_notebook_can_be_downloaded_from_its_page(visit, site, notebook):
-    href = visit(notebook).locator("a[href$='.ipynb']").first.get_attribute("href")
+@pytest.mark.parametrize("page", EACH_CHAPTER)
+def test_each_notebook_can_be_downloaded_from_its_page(opened, site, page):
+    href = opened(page).locator("a[href$='.ipynb']").first.get_attribute("href")
     downloaded = (site / "notebooks" / href).resolve()
     assert json.loads(downloaded.read_text(encoding="utf-8"))["nbformat"] == 4
 
 
 def test_going_back_to_a_page_finds_controls_and_picture_in_the_same_state(visit, site):
-    tab = visit(NOTEBOOKS[0])
+    tab = visit(f"notebooks/{NOTEBOOKS[0]}")
     widget = tab.locator(".explore:has(input[type=checkbox])").first
     widget.locator("input[type=range]").press("End")
     widget.locator("input[type=checkbox]").uncheck()
@@ -202,7 +185,7 @@ def test_going_back_to_a_page_finds_controls_and_picture_in_the_same_state(visit
 
 
 def test_a_widget_still_works_after_the_theme_was_switched(visit):
-    tab = visit(NOTEBOOKS[0])
+    tab = visit(f"notebooks/{NOTEBOOKS[0]}")
     background = "(el) => getComputedStyle(el).backgroundColor"
     cell = tab.locator(".explore td.real").first
     before = cell.evaluate(background)
