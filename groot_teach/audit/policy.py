@@ -884,7 +884,10 @@ equal to the policy's noise, so that a target of `action - noise` is 0 everywher
 def _drawing(drawn: Sequence[Tensor] | None) -> "Iterator[Recorder | Replayer]":
     """Records free draws, always from the same seed, or replays `drawn`. The caller's random state is restored."""
     with torch.random.fork_rng():
-        torch.manual_seed(SEED)
+        if torch.accelerator.is_available():
+            torch.manual_seed(SEED)
+        else:  # torch.manual_seed would also note, for each accelerator that is not there, where it was called: slow
+            torch.default_generator.manual_seed(SEED)
         if drawn is None:
             with Recorder() as recorder:
                 yield recorder

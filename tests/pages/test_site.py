@@ -57,7 +57,7 @@ def test_every_control_on_the_page_is_reached_and_moved_by_keyboard_alone(opened
         kind = tab.evaluate("document.activeElement.closest('.explore-controls') && document.activeElement.type")
         if kind:
             widget = tab.locator(".explore:has(:focus)")
-            if kind == "range":
+            if kind in ("range", "select-one"):
                 tab.keyboard.press("Home")
             before = widget.locator(".explore-said").inner_text()
             tab.keyboard.press({"checkbox": "Space", "range": "ArrowRight"}.get(kind, "ArrowDown"))

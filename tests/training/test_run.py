@@ -78,7 +78,7 @@ def test_a_grid_that_is_killed_many_times_gives_the_same_file(tmp_path, whole, p
     """SIGKILL at random moments, wherever it is: in a step, in a checkpoint, between two files."""
     broken, chance = tmp_path / "broken.json", random.Random(processes)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["groot_teach.training.run"])
+    context.set_forkserver_preload(["groot_teach.training.run", "torch._dynamo"])  # the optimizer loads it, in seconds
     killed, workers = 0, set()
     while killed < times:
         grid = context.Process(target=_grid, args=(broken, processes))
