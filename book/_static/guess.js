@@ -38,19 +38,19 @@ addEventListener("DOMContentLoaded", () => {
     answer.replaceWith(box);
     box.append(question, row, said, answer);
 
-    const veils = [];
-    // The outputs of the cells that follow, and the paragraph or table behind them, which says what they mean.
-    const veiled = [];
+    // The outputs of the cells that follow, and the text behind them, which says what they mean. The last paragraph before
+    // another cell or guess speaks of that one, unless it is the only one.
+    const veiled = [], text = [];
     let next = box.nextElementSibling;
     for (; next?.matches(".cell"); next = next.nextElementSibling) {
       const output = next.querySelector(":scope > .cell_output, :scope > details.below-input");
       if (output && !output.querySelector("[data-picture], .explore")) veiled.push(output);
     }
-    if (veiled.length && next?.matches(":has(> table)")) {
-      veiled.push(next);
-      next = next.nextElementSibling;
+    if (veiled.length) {
+      for (; next?.matches("p, ul, ol, .noted, div:has(> table)"); next = next.nextElementSibling) text.push(next);
+      if (text.length > 1 && next?.matches(".cell, .guess")) text.pop();
+      veiled.push(...text);
     }
-    if (veiled.length && next?.matches("p, .noted")) veiled.push(next);
     const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered." });
     if (veiled.length) veiled.at(-1).after(veil);
     for (const element of veiled) element.classList.add("veiled");
