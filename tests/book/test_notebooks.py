@@ -99,6 +99,15 @@ def shows_announced_exceptions_and_no_others(notebook):
     return [name(cell) for cell in code_cells(notebook) if raised(cell) != ("raises-exception" in tags(cell))]
 
 
+def leaves_the_verdict_on_a_blank_answer_to_notebooks(notebook):
+    """On a page without Python the box "not attempted" would stand between a task and its case on paper."""
+    return [
+        name(cell)
+        for cell in code_cells(notebook)
+        if any(": not attempted" in str(output) for output in cell.outputs) != ("remove-output" in tags(cell))
+    ]
+
+
 def describes_every_figure(notebook):
     def figure(cell):
         return any("image/svg+xml" in output.get("data", {}) for output in cell.outputs)
@@ -230,6 +239,8 @@ BREAKS = [
     (takes_no_cell_out_of_nbval, bad(cell(tags=["nbval-skip"]))),
     (shows_announced_exceptions_and_no_others, bad(cell(tags=["raises-exception"]))),
     (shows_announced_exceptions_and_no_others, bad(cell(outputs=[error()]))),
+    (leaves_the_verdict_on_a_blank_answer_to_notebooks, bad(cell(outputs=[stdout("loss.1: not attempted")]))),
+    (leaves_the_verdict_on_a_blank_answer_to_notebooks, bad(cell(outputs=[stdout("4")], tags=["remove-output"]))),
     (describes_every_figure, bad(cell(outputs=[shown("image/svg+xml")]))),
     (describes_every_figure, bad(cell(outputs=[shown("image/svg+xml")], mystnb={"image": {"alt": " "}}))),
     (keeps_cells_short, bad(cell("x = 1\n" * (MOST_LINES + 1)))),

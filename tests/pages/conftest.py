@@ -56,6 +56,7 @@ def visit(browser, site):
 
 @pytest.fixture(scope="session")
 def bookmark(browser):
+    """The page that `opened` has open, closed before the browser is."""
     mark = Bookmark()
     yield mark
     mark.close()
@@ -65,7 +66,7 @@ def bookmark(browser):
 def opened(browser, site, bookmark):
     """Opens a page as `visit` does, once for all tests of this page that follow one another: to load it takes seconds.
 
-    They may change its size and its theme and move its controls. A test that takes the page apart closes the bookmark.
+    They may change its size and its theme and move its controls, and so must bear a page whose controls were moved.
     """
 
     def open_page(page: str, width: int = 1280, theme: str = "light") -> Page:

@@ -1,5 +1,6 @@
 """The page of the note's claims as readers meet it: from file://, offline, in Chromium, without a script."""
 
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -9,19 +10,8 @@ pytestmark = pytest.mark.pages
 
 
 @pytest.fixture
-def page(browser, site):
-    contexts = []
-
-    def open_page(**options):
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        tab.goto((site / "book" / "claims.html").as_uri())
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
+def page(visit):
+    return partial(visit, "book/claims")
 
 
 def test_every_claim_is_a_row_with_a_verdict_in_words_and_needs_no_script(page):

@@ -7,7 +7,6 @@ import re
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import chapter_label
 import header_buttons
@@ -15,7 +14,6 @@ import pytest
 import typefaces
 from contents import EACH_PAGE, NOTEBOOKS, PAGES, ROOT, each
 from markdown_it import MarkdownIt
-from playwright.sync_api import Page
 
 pytestmark = pytest.mark.pages
 
@@ -23,13 +21,7 @@ FONTS_BUDGET = 90_000
 """Bytes of typefaces that one page may load."""
 
 
-def open_page(browser, site: Path, page: str, **options) -> Page:
-    tab = browser.new_page(viewport={"width": 1280, "height": 900}, **options)
-    tab.goto((site / f"{page}.html").as_uri())
-    tab.wait_for_load_state("load")
-    return tab
-
-
+WIDE = {"width": 1280, "height": 900}
 CHAPTER = f"notebooks/{NOTEBOOKS[2]}"
 THE_CHAPTER = each([CHAPTER])
 
@@ -124,8 +116,8 @@ def test_in_the_dark_no_block_stands_on_a_light_ground(opened, page):
     assert opened(page, theme="dark").evaluate(LIGHT_GROUNDS) == []
 
 
-def test_copy_buttons_are_for_the_mouse_and_the_keyboard_goes_from_picture_to_picture(browser, site):
-    tab = open_page(browser, site, CHAPTER)
+def test_copy_buttons_are_for_the_mouse_and_the_keyboard_goes_from_picture_to_picture(visit):
+    tab = visit(CHAPTER, viewport=WIDE)
     assert tab.locator("button.copybtn").count() > 10
     assert tab.evaluate("[...document.querySelectorAll('button.copybtn')].every((button) => button.tabIndex === -1)")
     pictures = tab.locator("[data-picture], .explore").count()
@@ -142,11 +134,10 @@ def test_copy_buttons_are_for_the_mouse_and_the_keyboard_goes_from_picture_to_pi
         assert link.evaluate("(link) => link.nextElementSibling.matches('[data-picture], .explore')")
         assert 0 <= link.bounding_box()["y"] < 900
     assert first.bounding_box()["width"] <= 1
-    tab.close()
 
 
-def test_on_paper_nothing_is_folded_or_cut_off_and_the_dark_theme_stays_away(browser, site):
-    tab = open_page(browser, site, CHAPTER, color_scheme="dark")
+def test_on_paper_nothing_is_folded_or_cut_off_and_the_dark_theme_stays_away(visit):
+    tab = visit(CHAPTER, viewport=WIDE, color_scheme="dark")
     tab.emulate_media(media="print", color_scheme="dark")
     tab.set_viewport_size({"width": 673, "height": 1000})  # A4 less its margins
     folded = tab.locator("article details:not([open])")
@@ -158,11 +149,10 @@ def test_on_paper_nothing_is_folded_or_cut_off_and_the_dark_theme_stays_away(bro
     assert tab.evaluate("document.documentElement.scrollWidth") <= 673
     assert tab.locator("article p").first.evaluate("(p) => getComputedStyle(p).color") == "rgb(27, 31, 36)"
     assert not tab.locator(".bd-sidebar-primary").is_visible()
-    tab.close()
 
 
-def test_a_guess_hides_its_answer_until_it_is_opened(browser, site):
-    tab = open_page(browser, site, CHAPTER)
+def test_a_guess_hides_its_answer_until_it_is_opened(visit):
+    tab = visit(CHAPTER, viewport=WIDE)
     shown = re.search(
         r"```html\n(<details class=.guess.*?)```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL
     )
@@ -174,11 +164,10 @@ def test_a_guess_hides_its_answer_until_it_is_opened(browser, site):
     guess.locator("summary").focus()
     tab.keyboard.press("Enter")
     assert guess.bounding_box()["height"] > closed + 20
-    tab.close()
 
 
-def test_a_guess_is_answered_and_what_would_give_it_away_waits(browser, site):
-    tab = open_page(browser, site, f"notebooks/{NOTEBOOKS[4]}")
+def test_a_guess_is_answered_and_what_would_give_it_away_waits(visit):
+    tab = visit(f"notebooks/{NOTEBOOKS[4]}", viewport=WIDE)
     guess = tab.locator("div.guess").first
     waits = tab.locator("div.guess:first-of-type ~ .cell > .cell_output.veiled").first
     assert guess.locator("button").all_inner_texts() == ["nothing", "a fifth", "two fifths"]
@@ -195,7 +184,6 @@ def test_a_guess_is_answered_and_what_would_give_it_away_waits(browser, site):
     assert tab.locator(".veiled").count() > 0  # another guess is still open
     tab.emulate_media(media="print")
     assert tab.locator(".veiled").first.is_visible()
-    tab.close()
 
 
 @pytest.mark.parametrize("page", each([f"notebooks/{NOTEBOOKS[5]}"]))

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from contents import each
 
 pytestmark = pytest.mark.pages
 
@@ -13,34 +14,26 @@ PLACES = """(notes) => notes.map((note) => {
 })"""
 
 
-@pytest.fixture
-def notes(browser, site):
-    contexts = []
-
-    def found(width):
-        contexts.append(browser.new_context(offline=True, viewport={"width": width, "height": 900}))
-        tab = contexts[-1].new_page()
-        tab.goto((site / "notebooks" / "09_silent_mask_bugs.html").as_uri())
-        return tab, tab.locator(".margin-note")
-
-    yield found
-    for context in contexts:
-        context.close()
+EACH = pytest.mark.parametrize("page", each(["notebooks/09_silent_mask_bugs"]))
 
 
-def test_on_a_wide_screen_each_note_is_in_the_margin_and_none_covers_another(notes):
-    places = notes(1280)[1].evaluate_all(PLACES)
+@EACH
+def test_on_a_wide_screen_each_note_is_in_the_margin_and_none_covers_another(opened, page):
+    places = opened(page).locator(".margin-note").evaluate_all(PLACES)
     assert len(places) > 30
     assert all(place["beside"] for place in places)
     assert all(first["bottom"] <= second["top"] for first, second in pairwise(places))
 
 
-def test_on_a_phone_each_note_is_below_its_paragraph(notes):
-    assert all(place["below"] for place in notes(390)[1].evaluate_all(PLACES))
+@EACH
+def test_on_a_phone_each_note_is_below_its_paragraph(opened, page):
+    places = opened(page, width=390).locator(".margin-note").evaluate_all(PLACES)
+    assert all(place["below"] for place in places)
 
 
-def test_a_number_leads_to_its_note_and_the_note_back_to_the_number(notes):
-    tab, _ = notes(390)
+@EACH
+def test_a_number_leads_to_its_note_and_the_note_back_to_the_number(opened, page):
+    tab = opened(page, width=390)
     tab.get_by_role("link", name="note 3", exact=True).click()
     assert tab.locator("#margin-note-3").evaluate("(el) => el.matches(':target')")
     tab.get_by_role("link", name="back to the text, from note 3", exact=True).click()

@@ -1,33 +1,15 @@
 """The field survey as readers meet it: from file://, offline, in Chromium, with a keyboard."""
 
+from functools import partial
+
 import pytest
 
 pytestmark = pytest.mark.pages
 
 
 @pytest.fixture
-def survey(browser, site):
-    """Opens the page with the network cut. When the test ends: no error, nothing asked of the network."""
-    contexts, complaints = [], []
-
-    def open_page(**options):
-        context = browser.new_context(offline=True, **options)
-        contexts.append(context)
-        tab = context.new_page()
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        tab.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:")) else complaints.append(request.url),
-        )
-        tab.goto((site / "book" / "field_survey.html").as_uri())
-        tab.wait_for_load_state("load")
-        return tab
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
+def survey(visit):
+    return partial(visit, "book/field_survey")
 
 
 def shown(tab) -> list[str]:
