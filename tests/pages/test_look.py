@@ -13,6 +13,7 @@ import header_buttons
 import pytest
 import typefaces
 from contents import EACH_PAGE, NOTEBOOKS, PAGES, ROOT, each
+from fontTools.ttLib import TTFont
 from markdown_it import MarkdownIt
 
 pytestmark = pytest.mark.pages
@@ -42,6 +43,29 @@ def test_a_chapter_is_set_in_the_books_own_typefaces(opened, site, page):
 def test_a_typeface_holds_what_pages_and_scripts_can_show():
     assert typefaces.characters(["<p>&pi;0</p>", 'say("\\u2212")']) >= set(map(ord, "~Aπ−"))
     assert ord("√") not in typefaces.characters(["<p>&pi;0</p>"])
+
+
+WIDTHS = """async ([font, characters]) => {
+  await document.fonts.load(font);
+  const context = document.createElement("canvas").getContext("2d");
+  Object.assign(context, {font, fontKerning: "none"});
+  return characters.map((character) => context.measureText(character).width);
+}"""
+
+
+@pytest.mark.parametrize("page", THE_CHAPTER)
+@pytest.mark.parametrize("face", typefaces.FACES, ids=lambda face: face.file)
+def test_each_character_takes_the_width_that_its_typeface_gives_it(opened, site, page, face):
+    font = TTFont(site / "_static" / "typefaces" / face.file)
+    characters = font.getBestCmap()
+    # As in running text: larger letters are measured without the hints that a browser rounds their widths with.
+    size, rounding = 20, 2
+    shorthand = f'{face.style} {face.weight} {size}px "{face.family}"'
+    widths = opened(page).evaluate(WIDTHS, [shorthand, [*map(chr, characters)]])
+    wanted = [size * font["hmtx"][name][0] / font["head"].unitsPerEm for name in characters.values()]
+    pairs = zip(map(chr, characters), widths, wanted, strict=True)
+    off = {character: (width, right) for character, width, right in pairs if abs(width - right) > rounding}
+    assert off == {}
 
 
 LINES = """(minimum) => {
