@@ -12,10 +12,10 @@ FINE, NAN, INF = torch.ones(2), torch.tensor([1.0, torch.nan]), torch.tensor([to
 COLUMNS = ["loss", "gradient"]
 
 
-def test_each_result_is_marked_by_its_worst_entry_in_groups_beside_each_other():
+def test_each_result_is_marked_by_its_worst_entry_in_groups_below_each_other():
     groups = {"first": {"one": [FINE, NAN], "two": [INF, FINE]}, "second": {"three": [FINE, FINE]}}
     picture = what_survives(groups, COLUMNS)
-    assert rows(picture) == ["rl rr", "lr"]
+    assert rows(picture) == ["rl", "lr", "rr"]
     assert [text for text in texts(picture) if text in groups] == ["first", "second"]
     assert texts(picture).count("NaN") == 2
     assert texts(picture).count("finite") == 4
@@ -32,7 +32,7 @@ def test_the_tests_ask_something_else_of_real_entries_than_of_padding():
     picture = what_tests_ask(torch.tensor([[True, False], [True, True]]))
     assert rows(picture) == ["rp rp rp", "rr rr rr"]
     words = [text for text in texts(picture) if len(text) <= 3]
-    assert words == ["c", "7c", "c", "c", "new", "\N{NOT EQUAL TO}0", "0", "\N{NOT EQUAL TO}0", "\N{NOT EQUAL TO}0"]
+    assert words == ["c", "7c", "c", "c", "\N{NOT EQUAL TO}0", "0", "\N{NOT EQUAL TO}0", "\N{NOT EQUAL TO}0", "new"]
 
 
 def where_on_square(pred, target, mask):

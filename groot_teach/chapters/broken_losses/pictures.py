@@ -18,7 +18,7 @@ from groot_teach.show.tables import Column, Table
 
 @checked
 def what_survives(groups: dict[str, dict[str, list[Tensor]]], columns: Sequence[str]) -> Picture:
-    """Which results of each way to apply a mask are still numbers: the groups of ways beside each other.
+    """Which results of each way to apply a mask are still numbers: the groups of ways below each other.
 
     Each way is a row with a box for each of its results. One that is not finite throughout is hatched in orange.
 
@@ -36,22 +36,22 @@ def what_survives(groups: dict[str, dict[str, list[Tensor]]], columns: Sequence[
             expected = f"expected {len(columns)} for each way, and at least one way"
             raise ValueError(f"groups, {group!r}: got {found}, {expected}")
     width, high, top = 76, 32, 58
-    picture = Picture(0, top + high * max(map(len, groups.values())))
+    left = 12 + max(width_of(way) for ways in groups.values() for way in ways)
+    picture, y = Picture(left + width * len(columns), 0), 0
     for group, ways in groups.items():
-        left = picture.width + 12 + max(map(width_of, ways))
-        picture.words(picture.width + 2, 11, group, bold=True)
+        picture.words(2, y + 40, group, bold=True)
         for place, name in enumerate(columns):
-            picture.words(left + width * (place + 0.5) - 2, 40, name, ink="quiet", anchor="middle")
-        for row, (way, results) in enumerate(ways.items()):
-            y = top + high * row
+            picture.words(left + width * (place + 0.5) - 2, y + 40, name, ink="quiet", anchor="middle")
+        y += top
+        for way, results in ways.items():
             picture.words(left - 12, y + 14, way, anchor="end")
             for place, result in enumerate(results):
                 is_finite = bool(result.isfinite().all())
                 kind, strength, word = ("real", 0.3, "finite") if is_finite else ("leak", 1.0, "NaN")
                 picture.box(left + width * place, y, width - 4, high - 4, kind, strength)
                 write_on(picture, left + width * (place + 0.5) - 2, y + 14, word, kind, strength)
-        picture.width = left + width * len(columns) + 30
-    picture.width -= 30
+            y += high
+    picture.height = y
     return picture
 
 
@@ -63,16 +63,17 @@ def what_tests_ask(action_mask: Bool[Tensor, "action_horizon action_dim"]) -> Pi
         action_mask: True = a real entry. Each entry is drawn, so it should be small.
     """
     asked = {
-        "unit error: set the errors": ("c", "7c", "the loss is c\N{SUPERSCRIPT TWO}"),
-        "perturb: change padding": ("", "new", "loss and gradient stay"),
-        "gradient: look at it": ("\N{NOT EQUAL TO}0", "0", "0 in padding alone"),
+        "unit error": ("c", "7c", "set the errors:", "the loss is c\N{SUPERSCRIPT TWO}"),
+        "gradient": ("\N{NOT EQUAL TO}0", "0", "look at it:", "0 in padding alone"),
+        "perturb": ("", "new", "change padding:", "both results stay"),
     }
     kinds = kinds_of(action_mask, action_mask)
     parts = graded(action_mask.double(), kinds, 2.5)
     sheets = []
-    for title, (real, padded, must) in asked.items():
+    for title, (real, padded, do, must) in asked.items():
         words = [[real if is_real else padded for is_real in row] for row in action_mask.tolist()]
-        sheets.append(Sheet([Block(kinds, words=words, parts=parts)], title, below=[("ink", must)], cell=34))
+        below = [("quiet", do), ("ink", must)]
+        sheets.append(Sheet([Block(kinds, words=words, parts=parts)], title, below=below, cell=32))
     return beside(sheets)
 
 
