@@ -1,6 +1,7 @@
 """The built site as readers meet it: from file://, with the network cut, in Chromium, on every page."""
 
 import json
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -154,6 +155,13 @@ def test_a_pale_word_and_a_link_that_looks_like_text_would_be_found(visit):
     found = faults(tab, FIRST_OF_EACH_LOOK, {"runOnly": ["color-contrast"]})
     assert [(rule, html[:2]) for rule, html, _ in found] == [("color-contrast", "<p")]
     assert [link[:11] for link in tab.evaluate(LINKS_THAT_LOOK_LIKE_TEXT)] == ['<a href="#x']
+
+
+def test_no_folded_cell_is_left_behind_the_aside_that_it_belongs_to(site):
+    pages = [(site / "notebooks" / f"{notebook}.html").read_text(encoding="utf-8") for notebook in NOTEBOOKS]
+    assert sum(page.count('<details class="aside">') for page in pages) > len(NOTEBOOKS) / 2
+    for page in pages:
+        assert not re.search(r'</p>\s*</details>\s*<div class="cell tag_hide-cell', page)
 
 
 def test_search_finds_a_word_of_chapter_1_from_a_file(visit):

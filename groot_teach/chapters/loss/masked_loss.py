@@ -176,42 +176,45 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
 <div class="sheets">{sheets}</div>
 <p class="live-readout" aria-hidden="true">Point at a cell to read it.</p>
 <div class="results masked-loss-results">
-<p><span class="sum">Σ {fixed(report.summed, 2)} ÷ {report.divisor} {DIVISORS[state["divide_by"]]} =</span>
-<strong class="loss big wrong">{fixed(report.loss or 0, 2)}</strong>
-<span class="should wrong">should be {fixed(report.right, 2)} ({_apart(report)})</span></p>
+<div><p><span class="sum">Σ {fixed(report.summed, 2)} ÷ {report.divisor} {DIVISORS[state["divide_by"]]} =</span>
+<strong class="loss big wrong">{fixed(report.loss or 0, 2)}</strong></p>
+<p class="should wrong">should be {fixed(report.right, 2)} ({_apart(report)})</p></div>
 <div><div class="bar loss-bar"><i style="width: {
         _width(((report.loss or 0) - share) / scale)
     };"></i><i class="leak" style="width: {_width(share / scale)};"></i><b class="tick" style="left: {
         _width(report.right / scale)
     };"></b></div>
-<p class="ends"><span>padding (hatched) is <span class="share">{
+<p class="ends"><span><span class="share">{
         percent(report.padded_share or 0)
-    }</span> of this loss; the line is what it should be</span></p></div>
-<p>gradient that pulls on padded outputs</p>
-<div><div class="bar pull-bar"><i class="leak" style="width: {_width(report.padded_pull or 0)};"></i></div>
+    }</span> of this loss is padding; the line marks the right loss</span></p>
+<div class="bar pull-bar"><i class="leak" style="width: {_width(report.padded_pull or 0)};"></i></div>
 <p class="ends"><span><span class="pull">{
         percent(report.padded_pull or 0)
-    }</span> of the whole gradient</span></p></div>
+    }</span> of the gradient pulls on padded outputs</span></p></div>
 </div>
 {
         tries(
             {
+                "the right mask": {
+                    "network": NETWORKS[0],
+                    "painted": _bits(recorded),
+                    "divide_by": "entries that count",
+                },
+                "trained without a mask": {
+                    "network": NETWORKS[2],
+                    "painted": "1" * recorded.numel(),
+                    "divide_by": "entries that count",
+                },
+                "the same, judged with one": {
+                    "network": NETWORKS[2],
+                    "painted": _bits(recorded),
+                    "divide_by": "entries that count",
+                },
                 "ACT's divisor": {
                     "network": NETWORKS[0],
                     "painted": _bits(recorded),
                     "divide_by": "all entries",
                 },
-                "trained with the mask, judged without": {
-                    "network": NETWORKS[1],
-                    "painted": "1" * recorded.numel(),
-                    "divide_by": "entries that count",
-                },
-                "trained without it": {
-                    "network": NETWORKS[2],
-                    "painted": "1" * recorded.numel(),
-                    "divide_by": "entries that count",
-                },
-                "the right mask": {"painted": _bits(recorded), "divide_by": "entries that count"},
             }
         )
     }"""
