@@ -99,6 +99,8 @@ def test_padding_reaches_the_action_through_words_or_directly():
     assert ink_of(through, "mixing leak: 38 % of what the words read is padding") == "leak-ink"
     assert ink_of(through, "context leak: 0 % of what the action reads is padding") == "ink"
     assert ink_of(directly, "context leak: 25 % of what the action reads is padding") == "leak-ink"
+    assert rows(through) == ["lrr", "prr", "r"]  # a pad is orange where it is read
+    assert rows(directly) == ["prr", "lrr", "r"]
     assert len(ribbons(through)) == 6 + 2  # what the pad itself reads does not matter
 
 

@@ -162,7 +162,8 @@ def two_token_leaks(
 
     From above: the tokens, the same tokens behind their self-attention, and one action that reads these. A line is as
     wide as the attention that it stands for. What comes from padding is orange and dashed: between the two rows that is
-    the mixing leak, below them the context leak. Attention between real tokens is thin and blue.
+    the mixing leak, below them the context leak. A pad that is read is orange too, and one that is not is grey.
+    Attention between real tokens is thin and blue.
 
     Args:
         mixing: how much each token (row) reads from each token (column) in the self-attention of the tokens.
@@ -179,7 +180,6 @@ def two_token_leaks(
         if not ((weights >= 0) & (weights <= 1)).all():
             raise ValueError(f"{name}: got {weights.tolist()}, expected weights from 0 to 1")
     real = backbone_attention_mask.tolist()
-    kinds = ["real" if is_real else "padding" for is_real in real]
     width, left = token_width(words), 120
     picture = Picture(max(left + (width + 6) * len(words), 520) + 2, 354)
     middles = [left + (width + 6) * place + width / 2 for place in range(len(words))]
@@ -190,8 +190,11 @@ def two_token_leaks(
     for source, weight in enumerate(context.tolist()):
         if weight > 0:
             _ribbon(picture, (middles[source], 154), (action, 252), weight, real[source])
-    tokens(picture, left, 10, words, kinds, width)
-    tokens(picture, left, 124, words, kinds, width)
+    is_read = (mixing[backbone_attention_mask] > 0).any(dim=0), context > 0
+    for y, by_whom in zip((10, 124), is_read, strict=True):
+        pads = ["leak" if read else "padding" for read in by_whom.tolist()]
+        kinds = ["real" if is_real else pad for is_real, pad in zip(real, pads, strict=True)]
+        tokens(picture, left, y, words, kinds, width)
     picture.box(action - 44, 252, 88, 32, "real")
     write_on(picture, action, 268, "action", "real")
     for y, name in ((25, "tokens"), (139, "mixed tokens")):

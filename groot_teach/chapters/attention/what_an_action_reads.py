@@ -180,7 +180,7 @@ def what_an_action_reads_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("what_an_action_reads.js"),
         title="What does an action read?",
-        caption="Drag pads in, switch the mask, click a token to hide it, and watch the answer and its loss.",
+        caption="Add pads, switch the mask or click a token to hide it, and watch the answer and its loss.",
         body=_body(state, reading, faces, [*masks]),
         said=_said(state, reading),
         state=state,
