@@ -7,7 +7,7 @@ from groot_teach.chapters.velocity.noise_to_action import PLANE
 
 pytestmark = pytest.mark.pages
 
-ZEROS, KEPT, FREE, TRAINED = "zeros (fork, second)", "noise kept (fork, first)", "free (GR00T)", "as trained"
+ZEROS, KEPT, FREE, TRAINED = "zeros", "kept noise", "free", "as trained"
 
 
 def place_of(tab, selector: str) -> tuple[float, float]:

@@ -13,9 +13,9 @@ function held({ noise, drift, sampler, t }) {
   const steps = drift.length - 1;
   const step = Math.min(Math.floor(t * steps), steps - 1);
   return {
-    "free (GR00T)": () => interpolate({ noise: drift[step], actions: drift[step + 1], t: t * steps - step }),
-    "noise kept (fork, first)": () => noise,
-    "zeros (fork, second)": () => noise.map(() => 0),
+    free: () => interpolate({ noise: drift[step], actions: drift[step + 1], t: t * steps - step }),
+    "kept noise": () => noise,
+    zeros: () => noise.map(() => 0),
     "as trained": () => interpolate({ noise, actions: noise.map(() => 0), t }),
   }[sampler]();
 }

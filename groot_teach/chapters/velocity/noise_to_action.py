@@ -19,7 +19,7 @@ from groot_teach.shapes import checked
 from groot_teach.show.live import LivePicture
 from groot_teach.show.markup import chips, fixed, tries
 
-FREE, KEPT, ZEROS, AS_TRAINED = "free (GR00T)", "noise kept (fork, first)", "zeros (fork, second)", "as trained"
+FREE, KEPT, ZEROS, AS_TRAINED = "free", "kept noise", "zeros", "as trained"
 SAMPLERS = FREE, KEPT, ZEROS, AS_TRAINED
 """What a sampler can put into padded dims on the way."""
 
@@ -144,7 +144,7 @@ def noise_to_action_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("noise_to_action.js"),
         title="From noise to action",
-        caption="Drag t and choose a sampler. In training, a padded dim is noise until the very end.",
+        caption="Drag t and choose a sampler: free is GR00T's, kept noise and zeros are its fork's.",
         body=_body(noise, actions, drift, report),
         said=_said(report),
         state=OPENS,
