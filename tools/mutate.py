@@ -8,6 +8,9 @@ longer checked. If a test fails, the mutant is killed. If none does, it survives
 change changes nothing. tools/survivors.json says of each known survivor why it may live; any other one is a failure,
 and so is a reason that no survivor needs any more.
 
+A mutant is first asked of the module's own tests. One that they let live, and of which no reason is known, is asked of
+all tests in their folder as well, which takes longer.
+
 No file is changed. torch is loaded once; each mutant then gets a fork of this process, in which the changed module
 stands in for the real one. (Tests that start a process of their own see the real one there.) A fork needs Unix.
 
@@ -408,8 +411,8 @@ def computed() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def examine(file: Path, tests: list[str], every: int, progress: Callable) -> dict:
-    """What became of each mutant of one module.
+def examine(file: Path, tests: list[str], further: list[str], every: int, progress: Callable) -> dict:
+    """What became of each mutant of one module. `further` tests are asked about survivors that have no reason.
 
     Raises:
         SystemExit: the tests fail without any change, or never import the module.
@@ -421,9 +424,11 @@ def examine(file: Path, tests: list[str], every: int, progress: Callable) -> dic
     if result != "survived":
         raise SystemExit(f"{file.name}: the tests fail before anything is changed: {test}")
     seconds = ceil(10 + 3 * (computed() - before))
-    found, lately = [], []
+    explained, found, lately = reasons_for(str(file.relative_to(ROOT))), [], []
     for mutant in progress(list(mutants(file))[::every], str(file.relative_to(ROOT))):
         result, test = outcome(file, mutant.code, tests, seconds, lately)
+        if result == "survived" and further and (mutant.where, mutant.change) not in explained:
+            result, test = outcome(file, mutant.code, further, 3600, lately)
         if test:
             lately = [test, *(name for name in lately if name != test)]
         found.append({"line": mutant.line, "in": mutant.where, "change": mutant.change, "result": result, "by": test})
@@ -446,6 +451,13 @@ def main(arguments: list[str] | None = None) -> int:
         help="the tests that should notice (of groot_teach/a/b.py, tests/a/test_b.py; of its `__init__` and "
         "`__main__`, tests/a/test_a.py and tests/a/test_command.py)",
     )
+    parser.add_argument(
+        "--further",
+        nargs="+",
+        metavar="FILE",
+        help="tests that are asked about a survivor without a reason (of a module in a package: the folder of its "
+        "tests, unless --tests are given)",
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to store every mutant and its end, as JSON")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="make every Nth mutant alone: an estimate")
     parser.add_argument("--list", action="store_true", help="only print the mutants")
@@ -466,8 +478,13 @@ def main(arguments: list[str] | None = None) -> int:
     report, failed = {}, False
     for file in files:
         name = str(file.relative_to(ROOT))
-        tests = options.tests or [named_tests(file)]
-        report[name] = examine(file, tests, options.every, lambda todo, what: tqdm(todo, desc=what, unit="mutant"))
+        own = Path(named_tests(file))
+        folder = [str(own.parent)] if own.parent.name != "tests" else []
+        tests = options.tests or ([str(own)] if own.exists() else folder)
+        further = options.further or ([] if options.tests else folder)
+        report[name] = examine(
+            file, tests, further, options.every, lambda todo, what: tqdm(todo, desc=what, unit="mutant")
+        )
         failed |= not explain(name, report[name], options.every > 1)
         if options.out:
             options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -484,10 +501,15 @@ def named_tests(file: Path) -> str:
     return "/".join(["tests", *rooms[1:], f"test_{name}.py"])
 
 
+def reasons_for(name: str) -> dict[tuple[str, str], str]:
+    """Why known survivors of a module may live: function and change -> the reason."""
+    reasons = json.loads(REASONS.read_text(encoding="utf-8")).get(name, []) if REASONS.exists() else []
+    return {(one["in"], one["change"]): one["why"] for one in reasons}
+
+
 def explain(name: str, found: dict, is_part: bool) -> bool:
     """Prints the survivors of a module with their reasons; False if one has none, or a reason has no survivor."""
-    reasons = json.loads(REASONS.read_text(encoding="utf-8")).get(name, []) if REASONS.exists() else []
-    why = {(one["in"], one["change"]): one["why"] for one in reasons}
+    why = reasons_for(name)
     print(f"{name}: {found['killed']} of {found['mutants']} killed, {found['killed'] / found['mutants']:.1%}")
     for survivor in found["survivors"]:
         survivor["why"] = why.pop((survivor["in"], survivor["change"]), "")

@@ -31,15 +31,13 @@ def junit(report: "MaskReport", subject: str = "") -> str:
             if said:
                 case = SubElement(suite, "testcase", classname=_text(f"{SUITE}.{stage}"), name=_text(axis))
                 _fill(case, report, stage, axis)
-    if not len(suite):
-        _problem(SubElement(suite, "testcase", classname=SUITE, name="audit"), "error", "nothing", report.headline)
-    return _written(suite)
+    return _written(suite) if len(suite) else junit_of_nothing(report.headline, subject)
 
 
 def junit_of_nothing(why: str, subject: str = "") -> str:
     """The same where nothing was audited: one test case, with the error."""
     suite = Element("testsuite", name=_text(subject or SUITE))
-    _problem(SubElement(suite, "testcase", classname=SUITE, name="audit"), "error", "nothing was audited", why)
+    _problem(SubElement(suite, "testcase", classname=SUITE, name="audit"), "error", "nothing was audited", why, why)
     return _written(suite)
 
 
@@ -57,8 +55,8 @@ def _fill(case: Element, report: "MaskReport", stage: str, axis: str) -> None:
         SubElement(case, "system-out").text = _text("\n".join(map(str, lines)))
 
 
-def _problem(case: Element, tag: str, kind: str, message: str, text: str = "") -> None:
-    SubElement(case, tag, type=kind, message=_text(message)).text = _text(text or message)
+def _problem(case: Element, tag: str, kind: str, message: str, text: str) -> None:
+    SubElement(case, tag, type=kind, message=_text(message)).text = _text(text)
 
 
 def _written(suite: Element) -> str:

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 from audit_looks import BOTH, LOOKS
 
 from groot_teach.audit import Look, MaskReport
+from groot_teach.audit.in_junit import junit_of_nothing
 
 
 def cases_of(report):
@@ -62,16 +63,51 @@ def test_junit_has_nothing_that_the_schema_of_jenkins_does_not_know():
     assert {element.tag for element in suites.iter()} == {*ALLOWED} - {"error"}
 
 
-def test_in_junit_what_could_not_be_looked_at_is_an_error_and_what_is_clean_passes():
-    _, cases = cases_of(MaskReport((*LOOKS[2:4], Look("prediction", "dims", "perturb", 0.0))))
-    assert [part.tag for part in cases["audit-masks.prediction", "steps"]] == ["error"]
+def test_in_junit_what_could_not_be_looked_at_is_an_error_unless_something_was_found_there_and_what_is_clean_passes():
+    tokens = [
+        Look("prediction", "tokens", "compact", None, why="it cannot be cut"),
+        Look("prediction", "tokens", "gradient", 0.5, "lost", "words are lost"),
+        Look("prediction", "tokens", "perturb", 0.25, why="words leak"),
+    ]
+    _, cases = cases_of(MaskReport((*LOOKS[2:4], Look("prediction", "dims", "perturb", 0.0), *tokens)))
+    (error,) = cases["audit-masks.prediction", "steps"]
+    assert (error.tag, error.get("type")) == ("error", "could not look")
     assert len(cases["audit-masks.prediction", "dims"]) == 0
+    (failure,) = cases["audit-masks.prediction", "tokens"]
+    assert (failure.tag, failure.get("type")) == ("failure", "lost")
+    assert [line.split(": ")[1] for line in failure.text.split("\n") if not line.startswith("  next")] == [
+        "words are lost (gradient)", "words leak (perturb)", "compact could not look"
+    ]  # fmt: skip
 
 
-def test_a_report_without_looks_is_an_error_in_junit():
-    suites, cases = cases_of(MaskReport(()))
-    assert suites.get("errors") == suites.get("tests") == "1"
-    assert [part.tag for case in cases.values() for part in case] == ["error"]
+def test_what_is_excused_or_intended_is_told_in_junit_line_by_line():
+    looks = [Look("sampler", "dims", "perturb", None, why=why) for why in ("none is given", "none is there")]
+    moved = [Look("prediction", "dims", "perturb", 0.5, why="it moves"), Look("prediction", "dims", "gradient", None)]
+    report = MaskReport((*looks, *moved), {"prediction, dims": "as trained"}, {"sampler": "none", "gradient": "ids"})
+    _, cases = cases_of(report)
+    assert cases["audit-masks.sampler", "dims"][0].get("message").endswith("none is given; excused: none")
+    first, second = cases["audit-masks.prediction", "dims"][0].text.split("\n")
+    assert first == "* prediction, dims: it moves (perturb); intended: as trained"
+    assert second.startswith("- prediction, dims: gradient could not look")
+
+
+def test_where_nothing_was_audited_ci_reads_one_error_that_says_why():
+    assert (
+        junit_of_nothing("no such file", "mine:policy")
+        == """\
+<?xml version="1.0" encoding="UTF-8"?>
+<testsuites name="audit-masks" tests="1" failures="0" errors="1">
+  <testsuite name="mine:policy" tests="1" failures="0" errors="1" skipped="0">
+    <testcase classname="audit-masks" name="audit">
+      <error type="nothing was audited" message="no such file">no such file</error>
+    </testcase>
+  </testsuite>
+</testsuites>
+"""
+    )
+    suites = ElementTree.fromstring(MaskReport(()).to_junit())
+    assert suites[0].get("name") == "audit-masks"
+    assert suites[0][0][0].get("message") == "not clean: nothing was looked at"
 
 
 def test_junit_leaves_out_what_xml_forbids():

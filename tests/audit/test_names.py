@@ -14,6 +14,10 @@ def test_the_words_that_users_write_down_in_their_tests_stay_what_they_are():
         "prediction", "loss sum", "loss count", "sampler", "sampled padding", "training and sampling",
     )  # fmt: skip
     assert (*COLUMNS, NEIGHBOURS) == ("dims", "steps", "tokens", "samples", "neighbours")
+
+
+def test_the_probe_whose_size_is_easiest_to_read_is_named_first():
+    assert ORDER == ("read off", "perturb", "gradient", "unit error", "compact", "parity")
     assert {*ORDER} == {*get_args(Probe)}
 
 
