@@ -16,6 +16,20 @@ from groot_teach.audit.names import (
     Kind,
 )
 
+FORGOTTEN_TARGETS = (
+    "if these {axis} are given to be read and are not learnt, such as a prompt whose labels are -100, or the first "
+    "place of a packed document, your declaration lacks it: say by `Padding(..., targets=...)` which are learnt"
+)
+FORGOTTEN_BEGINNINGS = (
+    "if the first of a document's {axis} is not learnt, since the document in front would have to predict it, your "
+    "declaration lacks it: say by `Padding(..., targets=...)` which are learnt"
+)
+FORGOTTEN_DOCUMENTS = (
+    "if these rows pack several documents that must not read each other, your declaration lacks it: say by "
+    "`Padding(..., documents=...)` to which document each place belongs"
+)
+"""What to look at first, where a policy is right if its user has forgotten to declare something."""
+
 ANY = ""
 
 NEXT: tuple[tuple[str, str, Kind, str], ...] = (

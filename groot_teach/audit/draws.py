@@ -78,6 +78,17 @@ def _kind_of(func: Any) -> Literal["", "product", "draw", "composite"]:
     return "draw" if random else ""
 
 
+def keep_everything(drawn: Sequence[Tensor]) -> list[Tensor] | None:
+    """The same draws, with dropout that keeps everything; None = nothing in them is dropped.
+
+    A draw of zeros and one other number is taken for dropout.
+    """
+    drops = [len(one.unique()) == 2 and bool(one.eq(0).any()) for one in drawn]
+    if not any(drops):
+        return None
+    return [torch.full_like(one, one.max().item()) if drop else one for one, drop in zip(drawn, drops, strict=True)]
+
+
 class Recorder(_Listening):
     """Inside `with Recorder() as recorder`, every draw is recorded in `recorder.drawn`, in order."""
 

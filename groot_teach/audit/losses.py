@@ -14,6 +14,7 @@ from math import inf
 import torch
 from torch import Tensor
 
+from groot_teach.audit.advice import FORGOTTEN_TARGETS
 from groot_teach.audit.gradients import find_target, gradient_at, is_detached
 from groot_teach.audit.measure import (
     apart,
@@ -34,6 +35,10 @@ from groot_teach.audit.report import Look, Step, percent
 DETACHED = (
     "the loss is detached from the prediction: it moves with it and has no gradient. Return it without `.detach()`, "
     "`.item()`, `torch.tensor` or `torch.no_grad()`"
+)
+DROPS = (
+    "dropout stands behind the prediction, so an error of 1 there is another one where the loss looks; set its rate to "
+    "0 for the audit, or hand over the prediction behind it"
 )
 UPSIDE_DOWN = "is a mask of {axis} upside down, or the `real` that you declared? True has to mean real"
 
@@ -59,6 +64,7 @@ class LossProbes:
         self.regions = self._regions()
         self.fitted: set[str] = set()  # axes along which padding counts in the loss
         self.counts_right: bool | None = None  # whether the loss has the right divisor; None = not known
+        self.drops = False  # whether dropout behind the prediction hides some of it from the loss
 
     def steps(self) -> list[Step]:
         every = self.policy.every_axis
@@ -101,10 +107,18 @@ class LossProbes:
             yield Look(LOSS_SUM, every, "gradient", None, why=DETACHED)
             yield Look(LOSS_COUNT, every, "unit error", None, why=DETACHED)
             return
-        near, beside = gradient_at(loss_of, start), gradient_at(loss_of, start + 1)
+        near = gradient_at(loss_of, start)
+        if base.kept_loss_of is not None:
+            kept = gradient_at(base.kept_loss_of, start)
+            self.drops = bool((self.real.to(near.device) & (near == 0) & (kept != 0)).any())
+            near, loss_of = (kept, base.kept_loss_of) if self.drops else (near, loss_of)
+        beside = gradient_at(loss_of, start + 1)
         far = gradient_at(loss_of, start + 1.5 * signs(start).to(start))
         yield from self._gradient([far, near, beside])
-        yield from self._unit_error(loss_of, start, near, beside)
+        if self.drops:
+            yield Look(LOSS_COUNT, every, "unit error", None, why=DROPS)
+        else:
+            yield from self._unit_error(loss_of, start, near, beside)
 
     def _gradient_of_given_loss(self) -> Looks:
         """At the prediction that the policy gives, and at those that it gives if something real is another."""
@@ -155,7 +169,8 @@ class LossProbes:
         if lost.equal(self.real) and fitted:  # the padding that is fitted along all of its axes says the most
             upside_down = max(fitted, key=len)
             why += f", and all that are padded along {upside_down} do: {UPSIDE_DOWN.format(axis=upside_down)}"
-        yield Look(LOSS_SUM, self._axis_of(lost), "gradient", size, "lost", why)
+        axis = self._axis_of(lost)
+        yield Look(LOSS_SUM, axis, "gradient", size, "lost", why, hint=self._forgotten(axis, lost))
 
     # ---------------------------------------------------------------------------------------------- unit error
 
@@ -232,13 +247,12 @@ class LossProbes:
 
     def _weights_at(self, said: Tensor, alone: Mapping[int, tuple[Given, Heard, Tensor]]) -> Tensor | None:
         """The weight of each sample; None = they are not known."""
-        assert self.base.loss_of is not None
-        in_batch, weights = gradient_at(self.base.loss_of, said), []
+        in_batch, weights = gradient_at(self._asked(self.base), said), []
         for sample, (_, heard, real) in alone.items():
             if heard.loss_of is None or heard.prediction.shape[1:] != said.shape[1:]:
                 return None
             real = real.to(said.device)[0]
-            own = gradient_at(heard.loss_of, said[sample : sample + 1])[0][real].double()
+            own = gradient_at(self._asked(heard), said[sample : sample + 1])[0][real].double()
             here = in_batch[sample][real].double()
             if not (finite(own) and finite(here) and own.any()):
                 return None
@@ -267,14 +281,23 @@ class LossProbes:
         every = self.policy.every_axis
         if lost.equal(self.real):
             return every
-        for axis, place in self.policy.named_places.items():
-            if axis not in self.policy.padding or place >= lost.ndim:
-                continue
-            others = [other for other in range(1, lost.ndim) if other != place]
-            lost_there, real_there = lost.sum(dim=others), self.real.sum(dim=others)
-            if lost.any() and ((lost_there == 0) | (lost_there == real_there)).all():
-                return axis
-        return every
+        return next((axis for axis in self.policy.named_places if self._are_whole(lost, axis)), every)
+
+    def _are_whole(self, lost: Tensor, axis: str) -> bool:
+        """Whether real entries were lost, and with one of them always all of its place along this axis."""
+        place = self.policy.named_places.get(axis, lost.ndim)
+        if axis not in self.policy.padding or place >= lost.ndim or not lost.any():
+            return False
+        others = [other for other in range(1, lost.ndim) if other != place]
+        lost_there, real_there = (one.sum(dim=others) if others else one for one in (lost, self.real))
+        return bool(((lost_there == 0) | (lost_there == real_there)).all())
+
+    def _forgotten(self, axis: str, lost: Tensor) -> str:
+        """What the lost entries look like, if it is not the loss that is wrong: places that are no targets."""
+        named = any(kind.targets is not None for kind in self.policy.padding.values() if kind.axis == axis)
+        if axis == "dims" or named or lost.equal(self.real) or not self._are_whole(lost, axis):
+            return ""
+        return FORGOTTEN_TARGETS.format(axis=axis)
 
     def _losses_of_the_same(self, cut: str, alone: Alone, *, moved: bool) -> tuple[Tensor, Tensor] | None:
         """A sample's losses with and without its padding, if both times the same is predicted; None = that cannot be.
@@ -297,4 +320,10 @@ class LossProbes:
                 return None
             then = other.prediction.detach().clone()
             then[real_then.to(then.device)] = said[real.to(said.device)]
-        return one.loss_of(said), other.loss_of(then)
+        return self._asked(one)(said), self._asked(other)(then)
+
+    def _asked(self, heard: Heard) -> Callable[[Tensor], Tensor]:
+        """The function that says the loss of another prediction; without dropout, if that hides some of it."""
+        loss_of = (self.drops and heard.kept_loss_of) or heard.loss_of
+        assert loss_of is not None
+        return loss_of

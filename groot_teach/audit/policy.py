@@ -19,7 +19,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from groot_teach.audit.batch import Nesting, copy_of
-from groot_teach.audit.draws import Recorder, Replayer
+from groot_teach.audit.draws import Recorder, Replayer, keep_everything
 from groot_teach.audit.state import State
 from groot_teach.shapes import checked
 
@@ -154,6 +154,7 @@ class Heard:
         part: where `prediction` lies in `whole`.
         loss: the loss, or None.
         loss_of: a function that takes another prediction and returns its loss, or None.
+        kept_loss_of: the same with dropout that keeps everything; None = nothing was dropped.
         tapped: for each tap the outputs of its module, one for each call.
         drawn: the random draws, in order.
     """
@@ -163,6 +164,7 @@ class Heard:
     part: tuple[slice, ...]
     loss: Tensor | None
     loss_of: Callable[[Tensor], Tensor] | None
+    kept_loss_of: Callable[[Tensor], Tensor] | None
     tapped: dict[str, list[Tensor]]
     drawn: tuple[Tensor, ...]
 
@@ -290,30 +292,33 @@ class Policy:
         self._round_off(prediction)
         part, loss = part_of(prediction), answer.loss
 
-        def loss_of(said: Tensor) -> Tensor:
+        def loss_of(said: Tensor, drawn: Sequence[Tensor] | None = None) -> tuple[Tensor, Sequence[Tensor]]:
             assert callable(loss)
-            with self._running(None):
-                return _scalar(loss(_put(prediction, part, said)))
+            with self._running(drawn) as recorder:
+                return _scalar(loss(_put(prediction, part, said))), recorder.drawn
 
-        tapped, drawn_now = hooks.tapped, tuple(draws)
+        own, free, kept = None if loss is None or callable(loss) else _scalar(loss), None, None
         if callable(loss):
-            own = loss_of(prediction[part])
-            return Heard(prediction[part], prediction, part, own, loss_of, tapped, drawn_now)
-        own = None if loss is None else _scalar(loss)
-        return Heard(prediction[part], prediction, part, own, None, tapped, drawn_now)
+            own, drawn_by_loss = loss_of(prediction[part])
+            free, kept = (lambda said: loss_of(said)[0]), keep_everything(drawn_by_loss)
+        kept_loss_of = None if kept is None else lambda said: loss_of(said, kept)[0]
+        return Heard(prediction[part], prediction, part, own, free, kept_loss_of, hooks.tapped, tuple(draws))
 
     def _heard_by_hook(
         self, loss: Any, hooks: "_Hooks", draws: Sequence[Tensor], given: Given, part_of: Callable
     ) -> Heard:
         prediction = self._stacked(hooks.predictions)
         self._round_off(prediction)
-        again = with_draws(given, draws)
+        again, kept = with_draws(given, draws), keep_everything(draws)
         part = part_of(prediction)
 
-        def loss_of(said: Tensor) -> Tensor:
-            return self.ask(again, say=_put(prediction, part, said), part_of=part_of).loss_or_raise()
+        def loss_of(said: Tensor, repeated: Given = again) -> Tensor:
+            return self.ask(repeated, say=_put(prediction, part, said), part_of=part_of).loss_or_raise()
 
-        return Heard(prediction[part], prediction, part, _scalar(loss), loss_of, hooks.tapped, tuple(draws))
+        kept_loss_of = None if kept is None else lambda said: loss_of(said, with_draws(given, kept))
+        return Heard(
+            prediction[part], prediction, part, _scalar(loss), loss_of, kept_loss_of, hooks.tapped, tuple(draws)
+        )
 
     def ask_sample(self, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The sampled actions, and what was drawn for them."""
@@ -408,12 +413,15 @@ class Policy:
                     raise ValueError(_of_another_mask(kind, said, (len(prediction), *size)))
         return self.wanted_for(self.padding)(prediction)
 
-    def wanted_for(self, kinds: Kinds) -> Callable[[Tensor], tuple[slice, ...]]:
-        """The same for other lengths, such as those of one sample without its padding."""
+    def wanted_for(self, kinds: Kinds, *, sampled: bool = False) -> Callable[[Tensor], tuple[slice, ...]]:
+        """The same for other lengths, such as those of one sample without its padding; or of `sampled` actions."""
 
         def part(prediction: Tensor) -> tuple[slice, ...]:
             slices = [slice(None)] * prediction.ndim
-            for kind, places in self._laid(kinds, prediction.ndim):
+            for kind, places in self._laid(kinds, prediction.ndim, sampled):
+                if len(prediction) != len(kind.real):
+                    got = f"{'sample' if sampled else 'prediction'}: got {len(prediction)} samples"
+                    raise ValueError(f"{got}, expected {len(kind.real)}, as many as it was given")
                 if kind.predicted is not None and not isinstance(kind.predicted, str):
                     continue
                 for place, length in zip(places, kind.real.shape[1:], strict=True):
@@ -421,7 +429,7 @@ class Policy:
                     if size > length and kind.predicted:
                         slices[place] = slice(size - length, None) if kind.predicted == "last" else slice(length)
                     elif size != length and not self._may_be_short(kind, size):
-                        raise ValueError(_of_another_size(kind, size, length))
+                        raise ValueError((_of_another_sample if sampled else _of_another_size)(kind, size, length))
             return tuple(slices)
 
         return part
@@ -489,13 +497,18 @@ class Policy:
         mask = said
         return along(mask, prediction.ndim, places).expand(prediction.shape)
 
-    def _laid(self, kinds: Kinds, ndim: int) -> Iterator[tuple[Padding, tuple[int, ...]]]:
+    def _laid(self, kinds: Kinds, ndim: int, sampled: bool = False) -> Iterator[tuple[Padding, tuple[int, ...]]]:
         """The kinds of padding that a prediction has, each with the axes of the prediction along which it runs."""
         for label, kind in kinds.items():
             places = self.place_of(label)
             if places is None:
                 continue
             if max(places) >= ndim:
+                if sampled:
+                    raise ValueError(
+                        f"sample: got actions with {ndim} axes, expected more, since {kind.axis} are at axis "
+                        f"{max(places)} of a prediction; let `sample` return actions that are laid out like it"
+                    )
                 raise ValueError(f"axes: got {kind.axis!r} at {max(places)}, but a prediction has {ndim} axes")
             yield kind, places
 
@@ -774,6 +787,15 @@ def _of_another_size(kind: Padding, size: int, length: int) -> str:
     )
 
 
+def _of_another_sample(kind: Padding, size: int, length: int) -> str:
+    """What to do if sampled actions have another number of places than the batch."""
+    return (
+        f"sample: got actions with {size} {kind.axis}, expected {length}, as many as the batch has. Let `sample` "
+        "return those of the batch alone, laid out like a prediction; if it always gives another number of them, say "
+        f"by `sample_along` along which axes its actions are padded, without {kind.axis!r}"
+    )
+
+
 # --------------------------------------------------------------------------------------------------- inside a module
 
 
@@ -845,6 +867,12 @@ def with_draws(given: Given, drawn: Sequence[Tensor]) -> Given:
     """The batch with these draws beside it, instead of those that it has."""
     beside = {DRAWN.format(place): values for place, values in enumerate(drawn)}
     return _without_draws(given)[0] | (beside or {NO_DRAWS: None})
+
+
+def nothing_dropped(given: Given) -> Given:
+    """The batch, with draws in which dropout keeps everything."""
+    kept = keep_everything(_without_draws(given)[1] or [])
+    return given if kept is None else with_draws(given, kept)
 
 
 def along(mask: Tensor, ndim: int, places: Places) -> Tensor:

@@ -22,6 +22,7 @@ from math import inf
 import torch
 from torch import Tensor
 
+from groot_teach.audit.advice import FORGOTTEN_BEGINNINGS
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
 from groot_teach.audit.losses import UPSIDE_DOWN, LossProbes
 from groot_teach.audit.measure import (
@@ -160,7 +161,9 @@ class Probes:
         kind = self.policy.padding[label]
         documents, places = kind.documents, self.policy.places(label, self.given)
         assert documents is not None
-        size = 0.0
+        size = further = 0.0
+        begins = torch.nn.functional.pad(documents.diff(dim=1) != 0, (1, 0))
+        begun = self.policy.entries_of(label, begins, self.base.prediction)
         for document in documents[kind.real].unique():
             here = kind.real & (documents == document)
             try:
@@ -170,8 +173,10 @@ class Probes:
                 return
             elsewhere = self.real & ~self.policy.entries_of(label, here, self.base.prediction)
             size = max(size, moved_by(self.base.prediction, heard.prediction, elsewhere))
+            further = max(further, moved_by(self.base.prediction, heard.prediction, elsewhere & ~begun))
         why = percent_of(size, "what is predicted in one document, once another one of its row is changed,")
-        yield Look(PREDICTION, NEIGHBOURS, "perturb", size, why=why)
+        hint = "" if further or kind.targets is not None else FORGOTTEN_BEGINNINGS.format(axis=kind.axis)
+        yield Look(PREDICTION, NEIGHBOURS, "perturb", size, why=why, hint=hint if size else "")
 
     @torch.no_grad()
     def _perturb_tap(self, tap: Tap) -> Looks:

@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from groot_teach.audit.advice import FORGOTTEN_DOCUMENTS, FORGOTTEN_TARGETS
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
 from groot_teach.audit.measure import at_end, changed, reason, such_as
 from groot_teach.audit.names import PREDICTION, Probe
-from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along, is_draw_name
+from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along, nothing_dropped
 from groot_teach.audit.report import Look
 
 MOST = 16
@@ -68,7 +69,12 @@ def who_reads_what(policy: Policy, given: Given, base: Heard, real: Tensor) -> I
         return
     steps = real.movedim(place, 1).flatten(2).any(dim=2) if real.ndim > 2 else real
     try:
-        found = _by_gradient(policy, given, real, steps)
+        try:
+            found = _by_gradient(policy, given, real, steps)
+        except Exception as error:  # no gradients: then places are moved, but nothing behind a tap is
+            for tap in policy.taps:
+                yield Look(tap.behind, tap.axis, "gradient", None, "lost", reason(error))
+            found = []
         seen = {one.label for one in found if one.stage == PREDICTION and one.reach.any()}
         unseen = [label for label in policy.padding if policy.is_read_by_steps(label) and label not in seen]
         found = [one for one in found if one.stage != PREDICTION or one.label in seen]
@@ -91,7 +97,8 @@ def who_reads_what(policy: Policy, given: Given, base: Heard, real: Tensor) -> I
             single = policy.main_axis.removesuffix("s")
             why = f"in {pairs} a real {single} does not depend on one of the real {axis}"
             where = such_as(lost, {policy.main_axis: 1, f"{axis} ": 2})
-            yield Look(one.stage, axis, one.probe, size, "lost", why + where)
+            hint = _forgotten(one, lost, policy).format(axis=axis)
+            yield Look(one.stage, axis, one.probe, size, "lost", why + where, hint=hint)
 
 
 def lost_places(
@@ -161,7 +168,7 @@ def moves(
     """
     ways = [(given, 1)]
     if again:
-        alike = _all_alike(policy, _nothing_dropped(given), label)
+        alike = _all_alike(policy, nothing_dropped(given), label)
         ways = [(given, -1), (alike, 1), (alike, -1)]
     places, errors, rounds = policy.places(label, given), [], 0
     with torch.no_grad():
@@ -188,13 +195,6 @@ def _all_alike(policy: Policy, given: Given, label: str) -> Given:
             kept = along(kind.real, given[name].ndim, place).to(given[name].device)
             other[name] = _mean_where(given[name], kept, place)
     return other
-
-
-def _nothing_dropped(given: Given) -> Given:
-    """The batch with dropout that keeps everything. A draw of zeros and one other number is taken for dropout."""
-    draws = {name: value for name, value in given.items() if is_draw_name(name) and isinstance(value, Tensor)}
-    choices = {name: value for name, value in draws.items() if len(value.unique()) == 2 and value.eq(0).any()}
-    return dict(given) | {name: torch.full_like(value, value.max().item()) for name, value in choices.items()}
 
 
 def _predict(policy: Policy) -> Callable[[Given], Tensor]:
@@ -247,6 +247,30 @@ def _lost(found: Reach, policy: Policy, prediction: Tensor, steps: Tensor) -> tu
     return expected & ~found.reach, expected
 
 
+def _forgotten(found: Reach, lost: Tensor, policy: Policy) -> str:
+    """What the lost pairs look like, if it is not the policy that is wrong: a declaration that is not there."""
+    kind = policy.padding[found.label]
+    if policy.place_of(found.label) != (policy.main,):
+        return ""
+    if kind.documents is None and _lie_between_groups(lost, found.reach):
+        return FORGOTTEN_DOCUMENTS
+    looks_ahead = torch.ones(lost.shape[1:], dtype=torch.bool).triu(1)  # as a prompt does, in front of what is learnt
+    return FORGOTTEN_TARGETS if kind.targets is None and not (lost & ~looks_ahead).any() else ""
+
+
+def _lie_between_groups(lost: Tensor, reach: Tensor) -> bool:
+    """Whether rows fall into groups of neighbours, none of which reads another, and lost pairs are of two groups."""
+    for missing, reached in zip(lost, reach, strict=True):
+        low, high = reached.nonzero().sort(dim=1).values.unbind(1)
+        size = 1 + max(reached.shape)
+        crossing = (low + 1).bincount(minlength=size) - (high + 1).bincount(minlength=size)  # begun and ended so far
+        group = (crossing.cumsum(0) == 0).cumsum(0)
+        step, place = missing.nonzero().unbind(1)
+        if (group[step] == group[place]).any():
+            return False
+    return True
+
+
 def _by_moving(
     policy: Policy, given: Given, base: Heard, real: Tensor, label: str, asked: Tensor, *, again: bool = False
 ) -> Reach:
@@ -270,7 +294,7 @@ def _by_gradient(policy: Policy, given: Given, real: Tensor, steps: Tensor) -> l
         return first
     # Sharp attention can round a small weight to 0, and dropout cuts pairs by chance. Among tokens that are all alike,
     # no weight is small.
-    second = _reaches(policy, _nothing_dropped(given), real, alike=True)
+    second = _reaches(policy, nothing_dropped(given), real, alike=True)
     return [replace(one, reach=one.reach | other.reach) for one, other in zip(first, second, strict=True)]
 
 

@@ -42,6 +42,7 @@ class Look:
             `mismatch` between training and sampling.
         why: what the size means, or why the probe could not look.
         where: which entries are meant, such as `for example sample 1, step 2`.
+        hint: what to look at first, where the probe has a suspicion, such as a declaration that was forgotten.
     """
 
     stage: str
@@ -51,6 +52,7 @@ class Look:
     kind: Kind = "leak"
     why: str = ""
     where: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,7 @@ class Finding:
         why: what the size means.
         intended: the caller's reason for wanting it, or None.
         where: which entries are meant, as the first probe says that names any.
+        hint: what to look at first, if a probe has a suspicion.
     """
 
     stage: str
@@ -106,11 +109,13 @@ class Finding:
     why: str
     intended: str | None = None
     where: str = ""
+    hint: str = ""
 
     @property
     def next(self) -> str:
         """What to look at next."""
-        return what_next(self.stage, self.axis, self.kind)
+        usual = what_next(self.stage, self.axis, self.kind)
+        return f"{self.hint}; otherwise {usual}" if self.hint else usual
 
     @property
     def name(self) -> str:
@@ -212,7 +217,8 @@ class MaskReport:
         probes: tuple[Probe, ...] = tuple(dict.fromkeys(look.probe for look in looks))
         reason = None if intended is None else intended.why
         where = next((look.where for look in looks if look.size and look.where), "")
-        return Finding(first.stage, first.axis, first.kind, first.size or 0.0, probes, why, reason, where)
+        hint = next((look.hint for look in looks if look.size and look.hint), "")
+        return Finding(first.stage, first.axis, first.kind, first.size or 0.0, probes, why, reason, where, hint)
 
     def _intention(self, look: Look) -> Intended | None:
         """The declaration that covers what a look found, apart from its size."""

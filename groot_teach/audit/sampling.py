@@ -56,7 +56,7 @@ class SamplerProbes:
         if not same(actions, policy.ask_sample(self.given)[0]):
             raise ValueError(f"sample: {NOT_REPEATABLE}")
         kinds = policy.sampled()
-        self.part = policy.wanted_for(kinds)(actions)
+        self.part = policy.wanted_for(kinds, sampled=True)(actions)
         self.actions = actions[self.part]
         self.real = policy.real_in(self.actions, kinds)
         self.leaked: dict[str, float] = {}  # how far padding moves what is sampled, by kind of padding
@@ -163,7 +163,7 @@ class SamplerProbes:
                 alone, kinds = policy.alone(self.given, sample, cut)
                 kinds = policy.sampled(kinds)
                 actions = policy.ask_sample(alone)[0]
-                actions = actions[policy.wanted_for(kinds)(actions)]
+                actions = actions[policy.wanted_for(kinds, sampled=True)(actions)]
                 sampled = actions[policy.real_in(actions, kinds)]
                 in_batch = self.actions[sample][self.real[sample]]
                 before = in_batch if cut is None else self.alone.get(sample, in_batch)

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 MOST = 20_000
 """How many objects are looked through at most, so that a function which refers to half of a program costs no time."""
@@ -29,15 +30,17 @@ class State:
         self._generators = [(one, one.get_state()) for one in reached if isinstance(one, torch.Generator)]
         inside = dict.fromkeys(part for module in self.modules for part in _parts(module))
         self._modes = [(part, part.training) for part in inside]
-        buffers = {id(one): one for part in inside for one in part.buffers(recurse=False)}
-        self._buffers = [(one, one.detach().clone()) for one in buffers.values()]
+        buffers = {id(one): (one, part) for part in inside for one in part.buffers(recurse=False)}
+        self._buffers = [(one, one.detach().clone(), isinstance(part, _NormBase)) for one, part in buffers.values()]
 
     @torch.no_grad()
     def restore(self) -> None:
         """Puts everything back to what it was when this record was made."""
-        for buffer, kept in self._buffers:
+        for buffer, kept, is_statistic in self._buffers:
             if _written(buffer, kept):
-                buffer.copy_(kept)
+                # No gradient reads the running statistics that a run has written, but PyTorch would refuse to take one
+                # if it saw that they are another number by then.
+                (buffer.data if is_statistic else buffer).copy_(kept)
         for part, mode in self._modes:
             part.training = mode
         for generator, kept in self._generators:

@@ -72,7 +72,7 @@ def test_padding_of_another_type_is_refused(changes):
 
 def test_what_is_declared_answered_or_heard_is_itself_and_cannot_be_changed():
     def heard():
-        return Heard(numbers(2), numbers(2), (slice(None),), None, None, {}, ())
+        return Heard(numbers(2), numbers(2), (slice(None),), None, None, None, {}, ())
 
     for make in (lambda: Padding("dims", REAL.clone(), {"x": 1}), lambda: Answer(numbers(2)), heard):
         one = make()

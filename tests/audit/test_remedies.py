@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from audit_cases import DIM_MASK, STEP_MASK, TOKEN_MASK, Toy, toy_batch, toy_padding
+from audit_cases import DIM_MASK, STEP_MASK, TAPS, TOKEN_MASK, Toy, toy_batch, toy_padding
 from torch import nn
 
 from groot_teach.audit import Answer, Padding, audit_masks
@@ -237,3 +237,225 @@ def test_only_samples_whose_real_entries_moved_are_named():
     assert moved_in(before, after, everything) == "in sample 0"
     after[2, 0] = torch.nan
     assert moved_in(before, after, everything) == "in samples 0 and 2"
+
+
+# -------------------------------------------------------------------------------------------- a declaration that lacks
+
+REAL = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 0]]).bool()
+PROMPT = torch.tensor([[1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0], [1, 0, 0, 0, 0, 0]]).bool()
+DOCUMENTS = torch.tensor([[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 1, 1]])
+FIRST = torch.nn.functional.pad(DOCUMENTS.diff(dim=1) != 0, (1, 0), value=True)
+NONE = torch.zeros_like(REAL)
+TARGETS, PACKED = "if these tokens are given to be read", "if these rows pack several documents"
+BEGINNINGS = "if the first of a document's tokens is not learnt"
+
+
+def of_words(readable, unlearnt, *, ahead=False, **declared):
+    """What is said about a policy of words, and what to look at next.
+
+    `readable` takes the batch and says which word may read which; `unlearnt` are words that the loss leaves out;
+    `ahead` = each word predicts the next one, and the last one nothing.
+    """
+
+    def run(b):
+        scores = (b["x"] @ b["x"].mT).masked_fill(~(readable(b) & b["real"][:, None]), -1e9)
+        said, learnt, target = scores.softmax(dim=-1) @ b["x"] + b["x"], b["real"] & ~b["unlearnt"], b["x"]
+        if ahead:
+            said, learnt, target = said[:, :-1], learnt[:, 1:], target[:, 1:]
+        return Answer(said, lambda other: (other - target).square()[learnt].sum() / max(4 * int(learnt.sum()), 1))
+
+    batch = {"real": REAL, "unlearnt": unlearnt, "prompt": PROMPT, "documents": DOCUMENTS}
+    masks = dict.fromkeys(batch, 1)
+    batch["x"] = torch.randn(3, 6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    shifted = {"predicted": lambda real: real[:, 1:]} if ahead else {}
+    words = Padding("tokens", REAL, {"x": 1}, masks, **shifted, **declared)
+    return {one.full_name: one.next for one in audited(run, batch, [words], axes={"tokens": 1}).findings}
+
+
+def causal(b):
+    return torch.ones(b["x"].shape[1], b["x"].shape[1]).tril().bool()[None]
+
+
+def own_document(b):
+    return b["documents"][:, :, None] == b["documents"][:, None]
+
+
+def prompt_both_ways(b):
+    return causal(b) | (b["prompt"][:, :, None] & b["prompt"][:, None])
+
+
+def none_read_the_second_word_of_a_prompt_of_two(b):
+    hidden = b["prompt"] & (b["prompt"].sum(dim=1, keepdim=True) == 2) & (torch.arange(b["x"].shape[1]) == 1)
+    return ~hidden[:, None] | torch.eye(b["x"].shape[1]).bool()
+
+
+@pytest.mark.parametrize(
+    ("readable", "unlearnt", "forgotten", "place", "first"),
+    [
+        (causal, PROMPT, {"targets": ~PROMPT}, "loss sum, tokens, lost", TARGETS),
+        (prompt_both_ways, PROMPT, {"targets": ~PROMPT}, "prediction, tokens, lost", TARGETS),
+        (own_document, NONE, {"documents": DOCUMENTS}, "prediction, tokens, lost", PACKED),
+    ],
+)
+def test_a_declaration_that_a_right_policy_lacks_is_the_first_thing_to_look_at(
+    readable, unlearnt, forgotten, place, first
+):
+    assert of_words(readable, unlearnt, **forgotten) == {}
+    advice = of_words(readable, unlearnt)[place]
+    assert advice.startswith(first)
+    assert "; otherwise print the mask" in advice
+
+
+def test_the_first_words_of_documents_are_suspected_if_they_alone_depend_on_the_document_in_front():
+    def readable(b):
+        return causal(b) & own_document(b)
+
+    assert of_words(readable, FIRST, ahead=True, targets=~FIRST, documents=DOCUMENTS) == {}
+    said = of_words(readable, FIRST, ahead=True, documents=DOCUMENTS)
+    assert said["prediction, neighbours, leak"].startswith(BEGINNINGS)
+    assert said["loss sum, tokens, lost"].startswith(TARGETS)
+    for declared in ({}, {"targets": ~FIRST}):
+        said = of_words(causal, FIRST, ahead=True, documents=DOCUMENTS, **declared)
+        assert said["prediction, neighbours, leak"].startswith("let a place read its own document alone")
+
+
+def test_no_declaration_is_suspected_where_it_would_not_make_the_policy_right():
+    said = of_words(none_read_the_second_word_of_a_prompt_of_two, NONE)
+    assert said["prediction, tokens, lost"].startswith("print the mask")  # words before it and behind it miss it
+    said = of_words(causal, REAL)
+    assert said["loss sum, tokens, lost"].startswith("print the mask")  # nothing at all is learnt
+    said = of_words(causal, PROMPT | PROMPT.roll(1, 1), targets=~PROMPT)
+    assert said["loss sum, tokens, lost"].startswith("print the mask")  # it is declared, and more is left out
+    said = of_words(own_document, NONE, documents=DOCUMENTS.clamp(max=0))  # declared, and read otherwise
+    assert said["prediction, tokens, lost"].startswith("print the mask")
+
+
+def test_dims_and_single_entries_that_the_loss_leaves_out_are_no_forgotten_targets():
+    toy = Toy()
+
+    def without(dim, step):
+        left_out = (torch.arange(7) == dim) & (torch.arange(5) <= step)[:, None]
+
+        def run(b):
+            answer = toy.answer(b)
+            return Answer(answer.prediction, lambda said: answer.loss(said.where(~left_out[: said.shape[1]], 0.0)))
+
+        return [(one.name, one.next) for one in audited(run).findings if one.kind == "lost"]
+
+    for step, name in ((4, "loss sum, dims"), (0, "loss sum, dims and steps")):
+        ((where, advice),) = without(0, step)
+        assert where == name
+        assert advice.startswith("print the mask")
+
+
+# ----------------------------------------------------------------------------------------- dropout and batch statistics
+
+
+class Dropping(Toy):
+    """It drops half of what it has predicted, in front of the loss."""
+
+    def loss_of(self, said, target, b):
+        return super().loss_of(torch.nn.functional.dropout(said, 0.5), target, b)
+
+
+def as_one_function(toy):
+    return audited(toy.answer)
+
+
+def at_its_decoder(toy):
+    return audited(toy.training_loss, module=toy, prediction="decode")
+
+
+@pytest.mark.parametrize("ask", [as_one_function, at_its_decoder])
+def test_dropout_behind_the_prediction_accuses_nobody_and_hides_no_leak(ask):
+    report = ask(Dropping())
+    assert report.findings == ()
+    (unseen,) = report.unseen
+    assert unseen.stage == "loss count"
+    assert unseen.why.startswith("dropout stands behind the prediction")
+    assert {one.name for one in ask(Dropping("loss")).findings} >= {"loss sum, dims", "loss sum, steps"}
+
+
+@pytest.mark.parametrize("ask", [as_one_function, at_its_decoder])
+def test_a_step_that_the_loss_leaves_out_is_seen_behind_dropout(ask):
+    class Forgetful(Dropping):
+        def loss_of(self, said, target, b):
+            return super().loss_of(said, target, b | {"step_mask": b["step_mask"] & (torch.arange(said.shape[1]) > 0)})
+
+    assert [one.full_name for one in ask(Forgetful()).findings] == ["loss sum, steps, lost"]
+
+
+def test_a_policy_with_batch_statistics_is_asked_by_gradients_in_train_mode_too():
+    class Normed(Toy):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(7).double()
+
+        def predict(self, noisy, b):
+            return super().predict(self.norm(noisy.flatten(0, 1)).view_as(noisy), b)
+
+    toy = Normed().train()
+    report = audited(toy.answer)
+    assert report.unseen == ()
+    (steps,) = [one for one in report.findings if one.name == "prediction, steps"]
+    assert steps.probes == ("perturb", "gradient", "compact")
+    assert not toy.norm.get_buffer("running_mean").any()
+
+
+class WritesWhereGradientsLook(Toy):
+    def predict(self, noisy, b):
+        said = super().predict(noisy, b)
+        scale = torch.ones_like(said)
+        scaled = said * scale
+        scale += 1
+        return scaled
+
+
+def test_where_no_gradient_can_be_taken_it_is_said_once_and_real_places_are_moved():
+    toy = WritesWhereGradientsLook()
+    report = audited(toy.answer)
+    assert report.findings == ()
+    assert [(look.stage, look.probe) for look in report.unseen] == [("prediction", "gradient")]
+    assert "modified by an inplace operation" in report.unseen[0].why
+
+    def without_its_first_word(b):
+        return toy.answer(b | {"word_mask": b["word_mask"] & (torch.arange(b["word_mask"].shape[1]) > 0)})
+
+    assert "prediction, tokens, lost" in {one.full_name for one in audited(without_its_first_word).findings}
+
+
+def test_behind_a_tap_nobody_looks_without_gradients_and_that_is_said():
+    toy = WritesWhereGradientsLook()
+    unseen = audited(toy.answer, module=toy, taps=TAPS).unseen
+    assert [(look.stage, look.axis) for look in unseen] == [
+        ("steps read each other", "steps"),
+        ("words are read", "tokens"),
+        ("prediction", "dims and steps"),
+    ]
+
+
+# ----------------------------------------------------------------------------------------------- what has another shape
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda said: said.flatten(1), "sample: got actions with 2 axes, expected more, since dims are at axis 2"),
+        (
+            lambda said: said[:, 1:],
+            "sample: got actions with 4 steps, expected 5, .* `sample_along` .* without 'steps'",
+        ),
+        (lambda said: said.repeat(1, 2, 1), "sample: got actions with 10 steps, expected 5, as many as the batch has"),
+        (lambda said: said.mT, "sample: got actions with 5 dims, expected 7, as many as the batch has"),
+        (lambda said: said[:1], "sample: got 1 samples, expected 3, as many as it was given"),
+    ],
+)
+def test_a_sampler_whose_actions_have_another_shape_is_named(change, message):
+    toy = Toy()
+    with pytest.raises(ValueError, match=message):
+        audit_masks(toy.answer, toy_batch(), toy_padding(), sample=lambda b: change(toy.sample(b)))
+
+
+def test_a_prediction_of_another_number_of_samples_is_refused():
+    with pytest.raises(ValueError, match="prediction: got 2 samples, expected 3, as many as it was given"):
+        audited(lambda b: Answer(Toy().answer(b).prediction[:2]))

@@ -214,6 +214,7 @@ def test_json_writes_what_is_not_finite_as_null():
         "why": "it moves",
         "intended": "x",
         "where": "",
+        "hint": "",
         "next": what_next("prediction", "dims", "leak"),
     }
     assert said["runs"] == 0

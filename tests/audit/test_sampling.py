@@ -221,7 +221,7 @@ def test_a_sampler_that_gives_more_steps_and_dims_than_are_asked_for_is_cut():
     longer = [replace(kind, predicted=how) for kind, how in zip(padding(), ("first", "last", None), strict=True)]
     sample = lambda b: torch.nn.functional.pad(masked(b), (0, 3, 1, 0), value=9.0)  # noqa: E731
     assert all(look.size == 0 for look in looks(sample, padding=longer))
-    with pytest.raises(ValueError, match="prediction: got 4 steps, expected 3, as many as the batch has"):
+    with pytest.raises(ValueError, match="sample: got actions with 4 steps, expected 3, as many as the batch has"):
         looks(sample)
 
 

@@ -143,12 +143,28 @@ def test_a_buffer_that_nobody_wrote_into_is_not_written_and_one_of_another_shape
 
 
 def test_a_part_that_two_modules_share_is_put_back_once():
-    shared = nn.BatchNorm1d(2)
+    shared = nn.Module()
+    shared.register_buffer("seen", torch.zeros(2))
     kept = State([nn.Sequential(shared), nn.Sequential(shared)])
-    shared.running_mean += 1
-    before = shared.running_mean._version
+    shared.seen += 1
+    before = shared.seen._version
     kept.restore()
-    assert shared.running_mean._version == before + 1
+    assert shared.seen._version == before + 1
+
+
+def test_gradients_may_be_taken_through_batch_statistics_that_were_put_back_and_through_no_other_buffer():
+    norm, scaled = nn.BatchNorm1d(2), nn.Module()
+    scaled.register_buffer("scale", torch.ones(2))
+    kept, x = State(norm, scaled), torch.tensor([[1.0, 2.0], [4.0, 3.0]], requires_grad=True)
+    said = norm(x)
+    kept.restore()
+    said[0, 0].backward()
+    assert torch.equal(norm.running_mean, torch.zeros(2))
+    scaled.scale += 1
+    said = x * scaled.scale
+    kept.restore()
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        said.sum().backward()
 
 
 def test_a_buffer_that_requires_a_gradient_is_put_back():
