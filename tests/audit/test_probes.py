@@ -1,74 +1,15 @@
-"""The probes on a prediction and a loss, one by one: policies of a few lines, whose answers are plain."""
+"""The probes on a prediction, one by one: policies of a few lines, whose answers are plain."""
 
 from math import inf, nan
 
 import pytest
 import torch
 from audit_cases import lengths
+from probed import WORDS, at, batch, looks, mean_of, own_loss, padding, predicted, real_of, shut
 from torch import nn
 
 from groot_teach.audit import Answer, Padding, Tap
-from groot_teach.audit.policy import Policy
-from groot_teach.audit.probes import NOTHING_MOVES, Probes
-
-DIMS, STEPS, WORDS = lengths(4, 4, 2), lengths(3, 3, 2), lengths(2, 2, 1)
-REAL = DIMS[:, None] & STEPS[..., None]
-"""Two robots of 4 and 2 dims, with 3 and 2 recorded steps and with 2 and 1 words: 12 + 4 of 24 entries are real.
-
-Of the padded ones 3 x 2 - 2 = 4 are padded dims alone, 1 x 2 padded steps alone, 1 x 2 both.
-"""
-MASKS = {"dim_mask": DIMS, "step_mask": STEPS, "word_mask": WORDS}
-
-
-def batch():
-    x = torch.arange(1.0, 25, dtype=torch.float64).reshape(2, 3, 4) * DIMS[:, None]
-    return {"x": x, "words": torch.tensor([[1.0, 3], [2, 5]], dtype=torch.float64), **MASKS}
-
-
-def padding():
-    return [
-        Padding("dims", DIMS, {"x": 2}, {"dim_mask": 1}),
-        Padding("steps", STEPS, {"x": 1}, {"step_mask": 1}),
-        Padding("tokens", WORDS, {"words": 1}, {"word_mask": 1}),
-    ]
-
-
-def real_of(b):
-    return b["dim_mask"][:, None] & b["step_mask"][..., None]
-
-
-def predicted(b):
-    return 2 * b["x"] * real_of(b) + (b["words"] * b["word_mask"]).sum(1)[:, None, None]
-
-
-def mean_of(said, b, real=None):
-    """The squared error of what is real; everything should be 7."""
-    real = real_of(b) if real is None else real
-    return ((said - 7).square() * real).sum() / real.sum()
-
-
-def shut(b):
-    return Answer(predicted(b), lambda said: mean_of(said, b))
-
-
-def looks(run=shut, given=None, unit_loss=1.0, **more):
-    policy = Policy(run, given or batch(), more.pop("padding", padding()), **more)
-    found = [look for step in Probes(policy, unit_loss).steps() for look in step()]
-    return [
-        (look.stage, look.axis, look.probe, look.kind, None if look.size is None else round(look.size, 9), said(look))
-        for look in found
-    ]
-
-
-def said(look):
-    return f"{look.why}; {look.where}" if look.where else look.why
-
-
-def at(stage, axis=None, probe=None, kind=None, **more):
-    """The sizes and reasons of some looks."""
-    wanted = {0: stage, 1: axis, 2: probe, 3: kind}
-    return [look[4:] for look in more.pop("found") if all(one is None or look[at] == one for at, one in wanted.items())]
-
+from groot_teach.audit.probes import NOTHING_MOVES
 
 ENTRIES = "what is predicted for real entries moves by"
 UNLOOKED = ("sampler", "dims and steps", "perturb", "leak", None, "no sampler was handed over")
@@ -345,112 +286,6 @@ def test_whole_numbers_have_no_gradient_and_are_not_asked():
     assert len(at("prediction", "dims", "gradient", found=looks(shut, half))) == 2
 
 
-# ---------------------------------------------------------------------------------------------------------- loss
-
-
-def test_a_policy_without_a_loss_says_so():
-    found = looks(lambda b: Answer(predicted(b)))
-    why = "no loss was handed over"
-    assert [look for look in found if look[0].startswith("loss")] == [
-        ("loss sum", "dims and steps", "gradient", "leak", None, why),
-        ("loss count", "dims and steps", "unit error", "leak", None, why),
-    ]
-
-
-def test_a_loss_that_is_nan_is_found_and_nothing_else_is_asked_of_it():
-    found = looks(lambda b: Answer(predicted(b), torch.tensor(nan)))
-    assert [look for look in found if look[0].startswith("loss")] == [
-        ("loss sum", "dims and steps", "read off", "not finite", inf, "the loss is nan")
-    ]
-
-
-def test_a_loss_that_is_a_number_is_asked_for_its_gradient():
-    found = looks(lambda b: Answer(predicted(b), mean_of(predicted(b), b)))
-    why = "the loss was handed over as a number, not as a function of the prediction"
-    assert at("loss count", "dims and steps", "unit error", found=found) == [(None, why)]
-    (look,) = at("loss sum", "dims and steps", "gradient", "leak", found=found)
-    assert look[0] is None  # this loss was made of another prediction than the one that was handed over
-
-    weight = torch.ones(1, dtype=torch.float64, requires_grad=True)
-
-    def one(b):
-        prediction = weight * predicted(b)
-        return Answer(prediction, mean_of(prediction, b))
-
-    assert at("loss sum", None, "gradient", "leak", found=looks(one)) == [
-        (0, f"0 of {count} padded entries are fitted") for count in (4, 2, 2)
-    ]
-
-
-def test_padding_that_is_fitted_is_named_with_its_part_of_the_gradient():
-    """At 1.5 beside a prediction of 7 in every entry; half of the squared error is as steep as that is far."""
-
-    def run(b):
-        everything = torch.ones_like(real_of(b))
-        return Answer(torch.where(real_of(b), predicted(b), 7), lambda said: said.sum() / everything.sum())
-
-    found = looks(run)
-    assert at("loss sum", None, "gradient", "leak", found=found) == [
-        (round(4 / 24, 9), "4 of 4 padded entries are fitted; for example sample 1, step 0, dim 2"),
-        (round(2 / 24, 9), "2 of 2 padded entries are fitted; for example sample 1, step 2, dim 0"),
-        (round(2 / 24, 9), "2 of 2 padded entries are fitted; for example sample 1, step 2, dim 2"),
-    ]
-    why = "no prediction was found at which the loss is smallest; hand over one that is zero there"
-    assert at("loss count", "dims and steps", "unit error", found=found) == [(None, why)]
-
-
-@pytest.mark.parametrize(
-    ("left_out", "axis", "count", "such_as"),
-    [
-        ((slice(None), 0), "steps", 6, "sample 0, step 0, dim 0"),
-        ((slice(None), slice(None), 1), "dims", 5, "sample 0, step 0, dim 1"),
-        ((0, 1, 2), "dims and steps", 1, "sample 0, step 1, dim 2"),
-    ],
-)
-def test_real_entries_that_do_not_count_are_named_along_the_axis_that_they_fill(left_out, axis, count, such_as):
-    counted = REAL.clone()
-    counted[left_out] = False
-
-    def run(b):
-        return Answer(predicted(b), lambda said: mean_of(said, b, counted if len(said) == 2 else None))
-
-    found = looks(run)
-    why = f"{count} of 16 real entries do not count, such as {such_as}"
-    assert at("loss sum", axis, "gradient", "lost", found=found) == [(round(torch.tensor(count / 16).item(), 9), why)]
-
-
-def test_a_gradient_of_the_loss_that_is_nan_is_found():
-    found = looks(lambda b: Answer(predicted(b), lambda said: mean_of(said, b) + ((said * 0).square()).sqrt().sum()))
-    assert at("loss sum", "dims and steps", "gradient", found=found) == [(inf, "the gradient is not finite")]
-
-
-# ---------------------------------------------------------------------------------------------------- unit error
-
-
-def test_an_error_of_1_everywhere_shows_what_padding_adds_and_what_the_loss_is_divided_by():
-    """All 24 entries are summed, and divided by the 16 real ones: 1.5."""
-    found = looks(lambda b: Answer(predicted(b), lambda said: (said - 7).square().sum() / real_of(b).sum()))
-    assert [size for size, _ in at("loss sum", None, "unit error", found=found)] == [
-        round(count / 24, 9) for count in (4, 2, 2)
-    ]
-    assert at("loss sum", "dims", "unit error", found=found)[0][1] == "padding makes 16.7 % of the loss"
-    assert at("loss count", None, "unit error", found=found) == [
-        (0.5, "an error of 1 in every entry gives a loss of 1.5, expected 1")
-    ]
-
-
-@pytest.mark.parametrize(("factor", "size"), [(1 + 0.9e-5, 0), (1 + 1.1e-5, 1.1e-5), (1 - 1.1e-5, 1.1e-5), (0.5, 0.5)])
-def test_a_loss_of_another_size_is_off_by_so_much(factor, size):
-    run = lambda b: Answer(predicted(b), lambda said: factor * mean_of(said, b))  # noqa: E731
-    assert at("loss count", None, "unit error", found=looks(run))[0][0] == pytest.approx(size, abs=1e-9)
-    assert at("loss count", None, "unit error", found=looks(run, unit_loss=factor))[0][0] == 0
-
-
-def test_a_loss_has_its_smallest_value_and_need_not_be_0_there():
-    run = lambda b: Answer(predicted(b), lambda said: mean_of(said, b) + 5)  # noqa: E731
-    assert at("loss count", None, "unit error", found=looks(run))[0][0] == 0
-
-
 # ------------------------------------------------------------------------------------------------------- compact
 
 
@@ -477,80 +312,6 @@ def test_a_run_that_fails_without_padding_says_so():
 
     found = looks(run)
     assert at("prediction", "tokens", "compact", found=found) == [(None, "RuntimeError: two words, please")]
-
-
-def of_eights(loss, outside=7.0):
-    """A policy that says 8 where something is real, so that its error is 1 there."""
-    return lambda b: Answer(torch.where(real_of(b), 8.0, outside) + 0 * predicted(b), lambda said: loss(said, b))
-
-
-def own_loss(size):
-    return (
-        size,
-        f"a sample's own loss for the same prediction, once its padding is cut off, moves by {100 * size:.3g} %",
-    )
-
-
-def weights(total):
-    why = f"the weights of the samples in the loss add up to {total:.4g}, expected 1 for a mean, or 1 each for a sum"
-    return (round(abs(total - 1), 9), why)
-
-
-def test_a_divisor_that_counts_padded_steps_is_seen_by_a_sample_alone():
-    """Of the second sample 2 of 3 steps are real: without the third one the divisor is 2 and not 3."""
-    run = of_eights(lambda said, b: ((said - 7).square() * real_of(b)).sum() / said.shape[1] / len(said))
-    assert at("loss count", None, "compact", found=looks(run)) == [own_loss(0.5), (0, weights(1)[1])]
-    # An error of 1 may cost 16 / 6: then it is no divisor that is wrong, and padded steps count in some other way.
-    found = looks(run, unit_loss=16 / 6)
-    assert at("loss count", None, "compact", found=found) == []
-    assert at("loss sum", "steps", "compact", found=found) == [own_loss(0.5)]
-
-
-def test_padded_steps_that_the_loss_sums_are_seen_by_a_sample_alone():
-    def loss(said, b):
-        return mean_of(said, b, b["dim_mask"][:, None].expand_as(said))
-
-    ((size, _),) = at("loss sum", "steps", "compact", found=looks(of_eights(loss, outside=9.0)))
-    assert size > 0
-
-
-def test_padded_words_that_a_term_of_the_loss_counts_are_seen_by_a_sample_alone():
-    """Each word adds 3 to the loss, real or not, and nothing else does: of 2 words one is left."""
-    found = looks(lambda b: Answer(predicted(b), lambda said: 0 * said.sum() + 3.0 * b["words"].shape[1]))
-    assert at("loss sum", "tokens", "compact", found=found) == [own_loss(0.5)]
-
-
-@pytest.mark.parametrize("together", ["mean", "sum", "weighted"])
-def test_how_a_loss_weighs_its_samples_need_not_be_known(together):
-    def by_sample(said, b):
-        squared = (said - 7).square() * real_of(b)
-        each = squared.sum((1, 2)) / real_of(b).sum((1, 2))
-        weight = torch.tensor([1.0, 3.0], dtype=torch.float64)[: len(each)]
-        return (each * weight).sum() / weight.sum() if together == "weighted" else getattr(each, together)()
-
-    found = looks(lambda b: Answer(predicted(b), lambda said: by_sample(said, b)), unit_loss=9)
-    assert [size for size, _ in at("loss sum", None, "compact", found=found)] == [0, 0]
-    assert [size for size, _ in at("loss count", None, "compact", found=found)] == [0]
-
-
-def test_samples_whose_weights_add_up_to_something_else_have_a_wrong_divisor():
-    """The largest sample stands for both: 12 and 4 of 24 entries, of which 12 and 4 are the samples' own count."""
-    run = lambda b: Answer(  # noqa: E731
-        predicted(b),
-        lambda said: ((said - 7).square() * real_of(b)).sum() / len(said) / real_of(b).sum((1, 2)).max(),
-    )
-    assert at("loss count", None, "compact", found=looks(run)) == [weights(16 / 24)]
-
-
-@pytest.mark.parametrize("what", ["root", "zero", "mixed"])
-def test_weights_that_depend_on_the_prediction_are_not_known(what):
-    def loss(said, b):
-        mean = mean_of(said, b)
-        coupled = mean + (said.sum((1, 2))[:1] * said.sum((1, 2))).sum()
-        return {"root": mean.sqrt(), "zero": torch.ones(()), "mixed": coupled}[what]
-
-    found = looks(lambda b: Answer(predicted(b), lambda said: loss(said, b)), unit_loss=9)
-    assert at("loss count", None, "compact", found=found) == []
 
 
 # ------------------------------------------------------------------------------------------------- not a number
