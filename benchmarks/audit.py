@@ -1,7 +1,8 @@
 """How long does an audit take? In seconds, and in forward passes of the head that is audited.
 
-Two heads, tiny and mid (width 256), N1.7's masks, float32. Then the tiny one again with one, two and three kinds of
-padding: the work grows with their number, by the same piece for each, and not with their product.
+Two heads, tiny and mid (width 256), N1.7's masks, float32. Then a policy of one layer with 1, 2, 4 and 8 kinds of
+padding, whose loss only its module gives, so that each question is a whole run: the runs grow with the number of kinds,
+by the same piece for each, and not with their product.
 
 With `--against FOLDER`, a checkout of another commit, both auditors are timed in turns instead, in seconds of
 computing. On a busy machine only their ratio means something.
@@ -18,7 +19,7 @@ from time import perf_counter
 import torch
 from tqdm.auto import tqdm
 
-from groot_teach.audit import Answer, Padding, audit_masks
+from groot_teach.audit import MaskReport, Padding, audit_masks
 from groot_teach.audit.heads import audit_action_head
 from groot_teach.head.action_head import ActionHead, Observation
 from groot_teach.head.config import HeadConfig
@@ -27,6 +28,7 @@ from groot_teach.padding import ActionBatch, VLBatch
 
 DIMS, STATE, STEPS = 32, 64, 16
 SIZES = {"tiny": (64, 4, 12, 4, 4), "mid": (256, 8, 64, 8, 8)}  # width, batch, tokens, heads, robots
+KINDS = (1, 2, 4, 8)  # of padding
 
 
 def made(size: str) -> tuple[ActionHead, tuple[Observation, ActionBatch, torch.Tensor, torch.Tensor]]:
@@ -71,24 +73,36 @@ def seconds(run: Callable[[], object], times: int) -> float:
     return min(took)
 
 
-def with_paddings(count: int) -> Callable[[], object]:
-    """An audit of the tiny head's training alone, with so many kinds of padding declared."""
-    head, (seen, actions, noise, t) = made("tiny")
-    batch = {"actions": actions.actions, "noise": noise, "t": t, "tokens": seen.vl.tokens, "state": seen.state}
-    batch |= {"real": seen.vl.backbone_attention_mask, "image": seen.vl.image_mask, "robot": seen.embodiment_id}
-    batch |= {"dims": actions.dim_mask, "steps": actions.step_mask}
+class OfViews(torch.nn.Module):
+    """It adds up what it reads in each of its views, `batch, tokens, width`; training gives its loss alone."""
 
-    def run(b: dict) -> Answer:
-        here = Observation(VLBatch(b["tokens"], b["real"], b["image"]), b["state"], b["robot"])
-        answer = head.answer(here, ActionBatch(b["actions"], b["dims"], b["steps"]), b["noise"], b["t"])
-        return Answer(answer.velocity_pred, lambda said: head.compare(said, answer.velocity_target, answer.counted))
+    def __init__(self) -> None:
+        super().__init__()
+        self.decode = torch.nn.Linear(4, 4)
 
-    padding = [
-        Padding("tokens", seen.vl.backbone_attention_mask, {"tokens": 1}, {"real": 1, "image": 1}),
-        Padding("steps", actions.step_mask, {"actions": 1, "noise": 1}, {"steps": 1}),
-        Padding("dims", actions.dim_mask, {"actions": 2, "noise": 2}, {"dims": 1}),
-    ]
-    return lambda: audit_masks(run, batch, padding[:count])
+    def predict(self, b: dict, actions: torch.Tensor) -> torch.Tensor:
+        heard = [(view * real[..., None]).sum(dim=1) for view, real in zip(b["views"], b["real"], strict=True)]
+        return self.decode(actions + torch.stack(heard).sum(dim=0)[:, None])
+
+    def forward(self, b: dict) -> torch.Tensor:
+        return (self.predict(b, b["actions"]) - b["actions"]).square().mean()
+
+    def sample(self, b: dict) -> torch.Tensor:
+        return self.predict(b, torch.zeros_like(b["actions"]))
+
+
+def with_kinds(count: int) -> Callable[[], MaskReport]:
+    """An audit of a policy with so many views, each of which is padded in its own way."""
+    generator = torch.Generator().manual_seed(0)
+    policy, tokens, length = OfViews().double(), 6, torch.tensor([6, 4, 5])
+
+    def draw(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    real = [torch.arange(tokens) < length.roll(place)[:, None] for place in range(count)]
+    batch = {"actions": draw(3, 5, 4), "views": [draw(3, tokens, 4) for _ in real], "real": real}
+    padding = [Padding(f"view {n}", one, {f"views.{n}": 1}, {f"real.{n}": 1}) for n, one in enumerate(real)]
+    return lambda: audit_masks(policy, batch, padding, module=policy, prediction="decode", sample=policy.sample)
 
 
 AUDIT = """
@@ -136,10 +150,13 @@ def main() -> int:
             once = seconds(lambda head=head, asked=asked: head.loss(*asked), 5 * times)
         whole = seconds(lambda head=head, asked=asked: audit_action_head(head, *asked), times)
         lines.append(f"{size:5} head: {whole:6.2f} s, {whole / once:5.0f} forward passes of {1000 * once:.1f} ms")
-    took = [seconds(with_paddings(count), times) for count in tqdm((1, 2, 3), desc="kinds of padding")]
-    first = took[0]
-    shown = ", ".join(f"{count}: {one / first:.2f}" for count, one in enumerate(took, start=1))
-    lines.append(f"kinds of padding, times as long as one kind: {shown}")
+    before = 0, 0
+    for count in tqdm(KINDS, desc="kinds of padding"):
+        audit = with_kinds(count)
+        runs, took = audit().runs, seconds(audit, times)
+        each = (runs - before[1]) / (count - before[0])
+        lines.append(f"{count} kinds of padding: {runs:4} runs, {took:5.2f} s; {each:.0f} runs for each further kind")
+        before = count, runs
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads", *lines, sep="\n")
     return 0
 

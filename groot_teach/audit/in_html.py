@@ -52,7 +52,7 @@ MARKS = {"!": "found", "*": "declared", "?": "could not look", "-": "excused"}
 def _read(name: str) -> str:
     """A style sheet beside this module, without what only its readers need."""
     css = (Path(__file__).parent / name).read_text(encoding="utf-8")
-    return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL)).strip()
+    return re.sub(r"\s*([{};])\s*", r"\1", re.sub(r"/\*.*?\*/", "", css)).strip()
 
 
 def _named(colours: dict[str, str]) -> str:

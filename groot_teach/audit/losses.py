@@ -254,9 +254,9 @@ class LossProbes:
             real = real.to(said.device)[0]
             own = gradient_at(self._asked(heard), said[sample : sample + 1])[0][real].double()
             here = in_batch[sample][real].double()
-            if not (finite(own) and finite(here) and own.any()):
+            if not (finite(own) and finite(here)):
                 return None
-            weight = (own @ here) / (own @ own)
+            weight = (own @ here) / (own @ own)  # NaN if the sample's own loss is flat, and then it is not known either
             if not (here - weight * own).norm() <= tolerance_of(said.dtype, self.policy.precision) * here.norm():
                 return None
             weights.append(weight)

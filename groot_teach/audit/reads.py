@@ -216,7 +216,7 @@ def _one_by_one(asked: Tensor, most: int = MOST) -> Iterator[Tensor]:
 def _some_of(places: list[int], most: int) -> list[int]:
     if len(places) <= most:
         return places
-    ends = max(most // 3, 1)
+    ends = max(most // 4, 1)
     between = places[ends:-ends]
     more = most - 2 * ends
     return [*places[:ends], *(between[len(between) * at // more] for at in range(more)), *places[-ends:]]

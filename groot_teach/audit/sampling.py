@@ -32,7 +32,7 @@ from groot_teach.audit.report import Look, Step
 
 Looks = Iterator[Look]
 
-MOST_SAMPLED = 8
+MOST_SAMPLED = 6
 """How many places of a sample are moved one by one at most, because a sampler runs its network many times. Of steps
 only the first and the last are, since nothing but the end of a chunk tells their masks apart."""
 
@@ -53,12 +53,14 @@ class SamplerProbes:
         self.policy, self.moving = policy, moving
         actions, drawn = policy.ask_sample(policy.batch)
         self.given = with_draws(policy.batch, drawn)
-        if not same(actions, policy.ask_sample(self.given)[0]):
-            raise ValueError(f"sample: {NOT_REPEATABLE}")
         kinds = policy.sampled()
         self.part = policy.wanted_for(kinds, sampled=True)(actions)
         self.actions = actions[self.part]
         self.real = policy.real_in(self.actions, kinds)
+        again, self._gradients = self._with_graph()
+        # With a graph PyTorch may take another way to the same numbers, and round them otherwise.
+        if (again is None or not same(actions, again)) and not same(actions, policy.ask_sample(self.given)[0]):
+            raise ValueError(f"sample: {NOT_REPEATABLE}")
         self.leaked: dict[str, float] = {}  # how far padding moves what is sampled, by kind of padding
         self.unsure: dict[str, Look] = {}  # what padding moved, if its value may be what the policy masks by
         self.alone: dict[int, Tensor] = {}  # the actions sampled for each sample alone, with its padding
@@ -141,17 +143,17 @@ class SamplerProbes:
         parts = [by_place(found[name], place) for name, place in kind.values.items() if name in found]
         return sum(parts, torch.zeros(kind.real.shape)).nan_to_num(1.0)
 
-    @cached_property
-    def _gradients(self) -> dict[str, Tensor]:
-        """The gradient of sampled actions by each entry of the batch that has one; none if the sampler has no graph."""
-        leaves = self.policy.leaves(self.given)
+    def _with_graph(self) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """What is sampled once more, and its gradient by each entry of the batch that has one, if there is a graph."""
+        leaves, whole = self.policy.leaves(self.given), None
         try:
             with torch.enable_grad():
-                actions = self.sampled(self.given | leaves)
+                whole = self.policy.ask_sample(self.given | leaves)[0]
+                actions = whole[self.part]
                 asked = (actions * signs(actions).to(actions)).where(self.real.to(actions.device), 0.0)
-            return gradients(asked, leaves) if leaves and asked.requires_grad else {}
+            return whole.detach(), gradients(asked, leaves) if leaves and asked.requires_grad else {}
         except Exception:  # no gradients: then places are moved
-            return {}
+            return whole, {}
 
     @torch.no_grad()
     def _compact(self, cut: str | None) -> Looks:

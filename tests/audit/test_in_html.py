@@ -115,3 +115,11 @@ def test_the_page_does_not_count_runs_that_nobody_counted_and_has_every_colour_i
         assert used <= set(colours)
         assert all(f"--{name}:{colour};" in html for name, colour in colours.items())
     assert "/*" not in html
+
+
+def test_styles_have_each_colour_in_both_themes_and_hold_nothing_that_only_their_readers_need():
+    assert in_html.DARK.keys() == in_html.LIGHT.keys() == {*re.findall(r"--a-([\w-]+):", in_html.STYLE)}
+    assert {*re.findall(r"var\(--a-([\w-]+)", in_html.STYLE)} <= in_html.LIGHT.keys()
+    for style in (in_html.STYLE, in_html.PAGE_STYLE):
+        assert "/*" not in style
+        assert "}\n" not in style

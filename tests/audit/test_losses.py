@@ -1,12 +1,15 @@
 """The probes on a loss, one by one: policies of a few lines, whose answers are plain."""
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
 import torch
-from probed import REAL, at, looks, mean_of, own_loss, predicted, real_of
+from probed import REAL, at, batch, looks, mean_of, own_loss, padding, predicted, real_of, shut
 
 from groot_teach.audit import Answer
+from groot_teach.audit.policy import Policy
+from groot_teach.audit.probes import Probes
 
 # ---------------------------------------------------------------------------------------------------------- loss
 
@@ -80,6 +83,38 @@ def test_real_entries_that_do_not_count_are_named_along_the_axis_that_they_fill(
     found = looks(run)
     why = f"{count} of 16 real entries do not count, such as {such_as}"
     assert at("loss sum", axis, "gradient", "lost", found=found) == [(round(torch.tensor(count / 16).item(), 9), why)]
+
+
+def test_real_entries_that_are_no_target_and_are_fitted_all_the_same_are_named_with_their_part_of_the_gradient():
+    """The first step is given to be read: 4 + 2 of 16 entries, and the loss is as steep in each of them."""
+    kinds = [padding()[0], replace(padding()[1], targets=torch.tensor([[False, True, True]]).expand(2, 3))]
+    run = lambda b: Answer(predicted(b), lambda said: 1e-3 * (said * real_of(b)).mean())  # noqa: E731
+    why = "6 of 6 entries that are no target are fitted, such as sample 0, step 0, dim 0"
+    assert (6 / 16, why) in at("loss sum", "steps", "gradient", "leak", found=looks(run, padding=kinds))
+
+
+def of_number(b):
+    prediction = torch.ones(1, dtype=torch.float64, requires_grad=True) * predicted(b)
+    return Answer(prediction, mean_of(prediction, b))
+
+
+def test_gradients_are_taken_where_the_caller_keeps_none():
+    for run in (shut, of_number):
+        with torch.no_grad():
+            found = looks(run)
+        assert found == looks(run)
+
+
+def test_a_loss_that_is_a_number_is_asked_for_its_gradient_once_if_all_that_is_real_counts():
+    def runs(real):
+        policy = Policy(lambda b: of_number(b | {"step_mask": b["step_mask"] & real}), batch(), padding())
+        probes = Probes(policy, 1.0).loss
+        before = policy.runs
+        (lost,) = [look for step in probes.steps() for look in step() if look.kind == "lost"]
+        return policy.runs - before, bool(lost.size)
+
+    assert runs(torch.ones(3, dtype=torch.bool)) == (1, False)
+    assert runs(torch.tensor([False, True, True])) == (1 + 3, True)
 
 
 def test_a_gradient_of_the_loss_that_is_nan_is_found():
@@ -173,12 +208,13 @@ def test_samples_whose_weights_add_up_to_something_else_have_a_wrong_divisor():
     assert at("loss count", None, "compact", found=looks(run)) == [weights(16 / 24)]
 
 
+@pytest.mark.parametrize("scale", [1.0, 1e-6])
 @pytest.mark.parametrize("what", ["root", "zero", "mixed"])
-def test_weights_that_depend_on_the_prediction_are_not_known(what):
+def test_weights_that_depend_on_the_prediction_are_not_known(what, scale):
     def loss(said, b):
         mean = mean_of(said, b)
         coupled = mean + (said.sum((1, 2))[:1] * said.sum((1, 2))).sum()
         return {"root": mean.sqrt(), "zero": torch.ones(()), "mixed": coupled}[what]
 
-    found = looks(lambda b: Answer(predicted(b), lambda said: loss(said, b)), unit_loss=9)
+    found = looks(lambda b: Answer(predicted(b), lambda said: scale * loss(said, b)), unit_loss=9)
     assert at("loss count", None, "compact", found=found) == []

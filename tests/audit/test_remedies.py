@@ -5,6 +5,7 @@ import torch
 from audit_cases import DIM_MASK, STEP_MASK, TAPS, TOKEN_MASK, Toy, toy_batch, toy_padding
 from torch import nn
 
+from benchmarks.audit import KINDS, with_kinds
 from groot_teach.audit import Answer, Padding, audit_masks
 from groot_teach.audit.measure import in_samples, moved_in
 
@@ -186,6 +187,12 @@ def test_a_report_says_how_many_times_the_policy_and_its_sampler_were_run():
     assert report.is_clean
     assert report.runs == len(asked)
     assert asked.count("sample") > 2
+
+
+def test_each_further_kind_of_padding_takes_the_same_number_of_runs():
+    one, two, four, eight = (with_kinds(count)() for count in KINDS)
+    assert eight.is_clean
+    assert eight.runs - four.runs == 2 * (four.runs - two.runs) == 4 * (two.runs - one.runs) > 0
 
 
 def test_an_audit_that_is_cut_short_runs_no_more_often_and_is_never_clean():
@@ -383,6 +390,20 @@ def test_a_step_that_the_loss_leaves_out_is_seen_behind_dropout(ask):
             return super().loss_of(said, target, b | {"step_mask": b["step_mask"] & (torch.arange(said.shape[1]) > 0)})
 
     assert [one.full_name for one in ask(Forgetful()).findings] == ["loss sum, steps, lost"]
+
+
+@pytest.mark.parametrize("ask", [as_one_function, at_its_decoder])
+def test_dropout_in_front_of_the_prediction_keeps_no_probe_of_the_loss_from_looking(ask):
+    class Inside(Toy):
+        def predict(self, noisy, b):
+            return super().predict(torch.nn.functional.dropout(noisy, 0.5), b)
+
+        def loss_of(self, said, target, b):
+            return super().loss_of(said, target, b | {"step_mask": b["step_mask"] & (torch.arange(said.shape[1]) > 0)})
+
+    report = ask(Inside())
+    assert [one.full_name for one in report.findings if one.stage != "prediction"] == ["loss sum, steps, lost"]
+    assert not [look for look in report.unseen if look.stage == "loss count"]
 
 
 def test_a_policy_with_batch_statistics_is_asked_by_gradients_in_train_mode_too():

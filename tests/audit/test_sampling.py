@@ -88,7 +88,7 @@ def test_no_graph_is_kept_of_anything_that_is_sampled():
         return masked(b)
 
     looks(sample)
-    assert len(graphs) == 2 + 1 + 3 + 1 + 3 * 2
+    assert len(graphs) == 2 + 3 + 1 + 3 * 2
     assert sum(graphs) == 1  # of the words and the steps together: does each of them move anything?
 
 
