@@ -245,5 +245,5 @@ def decided_by_cutting(look: Look, moved: object) -> Look:
         return look
     value = "all padding holds one value that no real place has, so the policy may take the value for its mask"
     if moved is None:
-        return replace(look, size=None, why=value)
-    return replace(look, size=0.0, why=f"{value}; without the padding nothing changes")
+        return replace(look, size=None, why=value, where="")
+    return replace(look, size=0.0, why=f"{value}; without the padding nothing changes", where="")

@@ -1,5 +1,6 @@
 """The probes on a prediction, one by one: policies of a few lines, whose answers are plain."""
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -166,6 +167,79 @@ def test_padding_that_moves_a_prediction_is_found_though_nothing_real_does():
 
     found = looks(run)
     assert at("prediction", "tokens", "perturb", "leak", found=found) == [(2, f"{ENTRIES} 200 %")]
+
+
+# ------------------------------------------------------------------------------------------------ packed documents
+
+DOCUMENTS = torch.tensor([[0, 0, 1], [5, 5, 5]])
+"""The first row packs two documents; of the second one, 2 of 3 steps are real."""
+
+
+def packed(read):
+    """What is said of neighbours if each step is predicted from itself and from `read` times the step in front."""
+
+    def run(b):
+        in_front = torch.nn.functional.pad(b["x"][:, :-1], (0, 0, 1, 0)) * read(b)
+        return Answer((b["x"] + in_front) * real_of(b))
+
+    steps = replace(padding()[1], documents=DOCUMENTS, masks={"step_mask": 1, "documents": 1})
+    given = batch() | {"documents": DOCUMENTS}
+    return at("prediction", "neighbours", "perturb", "leak", found=looks(run, given, padding=[padding()[0], steps]))
+
+
+def test_a_document_that_moves_its_neighbour_is_found_with_how_far_it_moves_it():
+    ((size, why),) = packed(lambda b: 0.5)
+    assert 0.01 < size < 1
+    assert why.startswith("what is predicted in one document, once another one of its row is changed, moves by ")
+    own = packed(lambda b: torch.nn.functional.pad(b["documents"].diff(dim=1) == 0, (1, 0))[..., None])
+    assert [size for size, _ in own] == [0]
+
+
+def test_a_run_that_fails_when_a_document_changes_says_so():
+    def read(b):
+        if len(b["x"]) == 2 and not torch.equal(b["x"][0, 2], batch()["x"][0, 2]):
+            raise RuntimeError("another document")
+        return 0.0
+
+    assert packed(read) == [(None, "RuntimeError: another document")]
+
+
+# ------------------------------------------------------------------------------------------- a value that is the mask
+
+VALUE = "all padding holds one value that no real place has, so the policy may take the value for its mask"
+
+
+def of_ids(ids, added=lambda b: 0.0, **more):
+    """What `perturb` says of words that are ids, if a policy adds them all up, and what stands for padding is 0."""
+
+    def run(b):
+        return Answer(2 * b["x"] * real_of(b) + b["words"].double().sum(1)[:, None, None] + added(b))
+
+    kinds = [*padding()[:2], Padding("tokens", WORDS, {"words": 1}, **more)]
+    found = looks(run, batch() | {"words": torch.tensor(ids)}, padding=kinds)
+    return at("prediction", "tokens", "perturb", "leak", found=found)
+
+
+def test_padding_of_a_value_of_its_own_may_be_known_by_it_and_cutting_it_off_decides():
+    assert of_ids([[1, 3], [2, 0]]) == [(0, f"{VALUE}; without the padding nothing changes")]
+    ((size, why),) = of_ids([[1, 3], [2, 0]], lambda b: b["words"].shape[1])
+    assert size > 0
+    assert why.startswith(f"{ENTRIES} ")
+
+
+def test_where_padding_of_a_value_of_its_own_cannot_be_cut_off_nobody_knows():
+    def added(b):
+        if b["words"].shape[1] < 2:
+            raise RuntimeError("two words, please")
+        return 0.0
+
+    assert of_ids([[1, 3], [2, 0]], added) == [(None, VALUE)]
+
+
+def test_a_value_that_something_real_has_too_tells_no_padding():
+    ((size, why),) = of_ids([[1, 0], [2, 0]])
+    assert size > 0
+    assert why.startswith(f"{ENTRIES} ")
 
 
 # ----------------------------------------------------------------------------------------------------- at a tap
