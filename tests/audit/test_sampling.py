@@ -322,3 +322,52 @@ def test_nan_in_padding_alone_is_no_reason_not_to_look():
     nowhere_real = ~(DIMS[:, None] & STEPS[..., None])
     found = by_name(lambda b: torch.where(nowhere_real, nan, masked(b)) if len(b["x"]) == 2 else masked(b))
     assert found[perturbed("tokens")].size == 0
+
+
+# -------------------------------------------------------------------------------------------------- the second run
+
+
+def test_a_sampler_that_rounds_otherwise_or_fails_where_a_graph_is_kept_is_asked_without_one():
+    def rounded(b):
+        return masked(b) + (1e-7 if torch.is_grad_enabled() else 0)
+
+    def refused(b):
+        if torch.is_grad_enabled():
+            raise RuntimeError("no graph, please")
+        return masked(b)
+
+    for sample in (rounded, refused):
+        assert [(look.stage, look.axis, look.size) for look in looks(sample)] == [
+            (look.stage, look.axis, look.size) for look in looks()
+        ]
+
+
+# ------------------------------------------------------------------------------------------- a value that is the mask
+
+
+def of_ids(added):
+    """What is said of words that are ids, if a sampler adds them all up, and what stands for padding is 0."""
+
+    def sample(b):
+        return (b["x"] + b["words"].double().sum(1)[:, None, None] + added(b)) * b["dim_mask"][:, None]
+
+    kinds = [*padding()[:2], Padding("tokens", TOKENS, {"words": 1})]
+    return by_name(sample, given=batch() | {"words": torch.tensor([[1, 3], [2, 0]])}, padding=kinds)
+
+
+def test_a_sampler_may_know_padding_by_its_value_and_cutting_it_off_decides():
+    look = of_ids(lambda b: 0)[perturbed("tokens")]
+    assert (look.size, look.where) == (0, "")
+    assert look.why.endswith("may take the value for its mask; without the padding nothing changes")
+    look = of_ids(lambda b: b["words"].shape[1])[perturbed("tokens")]
+    assert look.size > 0
+    assert look.why.startswith("what is sampled for real entries moves by")
+
+    def added(b):
+        if b["words"].shape[1] < 2:
+            raise RuntimeError("two words, please")
+        return 0
+
+    look = of_ids(added)[perturbed("tokens")]
+    assert (look.size, look.where) == (None, "")
+    assert look.why.endswith("so the policy may take the value for its mask")
