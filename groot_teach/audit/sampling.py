@@ -117,7 +117,7 @@ class SamplerProbes:
             reached, asked = of_place > 0, of_place > 0
             most = MOST_SAMPLED if policy.place_of(label) is None else 2
             for again in (False, True):
-                left = suspected & ~reached & asked if again else suspected
+                left = asked & ~reached if again else suspected
                 for where, moved in moves(
                     policy, self.given, self.actions, self.sampled, label, left, again=again, most=most
                 ):

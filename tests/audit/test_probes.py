@@ -10,6 +10,7 @@ from probed import WORDS, at, batch, looks, mean_of, own_loss, padding, predicte
 from torch import nn
 
 from groot_teach.audit import Answer, Padding, Tap
+from groot_teach.audit.measure import other_numbers
 from groot_teach.audit.probes import NOTHING_MOVES
 
 ENTRIES = "what is predicted for real entries moves by"
@@ -275,9 +276,10 @@ def test_in_front_of_a_tap_it_is_asked_along_each_axis_that_reaches_it_and_behin
 
 
 def test_what_reaches_the_real_part_of_an_output_leaks_in_front_of_the_tap():
+    """Of the output 1, 3 and 2 + 5 are real, and the padded 5 becomes another number."""
     found = tapped(Tapped(leak=1.0))
     ((size, why),) = at("mixer", found=found)
-    assert size > 0
+    assert size == pytest.approx(abs(other_numbers(batch()["words"])[1, 1].item() - 5) / (1 + 9 + 49) ** 0.5)
     assert why.startswith("what leaves mix moves by ")
     assert at("words are read", "tokens", "perturb", found=found) == [(0, f"{ENTRIES} 0 %")]
 

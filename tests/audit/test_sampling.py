@@ -371,3 +371,28 @@ def test_a_sampler_may_know_padding_by_its_value_and_cutting_it_off_decides():
     look = of_ids(added)[perturbed("tokens")]
     assert (look.size, look.where) == (None, "")
     assert look.why.endswith("so the policy may take the value for its mask")
+
+
+# ------------------------------------------------------------------------------------------------------ which samples
+
+
+def test_the_samples_are_named_in_which_padding_moves_what_is_sampled():
+    look = by_name(lambda b: masked(b | {"word_mask": torch.ones_like(b["word_mask"])}))[perturbed("tokens")]
+    assert look.size > 0
+    assert look.where == "in sample 1"
+
+
+def test_a_batch_of_one_sample_is_not_asked_what_a_sample_gets_from_others():
+    alone = [replace(kind, real=kind.real[1:]) for kind in padding()]
+    found = by_name(masked, given={name: value[1:] for name, value in batch().items()}, padding=alone)
+    assert compacted("samples") not in found
+    assert compacted("steps") in found
+
+
+def test_words_that_move_nothing_but_padded_dims_are_lost():
+    def sample(b):
+        return torch.where(b["dim_mask"][:, None], b["x"], (b["words"] * b["word_mask"]).sum(1)[:, None, None])
+
+    lost = by_name(sample)["sampler", "tokens", "perturb", "lost"]
+    assert lost.size == 1
+    assert lost.why.startswith("3 of 3 real tokens do not move any sampled action")
