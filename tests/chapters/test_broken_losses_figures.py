@@ -60,21 +60,24 @@ def test_a_mask_after_the_square_keeps_the_loss_and_loses_the_gradient_of_paddin
     assert what_is(where_on_square, 5.0) == what_is(masked_velocity_loss, 5.0)
     wrong, cells, verdicts = what_is(where_on_square, torch.nan)
     assert (wrong, cells) == (14, ["rrrrrnnn", "rrrrrnnn", "nnnnnnnn"])
-    assert verdicts == {"loss": "right", "gradient of a shared weight": "wrong"}
+    assert verdicts == {"loss": "right", "gradient of a shared bias": "wrong"}
 
 
 def test_padding_that_counts_and_real_entries_that_do_not_are_told_apart():
     _, cells, _ = what_is(no_mask, 5.0)
-    assert cells == ["rrrrrlll", "rrrrrlll", "llllllll"]
+    assert cells == ["wwwwwlll", "wwwwwlll", "llllllll"]
     wrong, cells, verdicts = what_is(lambda *three: masked_velocity_loss(*(one[:, :1] for one in three)), 5.0)
-    assert (wrong, cells) == (10, ["rrrrrppp", "zzzzzppp", "pppppppp"])
+    assert (wrong, cells) == (10, ["wwwwwppp", "zzzzzppp", "pppppppp"])
     assert {*verdicts.values()} == {"wrong"}
 
 
 def test_infinity_is_called_so_and_the_widget_says_what_each_test_found():
     panels = what_comes_back(no_mask, torch.inf, {"a": True, "b": False})
     assert [row[1] for row in panels["what comes out"].rows] == ["infinity", "-infinity"]
-    assert panels["does a test find it?"].rows == [["finds it", "no", "yes"]]
+    *_, tests = panels.values()
+    assert tests.rows == [["this way", "missed", "found"]]
+    *_, tests = what_comes_back(masked_velocity_loss, torch.inf, {"a": True, "b": True}).values()
+    assert tests.rows == [["this way", "passes", "passes"]]
 
 
 def test_the_widget_can_be_explored_over_fillers():
@@ -83,10 +86,11 @@ def test_the_widget_can_be_explored_over_fillers():
     assert explorer.value["entries with a wrong gradient"] == 14
 
 
-def test_a_count_is_drawn_as_far_off_as_it_is_and_infinity_is_refused():
-    axes = miscounted([256, 257, 258], [256.0, 256.0, 258.0]).figure.axes[0]
-    assert axes.lines[1].get_ydata().tolist() == [0, -1, 0]
-    assert axes.get_yticks().tolist() == [-1, 0]
+def test_a_count_is_drawn_as_far_off_as_it_is_each_run_beside_the_other_and_infinity_is_refused():
+    first, second = miscounted([256, 257, 258, 600], [256.0, 256.0, 258.0, 602.0]).figure.axes
+    assert [dot.get_xydata().tolist() for dot in first.lines[1:]] == [[[256, 0], [258, 0]], [[257, -1]]]
+    assert [dot.get_xydata().tolist() for dot in second.lines[1:]] == [[], [[600, 2]]]
+    assert first.get_yticks().tolist() == [-1, 0, 1, 2]
     for wrong in ([256.0], [256.0, torch.inf, 258.0]):
         with pytest.raises(ValueError, match=r"counted: got .*, expected 3 finite numbers"):
             miscounted([256, 257, 258], wrong)

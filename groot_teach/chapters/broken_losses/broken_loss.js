@@ -131,15 +131,15 @@ export const picture = {
       put(find(".should"), shown === should ? "as it should be" : `should be ${an}`);
       put(find(".of-weight"), slope);
       put(find(".should-weight"), slope === slopeShould ? "as it should be"
-        : slopeShould === "none" ? "there should be no gradient" : `should be ${slopeShould}`);
+        : slopeShould === "none" ? "should be an error" : `should be ${slopeShould}`);
       [[".loss", shown !== should], [".should", shown !== should], [".of-weight", slope !== slopeShould],
         [".should-weight", slope !== slopeShould]].forEach(([selector, wrong]) => find(selector).classList.toggle("wrong", wrong));
       const said = verdict(result, counts, isNan, refusal);
       put(find(".verdict"), said);
       put(find(".live-said"), (refused ? "There is no loss and no gradient, as it should be. "
         : `The loss is ${shown}${shown === should ? ", as it should be" : ` and should be ${an}`}. `
-          + `The gradient of a shared weight is ${slope}${slope === slopeShould ? ", as it should be"
-            : slopeShould === "none" ? ", and there should be none" : ` and should be ${slopeShould}`}. `)
+          + `The gradient of a shared bias is ${slope}${slope === slopeShould ? ", as it should be"
+            : slopeShould === "none" ? ", and there should be an error" : ` and should be ${slopeShould}`}. `)
         + said);
     };
   },

@@ -50,8 +50,8 @@ DIVISORS: dict[str, Callable[[Tensor], Tensor]] = {
 class BrokenLoss(NamedTuple):
     """A masked loss and its gradient, beside what they should be. Any number can be NaN.
 
-    The gradient of one weight is taken as well, which stands for a network: all predictions share it, so it gets the
-    sum of the gradients of all entries.
+    The gradient of one weight is taken as well, which stands for a network: a bias that is added to every prediction,
+    so it gets the sum of the gradients of all entries.
 
     Attributes:
         first: for each entry what the first step of the way gives.
@@ -60,9 +60,9 @@ class BrokenLoss(NamedTuple):
         divisor: what it is divided by. None where that raises an error, and then there is no loss and no gradient.
         loss: the quotient.
         gradient: for each entry the gradient of the loss with respect to its prediction.
-        of_weight: the gradient that reaches the shared weight.
+        of_weight: the gradient that reaches the shared bias.
         right: the loss of the library, `masked_velocity_loss`. None where it raises an error, as nothing counts.
-        right_of_weight: the gradient that it sends to the shared weight.
+        right_of_weight: the gradient that it sends to the shared bias.
     """
 
     first: list[float]
@@ -137,7 +137,7 @@ def broken_loss_picture() -> LivePicture:
         title="Break a masked loss",
         caption="Click an error to make it NaN, or click the mask: a loss can be right while its gradient is lost.",
         body=_body(state, report),
-        said=f"The loss is {fixed(report.loss or 0, 2)}, as it should be. The gradient of a shared weight is NaN and "
+        said=f"The loss is {fixed(report.loss or 0, 2)}, as it should be. The gradient of a shared bias is NaN and "
         f"should be {fixed(report.right_of_weight or 0, 2)}. {VERDICT}",
         state=state,
         constants={"error": [*ERROR], "steps": STEPS, "refusal": _refusal()},
@@ -226,7 +226,7 @@ def _body(state: dict, report: BrokenLoss) -> str:
 <div class="results">
 <p class="of-loss"><span>loss: <span class="sum">{summed}</span></span>
 <strong class="loss big">{fixed(report.loss or 0, 2)}</strong> <span class="should">as it should be</span></p>
-<p class="of-loss"><span>gradient of a shared weight: Σ of the last row</span>
+<p class="of-loss"><span>gradient of a shared bias: Σ of the last row</span>
 <strong class="of-weight big wrong">NaN</strong>
 <span class="should-weight wrong">should be {fixed(report.right_of_weight or 0, 2)}</span></p>
 </div>

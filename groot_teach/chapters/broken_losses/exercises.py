@@ -37,7 +37,7 @@ def _gradient_cases():
         "Each real entry's derivative is twice its error, divided by the number of real entries in the batch. Or make "
         "a copy of `velocity_pred` that requires a gradient and call `torch.autograd.grad`.",
     ),
-    lesson="Select, then square. With NaN in the padding instead of infinity the same line would have saved you.",
+    lesson="Select, then square. The same line is safe with NaN in the padding.",
 )
 def gradient(velocity_pred, velocity_target, action_mask):
     """The gradient, with infinity in the padding
@@ -46,7 +46,7 @@ def gradient(velocity_pred, velocity_target, action_mask):
     (batch, action_horizon, padded_dim; float64), `action_mask` (the same shape; bool, True = real). **Where the mask is
     False, the target may hold anything, infinity too**; where it is True, all is finite. The loss is the mean of the
     squared error over all real entries of the batch. Return its gradient with respect to `velocity_pred` (the same
-    shape; float64), 0 where nothing is real. Let autograd find it, or write down the derivative."""
+    shape; float64), 0 in padding; at least one entry is real. Let autograd find it, or write down the derivative."""
     error = torch.where(action_mask, velocity_pred - velocity_target, 0.0)
     return 2 * error / action_mask.sum()
 
@@ -103,7 +103,8 @@ def _loss_of_each_dim_cases():
         "For one dim you have summed one entry for each recorded step of the batch, so `step_mask.sum()` is the number "
         "to divide by.",
     ),
-    lesson="Count what you sum: here the number of steps is right, where it was the bug before.",
+    lesson="Count what you sum. Here that is one entry for each recorded step, so the number of steps is right. Where "
+    "the entries of all dims are summed, as in chapter 3, it is too few.",
     unaffected_by=("axes 0 and 1 of all arguments are swapped",),
 )
 def loss_of_each_dim(velocity_pred, velocity_target, step_mask):

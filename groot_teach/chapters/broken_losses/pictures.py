@@ -11,7 +11,7 @@ from groot_teach.loss import masked_velocity_loss
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import INKS, Picture, width_of, write_on
 from groot_teach.show.panels import KindMap, Number, Panel
-from groot_teach.show.plot import LINES, Plot, styled
+from groot_teach.show.plot import Plot, styled
 from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of
 from groot_teach.show.tables import Column, Table
 
@@ -79,6 +79,7 @@ def what_tests_ask(action_mask: Bool[Tensor, "action_horizon action_dim"]) -> Pi
 
 GRADIENTS = {
     "r": ("real", "real, moves the weights"),
+    "w": ("real-too", "real, gradient of the wrong size"),
     "z": ("hidden", "real, gradient 0"),
     "p": ("padding", "padding, gradient 0"),
     "l": ("leak", "padding, moves the weights"),
@@ -105,21 +106,23 @@ def what_comes_back(
     losses = [way(pred, target, action_mask), masked_velocity_loss(pred, target, action_mask)]
     gradient, right = (torch.autograd.grad(loss, pred)[0] for loss in losses)
     rows = []
-    for name, pair in {"loss": losses, "gradient of a shared weight": (gradient.sum(), right.sum())}.items():
+    for name, pair in {"loss": losses, "gradient of a shared bias": (gradient.sum(), right.sum())}.items():
         given, wanted = (_number(value.item()) for value in pair)
         rows.append([name, given, wanted, "right" if given == wanted else "wrong"])
-    is_zero = gradient == 0
-    kinds = torch.where(action_mask, torch.where(is_zero, 1, 0), torch.where(is_zero, 2, 3))
-    kinds = torch.where(gradient.isfinite(), kinds, 4)
-    cells = ["".join("rzpln"[kind] for kind in row) for row in kinds[0].tolist()]
-    wrong = ~torch.isclose(gradient, right)
+    is_zero, wrong = gradient == 0, ~torch.isclose(gradient, right)
+    of_real = torch.where(is_zero, 2, torch.where(wrong, 1, 0))
+    kinds = torch.where(action_mask, of_real, torch.where(is_zero, 3, 4))
+    kinds = torch.where(gradient.isfinite(), kinds, 5)
+    cells = ["".join("rwzpln"[kind] for kind in row) for row in kinds[0].tolist()]
     headings = ["of this chunk", "is", "should be", Column("so it is", "verdict", wrong=["wrong"])]
-    found = ["finds it", *("no" if is_passed else "yes" for is_passed in passed.values())]
+    slips = "passes" if all(passed.values()) else "missed"
+    found = ["this way", *(slips if is_passed else "found" for is_passed in passed.values())]
+    tests = [Column(name, "verdict", wrong=["missed"]) for name in passed]
     return {
         "entries with a wrong gradient": Number(int(wrong.sum()), digits=0, should_be=0),
         "the gradient of each entry": KindMap(cells, GRADIENTS, "step", "dim"),
         "what comes out": Table(headings, rows),
-        "does a test find it?": Table(["test", *passed], [found]),
+        "do the tests, which bring their own padding, find it?": Table(["", *tests], [found]),
     }
 
 
@@ -132,7 +135,9 @@ def _number(value: float) -> str:
 @styled
 @checked
 def miscounted(ones: Sequence[int], counted: Sequence[float]) -> Plot:
-    """How many ones too many or too few a mask of ones is counted to have: a step for each number of ones.
+    """How many ones too many or too few a mask of ones is counted to have: a dot for each number of ones.
+
+    Where `ones` leaves numbers out, a new plot begins beside the one before.
 
     Args:
         ones: how many ones were counted, in ascending order.
@@ -143,11 +148,20 @@ def miscounted(ones: Sequence[int], counted: Sequence[float]) -> Plot:
     """
     if len(counted) != len(ones) or not all(map(isfinite, counted)):
         raise ValueError(f"counted: got {list(counted)}, expected {len(ones)} finite numbers, one for each of `ones`")
+    off = {right: value - right for right, value in zip(ones, counted, strict=True)}
+    runs: list[list[int]] = []
+    for right in ones:
+        if not runs or right != runs[-1][-1] + 1:
+            runs.append([])
+        runs[-1].append(right)
     plot = Plot(690, 220)
-    axes = plot.figure.subplots()
-    axes.axhline(0, color=INKS["real"], linewidth=1)
-    off = [value - right for right, value in zip(ones, counted, strict=True)]
-    axes.plot(ones, off, **{**LINES["leak"], "linestyle": "-"}, linewidth=1.2, drawstyle="steps-mid")
-    axes.set(title="counted too many or too few", xlabel="ones in the mask", xlim=(ones[0], ones[-1]))
-    axes.set_yticks([*range(int(min(off)), int(max(off)) + 1)])
+    for axes, run in zip(plot.figure.subplots(1, len(runs), sharey=True, squeeze=False)[0], runs, strict=True):
+        axes.axhline(0, color=INKS["quiet"], linewidth=1)
+        axes.vlines(run, 0, [off[right] for right in run], color=INKS["leak"], linewidth=1.5)
+        for ink, wrong in (("real", False), ("leak", True)):
+            dots = [right for right in run if (off[right] != 0) is wrong]
+            axes.plot(dots, [off[right] for right in dots], "D" if wrong else "o", color=INKS[ink], markersize=5)
+        axes.set(xlabel="ones in the mask")
+        axes.set_yticks([*range(int(min(off.values())), int(max(off.values())) + 1)])
+    plot.figure.axes[0].set_title("counted too many or too few")
     return plot
