@@ -6,6 +6,10 @@ on seeds. It records every draw of a first run, in order, and replaces the draws
 
 Draws are caught where PyTorch dispatches its operations (`TorchDispatchMode`), so it does not matter whether the policy
 calls `torch.randn`, a distribution, a generator of its own, or dropout.
+
+To listen to every operation doubles the time of a small policy. `Sparingly` listens to those alone whose names sound
+random. That is enough as long as the state of PyTorch's own generator does not change elsewhere, for what draws within
+other operations uses that generator. Where it does change, the run is repeated and all of it is listened to.
 """
 
 from collections.abc import Sequence
@@ -14,11 +18,16 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class OtherDraws(RuntimeError):
     """A run drew other numbers, or more or fewer, than the run whose draws it should repeat. The message says which."""
+
+
+class Unheard(RuntimeError):
+    """A run drew where nobody listened: it has to be repeated, and all of it listened to."""
 
 
 class _Listening(TorchDispatchMode):
@@ -61,6 +70,9 @@ class _Listening(TorchDispatchMode):
 
     def _draw(self, func: object, out: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def finish(self) -> None:
+        """Ends a run."""
 
 
 PRODUCTS = ("aten.mm.", "aten.addmm.", "aten.bmm.", "aten.baddbmm.", "aten.convolution.", "aten._scaled_dot_product")
@@ -123,3 +135,48 @@ class Replayer(_Listening):
     def finish(self) -> None:
         if self.place < len(self.drawn):
             raise OtherDraws(f"it drew {self.place} times, expected {len(self.drawn)}")
+
+
+SOUND_RANDOM = (
+    *("rand", "normal", "uniform", "bernoulli", "binomial", "multinomial", "exponential", "poisson", "cauchy", "gamma"),
+    *("geometric", "dirichlet", "gumbel", "drop", "rrelu", "attention"),
+)
+"""Parts of the names of functions that may draw. All that can be given a generator of the caller's must be among them:
+what they drew would not be noticed. Any other name that is missing costs a repeated run, and nothing else."""
+
+
+class Sparingly(TorchFunctionMode):
+    """Inside `with Sparingly(listener)`, the listener hears only the functions whose names sound random.
+
+    Of PyTorch's own generators it watches that of the CPU, so it is not for machines with an accelerator.
+
+    Raises:
+        Unheard: another function drew as well; `finish` raises it too.
+    """
+
+    def __init__(self, listener: Recorder | Replayer) -> None:
+        super().__init__()
+        self.listener = listener
+        self.state = torch.default_generator.get_state()
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if not _sounds_random(getattr(func, "__name__", "")):
+            return func(*args, **kwargs) if kwargs else func(*args)
+        self._check_that_nothing_was_drawn()
+        with self.listener:
+            out = func(*args, **(kwargs or {}))
+        self.state = torch.default_generator.get_state()
+        return out
+
+    def finish(self) -> None:
+        self._check_that_nothing_was_drawn()
+        self.listener.finish()
+
+    def _check_that_nothing_was_drawn(self) -> None:
+        if not torch.equal(self.state, torch.default_generator.get_state()):
+            raise Unheard("something drew whose name does not sound random, or it set the state of the generator")
+
+
+@cache
+def _sounds_random(name: str) -> bool:
+    return any(part in name for part in SOUND_RANDOM)

@@ -184,11 +184,12 @@ class ParityProbes:
 
     def _first_call(self, path: str, run: Callable[[], object]) -> dict[str, Tensor]:
         """The tensors with which a module is called first, by their place or their name."""
-        found: list[dict[str, Tensor]] = []
+        found: dict[int, dict[str, Tensor]] = {}  # by the number of the run: one that drew unheard is run again
 
         def listen(module: Any, given: tuple, named: dict) -> None:
             known = {**{str(place): value for place, value in enumerate(given)}, **named}
-            found.append({name: value.clone() for name, value in known.items() if isinstance(value, Tensor)})
+            tensors = {name: value.clone() for name, value in known.items() if isinstance(value, Tensor)}
+            found.setdefault(self.policy.runs, tensors)
 
         assert self.policy.module is not None
         hook = self.policy.module.get_submodule(path).register_forward_pre_hook(listen, with_kwargs=True)
@@ -196,7 +197,7 @@ class ParityProbes:
             run()
         finally:
             hook.remove()
-        return found[0] if found else {}
+        return found.get(self.policy.runs, {})
 
 
 def _only(places: Places, names: set[str]) -> Places:

@@ -9,22 +9,24 @@ This module only runs the policy. `probes` compares runs, and `report` says what
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from groot_teach.audit.batch import Nesting, copy_of
-from groot_teach.audit.draws import Recorder, Replayer, keep_everything
+from groot_teach.audit.draws import Recorder, Replayer, Sparingly, Unheard, keep_everything
 from groot_teach.audit.state import State
 from groot_teach.shapes import checked
 
 AXES = ("dims", "steps", "tokens")
 """The usual names of the axes along which something is padded. You may use others."""
+
+Said = TypeVar("Said")
 
 Places = int | tuple[int, ...]
 """Along which axis of a tensor something runs, or along which axes."""
@@ -251,6 +253,7 @@ class Policy:
         self._check_names(named)
         self.batch_size = len(next(iter(self.padding.values())).real)
         self._state = State(run, sample, self.module)
+        self._sparing = not torch.accelerator.is_available()
 
     # asking
 
@@ -275,15 +278,9 @@ class Policy:
             OutOfRuns: the policy has been run as often as it may be.
             ValueError: the policy returns something else than `audit_masks` asks for.
         """
-        self._count_a_run()
         part_of = part_of or self.wanted
-        flat, drawn = _without_draws(given)
-        batch, handed = self._nesting.nested(flat)
         hooks = _Hooks(self, write or {}, say)
-        with hooks.open(), self._running(drawn) as recorder:
-            answer = self.run(batch)
-        self._notice(handed, recorder)
-        draws = recorder.drawn
+        answer, draws = self._run(self.run, given, hooks)
         if self._prediction_path is not None:
             return self._heard_by_hook(answer, hooks, draws, given, part_of)
         if not isinstance(answer, Answer):
@@ -293,9 +290,12 @@ class Policy:
         part, loss = part_of(prediction), answer.loss
 
         def loss_of(said: Tensor, drawn: Sequence[Tensor] | None = None) -> tuple[Tensor, Sequence[Tensor]]:
-            assert callable(loss)
-            with self._running(drawn) as recorder:
-                return _scalar(loss(_put(prediction, part, said))), recorder.drawn
+            def once() -> Tensor:
+                assert callable(loss)
+                return _scalar(loss(_put(prediction, part, said)))
+
+            value, listener = self._heard(once, drawn)
+            return value, listener.drawn
 
         own, free, kept = None if loss is None or callable(loss) else _scalar(loss), None, None
         if callable(loss):
@@ -323,33 +323,56 @@ class Policy:
     def ask_sample(self, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The sampled actions, and what was drawn for them."""
         assert self.sample is not None
-        self._count_a_run()
-        flat, drawn = _without_draws(given)
-        batch, handed = self._nesting.nested(flat)
-        with self._running(drawn) as recorder:
-            actions = self.sample(batch)
-        self._notice(handed, recorder)
+        actions, drawn = self._run(self.sample, given)
         if not isinstance(actions, Tensor) or not actions.is_floating_point():
             raise ValueError(f"sample: got {_kind(actions)}, expected a float tensor of actions")
-        return actions, tuple(recorder.drawn)
+        return actions, tuple(drawn)
 
     def _count_a_run(self) -> None:
         if self.runs == self.most_runs:
             raise OutOfRuns(f"the policy was run {self.runs} times, which `most_runs` allows and no more")
         self.runs += 1
 
-    @contextmanager
-    def _running(self, drawn: Sequence[Tensor] | None) -> "Iterator[Recorder | Replayer]":
+    def _run(
+        self, code: Callable[[Any], Said], given: Given, hooks: "_Hooks | None" = None
+    ) -> tuple[Said, Sequence[Tensor]]:
+        """What the function returns for the batch, and what it drew."""
+        flat, drawn = _without_draws(given)
+
+        def once() -> Said:
+            self._count_a_run()
+            batch, handed = self._nesting.nested(flat)
+            with hooks.open() if hooks else nullcontext():
+                said = code(batch)
+            self.edited |= {name for name, tensor in handed.items() if not tensor.is_inference() and tensor._version}
+            return said
+
+        # A first run is heard in full, which also tells how precise its products are.
+        said, listener = self._heard(once, drawn, in_full=drawn is None)
+        self.precision = max(self.precision, listener.precision)
+        return said, listener.drawn
+
+    def _heard(
+        self, once: Callable[[], Said], drawn: Sequence[Tensor] | None, in_full: bool = False
+    ) -> "tuple[Said, Recorder | Replayer]":
+        """What it returns, and who listened. If it drew unheard, it is run again, and all later runs in full."""
+        if self._sparing and not in_full:
+            try:
+                return self._listening(once, drawn, sparing=True)
+            except Unheard:
+                self._sparing = False
+        return self._listening(once, drawn, sparing=False)
+
+    def _listening(
+        self, once: Callable[[], Said], drawn: Sequence[Tensor] | None, sparing: bool
+    ) -> "tuple[Said, Recorder | Replayer]":
         """Draws are recorded or repeated, and whatever the policy keeps is put back afterwards."""
         with ExitStack() as stack:
             stack.callback(self._state.restore)
             if "torch._dynamo" in sys.modules:  # what is compiled runs as it is written, so that it can be heard
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
-            yield stack.enter_context(_drawing(drawn))
-
-    def _notice(self, handed: Mapping[str, Tensor], recorder: "Recorder | Replayer") -> None:
-        self.edited |= {name for name, tensor in handed.items() if not tensor.is_inference() and tensor._version}
-        self.precision = max(self.precision, recorder.precision)
+            listener = stack.enter_context(_drawing(drawn, sparing))
+            return once(), listener
 
     def _round_off(self, prediction: Any) -> None:
         if not isinstance(prediction, Tensor):
@@ -809,6 +832,10 @@ class _Hooks:
 
     @contextmanager
     def open(self) -> Iterator[None]:
+        """Inside it is listened to one run, from the start."""
+        self.predictions.clear()
+        for calls in self.tapped.values():
+            calls.clear()
         module, prediction_path = self.policy.module, self.policy._prediction_path
         listeners = [(tap.module, self._at_tap(tap)) for tap in self.policy.taps]
         if prediction_path is not None:
@@ -909,20 +936,18 @@ equal to the policy's noise, so that a target of `action - noise` is 0 everywher
 
 
 @contextmanager
-def _drawing(drawn: Sequence[Tensor] | None) -> "Iterator[Recorder | Replayer]":
+def _drawing(drawn: Sequence[Tensor] | None, sparing: bool) -> Iterator[Recorder | Replayer]:
     """Records free draws, always from the same seed, or replays `drawn`. The caller's random state is restored."""
     with torch.random.fork_rng():
         if torch.accelerator.is_available():
             torch.manual_seed(SEED)
         else:  # torch.manual_seed would also note, for each accelerator that is not there, where it was called: slow
             torch.default_generator.manual_seed(SEED)
-        if drawn is None:
-            with Recorder() as recorder:
-                yield recorder
-        else:
-            with Replayer(drawn) as replayer:
-                yield replayer
-            replayer.finish()
+        listener = Recorder() if drawn is None else Replayer(drawn)
+        mode = Sparingly(listener) if sparing else listener
+        with mode:
+            yield listener
+        mode.finish()
 
 
 def _without_draws(given: Given) -> tuple[Given, list[Tensor] | None]:

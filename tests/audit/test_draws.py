@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from groot_teach.audit.draws import OtherDraws, Recorder, Replayer
+from groot_teach.audit.draws import SOUND_RANDOM, OtherDraws, Recorder, Replayer, Sparingly, Unheard
 
 DRAWS = {
     "normal numbers": lambda: torch.randn(2, 3),
@@ -112,3 +112,51 @@ def test_operations_that_are_given_functions_run_as_well(mode):
     """`torch.cond` is one, flex attention another."""
     with mode:
         assert torch.cond(torch.tensor(True), torch.sin, torch.cos, (torch.zeros(1),)).item() == 0
+
+
+# ------------------------------------------------------------------------------------------------- listening sparingly
+
+
+@pytest.mark.parametrize("what", DRAWS)
+def test_listening_sparingly_hears_each_kind_of_draw(what):
+    recorder = Recorder()
+    with Sparingly(recorder) as sparingly:
+        first = DRAWS[what]().add(1).sub(1)
+    sparingly.finish()
+    assert len(recorder.drawn) == 1
+    replayer = Replayer(recorder.drawn)
+    with Sparingly(replayer) as sparingly:
+        assert torch.equal(DRAWS[what]().add(1).sub(1), first)
+    sparingly.finish()
+
+
+def test_whatever_takes_a_generator_of_its_own_sounds_random():
+    """Its draws change no generator that is watched."""
+    takes_one = {
+        schema.name
+        for schema in torch._C._jit_get_all_schemas()
+        if schema.name.startswith("aten::")
+        and any("Generator" in str(argument.type) for argument in schema.arguments)
+        and any("Tensor" in str(given.type) for given in schema.returns)
+    }
+    assert len(takes_one) > 20
+    assert [name for name in sorted(takes_one) if not any(part in name for part in SOUND_RANDOM)] == []
+
+
+UNHEARD = {
+    "within another operation": lambda: nn.functional.fractional_max_pool2d(torch.ones(1, 1, 6, 6), 2, output_size=3),
+    "seeded": lambda: torch.manual_seed(0),
+}
+
+
+@pytest.mark.parametrize("what", UNHEARD)
+@pytest.mark.parametrize("then", [lambda: None, lambda: torch.rand(2)], ids=["at the end", "before a draw"])
+def test_what_is_drawn_elsewhere_is_noticed(what, then):
+    def run():
+        with Sparingly(Recorder()) as sparingly:
+            UNHEARD[what]()
+            then()
+        sparingly.finish()
+
+    with pytest.raises(Unheard, match="whose name does not sound random"):
+        run()

@@ -101,6 +101,40 @@ def test_an_answer_is_heard_with_its_loss_as_a_function():
     assert heard.drawn == ()
 
 
+def drawing_unheard():
+    """Noise that TorchScript draws, of which only PyTorch's dispatcher knows."""
+
+    def noise(x: torch.Tensor) -> torch.Tensor:
+        return torch.randn_like(x)
+
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.script"):
+        return torch.jit.script(noise)
+
+
+def test_a_run_that_draws_unheard_is_repeated_and_all_later_ones_are_heard_in_full():
+    noise, drawn = drawing_unheard(), torch.ones(2, 4, 3)
+    policy, given = small(lambda b: Answer(b["x"] + noise(b["x"])), sample=lambda b: b["x"] + noise(b["x"]))
+    first = policy.ask(given)
+    assert torch.equal(first.prediction, given["x"] + first.drawn[0])
+    again = with_draws(given, [drawn])
+    for runs in (3, 4):  # the second run is made twice, the third once
+        assert torch.equal(policy.ask(again).prediction, given["x"] + 1)
+        assert policy.runs == runs
+    assert torch.equal(policy.ask_sample(again)[0], given["x"] + 1)
+    assert policy.runs == 5
+
+
+def test_what_a_repeated_run_gives_at_taps_is_heard_once():
+    noise = drawing_unheard()
+    module = Doubled()
+    tap = Tap("first", "tokens", "a", "b")
+    policy, given = small(lambda b: Answer(module.first(b["x"] + noise(b["x"]))), module=module, taps=[tap])
+    policy.ask(given)
+    heard = policy.ask(with_draws(given, [torch.zeros(2, 4, 3)]))
+    assert policy.runs == 3
+    assert len(heard.tapped["first"]) == 1
+
+
 def test_a_loss_may_be_a_number_or_be_left_out():
     heard = small(lambda b: Answer(b["x"], torch.tensor([0.5])))[0].ask({"x": numbers(2, 4, 3)})
     assert heard.loss.shape == ()
