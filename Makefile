@@ -71,7 +71,7 @@ test: book unit nbval  ## everything: site, unit and page tests, every stored ou
 
 # `make test` builds the book first, since the page tests open it; alone, `make unit` tests the book that is there.
 unit: $(VENV)/.stamp-full  ## only the tests in tests/
-	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -n auto --dist loadgroup
+	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -p no:nbval -n auto --dist loadgroup
 
 # Strict: every stored output is compared with what the code gives now.
 nbval: $(VENV)/.stamp-full  ## only the stored outputs of the notebooks

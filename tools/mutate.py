@@ -351,7 +351,7 @@ class FirstFailure:
             self.test = "at import"
 
 
-OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:nbval", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 
 def test_run(file: Path, code: CodeType, tests: list[str], seconds: int, lately: list[str], answer: Any) -> None:

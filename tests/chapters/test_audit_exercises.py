@@ -101,6 +101,7 @@ def test_the_reference_reads_a_report_as_the_report_reads_itself():
             assert report.is_clean == (code == 0)
 
 
+@pytest.mark.xdist_group("audits of chapter 10")
 @pytest.mark.parametrize("version", ["N1.5", "PR 741"])
 def test_the_reference_reads_the_switches_off_the_reports_of_the_chapter(version):
     masking = pictures.VERSIONS[version]

@@ -5,6 +5,8 @@ import pytest
 from groot_teach.chapters.audit.pictures import AXES, BATCHES, ROWS, VERSIONS, audit_of, what_the_audit_says
 from groot_teach.masks import LEAKS, open_leaks
 
+pytestmark = pytest.mark.xdist_group("audits of chapter 10")  # one process makes them all
+
 AXES_OF = {leak.name: {"dims and steps": {"dims", "steps"}}.get(leak.axis, {leak.axis}) for leak in LEAKS}
 
 

@@ -4,11 +4,14 @@ import json
 import re
 import textwrap
 
+import pytest
 from built_package import ROOT, applies, metadata, needed
 from packaging.requirements import Requirement
 from reports import without_sizes
 
 from groot_teach.extras import EXTRA_OF
+
+pytestmark = pytest.mark.xdist_group("package")  # one process builds it and installs it
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # The policy that README audits, and how.

@@ -1,8 +1,11 @@
 """The first cell of each notebook, run where the library is missing and where it is there."""
 
+import pytest
 from built_package import BareEnvironment, applies, metadata
 from packaging.requirements import Requirement
 from run_notebooks import install_cell
+
+pytestmark = pytest.mark.xdist_group("package")  # one process builds it and installs it
 
 PIP_STAYS_OFFLINE = {"PIP_NO_INDEX": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 

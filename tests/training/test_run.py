@@ -54,7 +54,7 @@ def test_parts_of_another_plan_are_refused(tmp_path):
     assert len(run_plan(TINY, out)) == 4
 
 
-LONGER = dataclasses.replace(TINY, steps=30, seeds=3)
+LONGER = dataclasses.replace(TINY, steps=12, seeds=2)
 
 
 def _grid(out, processes):
