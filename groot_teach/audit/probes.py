@@ -295,7 +295,7 @@ class Probes:
     def _no_number(self) -> Looks:
         broken = self.real & ~torch.isfinite(self.base.prediction).cpu()
         why = f"{int(broken.sum())} of {int(self.real.sum())} predictions of real entries are not finite"
-        samples, axis = broken.flatten(1).any(dim=1), self.policy.every_axis
+        samples, axis = broken.reshape(len(broken), -1).any(dim=1), self.policy.every_axis
         read = [kind for kind in self.policy.padding.values() if kind.can_be_cut]  # a row of attention reads them
         for kinds in (read, [*self.policy.padding.values()]):
             full = [kind.axis for kind in kinds if samples.equal(kind.real.flatten(1).all(dim=1))]

@@ -112,7 +112,7 @@ def lost_places(
         of_place: the gradient of the predictions by each place, as `gradients.by_place` gives it; 0 = unknown.
     """
     kind, known = policy.padding[label], bool(of_place.any())
-    with_targets = real.flatten(1).any(dim=1).reshape(-1, *[1] * (kind.real.ndim - 1))
+    with_targets = real.reshape(len(real), -1).any(dim=1).reshape(-1, *[1] * (kind.real.ndim - 1))
     expected = kind.real & with_targets
     suspected = expected & (of_place == 0)
     expected &= ~suspected | _chosen(suspected)  # of those that seem lost, some are moved
@@ -122,7 +122,7 @@ def lost_places(
             for where, moved in moves(
                 policy, given, base.prediction, _predict(policy), label, suspected & ~reached, again=again
             ):
-                in_sample = (moved & real).flatten(1).any(dim=1)
+                in_sample = (moved & real).reshape(len(real), -1).any(dim=1)
                 reached |= where & in_sample.reshape(-1, *[1] * (where.ndim - 1))
     except Exception as error:
         yield Look(PREDICTION, kind.axis, "perturb", None, "lost", reason(error))

@@ -7,6 +7,7 @@ from torch import nn
 
 from groot_teach.audit import Answer, Parity, audit_masks
 from groot_teach.audit.names import PARITY
+from groot_teach.audit.report import percent
 
 REAL = DIM_MASK[:, None] & STEP_MASK[..., None]
 EVERY = "dims and steps"
@@ -87,7 +88,8 @@ def test_without_a_leak_in_either_there_is_nothing_to_compare():
 def test_padding_that_training_reads_and_the_sampler_does_not_is_a_mismatch():
     (look,) = by_padding("encoder")
     assert (look.axis, look.probe, look.kind) == ("dims", "parity", "mismatch")
-    assert look.size > 0
+    assert 0 < look.size < 1
+    assert f"moves by {percent(look.size)}, and not" in look.why
     assert "by what padding holds in 'noise', what is predicted in training" in look.why
     assert look.why.endswith("and not what is sampled: the network is shown two different things")
 
@@ -100,7 +102,7 @@ def test_padding_that_the_sampler_reads_and_training_does_not_is_a_mismatch():
     (look,) = looks(Shown(masked, sum_of_dims))
     assert look.axis == "dims"
     assert look.size > 0
-    assert "what is sampled moves by" in look.why
+    assert f"what is sampled moves by {percent(look.size)}, and not" in look.why
     assert ", and not what is predicted in training" in look.why
 
 
@@ -169,7 +171,7 @@ def test_another_scale_is_a_mismatch_of_so_many_per_cent():
     assert look.axis == EVERY
     assert look.size == pytest.approx(0.5)
     assert look.why.startswith("input 0 of 'network'")
-    assert "50" in look.why
+    assert look.why.endswith("with the same noise, moves by 50 %")
 
 
 def test_what_differs_in_padding_alone_names_its_axis():

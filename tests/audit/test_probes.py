@@ -148,6 +148,26 @@ def test_words_that_do_not_move_a_prediction_are_lost_and_dims_that_do_not_are_l
     assert at("prediction", "dims", "perturb", "lost", found=looks(blind)) == []
 
 
+def test_dims_and_steps_that_a_prediction_does_not_have_need_not_move_it():
+    found = looks(lambda b: Answer((b["words"] * b["word_mask"]).sum(1)), axes={})
+    for axis in ("dims", "steps"):
+        assert at("prediction", axis, "perturb", "lost", found=found) == []
+
+
+def test_a_prediction_of_one_number_for_each_sample_is_looked_at_too():
+    def right(b):
+        return Answer((b["words"] * b["word_mask"]).sum(1))
+
+    def wrong(b):
+        return Answer(b["words"].sum(1))
+
+    only_words = {"padding": padding()[2:], "axes": {}}
+    assert at("prediction", "tokens", found=looks(right, **only_words))[0][0] == 0
+    assert at("prediction", "tokens", found=looks(wrong, **only_words))[0][0] > 0
+    broken = looks(lambda b: Answer(b["words"].sum(1) * nan), **only_words)
+    assert broken[0][:4] == ("prediction", "tokens", "read off", "not finite")
+
+
 def test_several_entries_of_words_are_named():
     given = batch() | {"more": torch.ones(2, 2)}
     both = [*padding()[:2], Padding("tokens", WORDS, {"words": 1, "more": 1}, {"word_mask": 1})]
