@@ -105,6 +105,7 @@ def test_where_nothing_was_audited_ci_reads_one_error_that_says_why():
 </testsuites>
 """
     )
+    assert ElementTree.fromstring(MaskReport(LOOKS).to_junit())[0].get("name") == "audit-masks"
     suites = ElementTree.fromstring(MaskReport(()).to_junit())
     assert suites[0].get("name") == "audit-masks"
     assert suites[0][0][0].get("message") == "not clean: nothing was looked at"
