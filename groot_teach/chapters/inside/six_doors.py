@@ -120,7 +120,7 @@ def six_doors_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("six_doors.js"),
         title="Six stages, seven doors",
-        caption="Choose a version, or open a door: padding (grey) that gets in turns orange and moves the results.",
+        caption="A door that is switched on lets padding in: grey dots turn orange. Hollow: set to 0.",
         body=_body(state, report),
         said=_said("N1.7", report),
         state=state,
@@ -169,14 +169,14 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
     )
     numbers = "\n".join(_number(number, words, report) for number, words in NUMBERS.items())
     worth_trying = {
-        "N1.5, cross-attention masked": _state("N1.5", cross_attention="closed"),
-        "half a fix: the encoder's door": _state("N1.7", encoder_input="closed"),
-        "only the loss counts padding": _state("strict", loss="open"),
+        "N1.5, context leak shut": _state("N1.5", cross_attention="closed"),
+        "half a fix: input leak shut": _state("N1.7", encoder_input="closed"),
+        "target leak alone": _state("strict", loss="open"),
     }
     return f"""<div class="live-controls">
 {chips("version", "version", [*CHOICES, OWN], "N1.7")}
 </div>
-<fieldset class="doors" disabled><legend>Doors: a door that is switched on lets padding through</legend>
+<fieldset class="doors" disabled><legend>Doors</legend>
 <div class="stages">
 <p class="source actions">actions <span>+ noise</span></p>
 <p class="source tokens">images <span>+ words</span></p>
