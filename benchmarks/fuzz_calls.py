@@ -36,7 +36,7 @@ from groot_teach.audit import Padding
 from groot_teach.chapters.dropped.pictures import curves_beside, hand_paths, seed_ratios
 from groot_teach.chapters.loss.pictures import copied_actions, denominators, group_weights, slice_against_mask
 from groot_teach.chapters.padding.pictures import action_batch, episode_end, robot_to_columns, token_rows
-from groot_teach.chapters.velocity.pictures import how_often, noise_over_time, noise_to_action, weights_on_inputs
+from groot_teach.chapters.velocity.pictures import how_often, moved_by_inputs, noise_over_time, noise_to_action
 from groot_teach.extras import progress_bar
 from groot_teach.head import ActionHead, HeadConfig, Observation, leaks_found
 from groot_teach.head.released import config_from_weights, draw_like_upstream, real_time_chunk, to_upstream
@@ -192,7 +192,7 @@ CALLS: list[tuple[Callable[..., Any], dict[str, Any]]] = [
     (how_often, {"values": torch.rand(9, generator=seeded()), "edges": [0.0, 0.5, 1.0], "x_name": "t"}),
     (noise_over_time, {"t": [0.0, 1.0], "noisy_actions": numbers(2, DIMS), "dim_mask": DIM_MASK[0]}),
     (noise_to_action, {"t": [0.0, 0.5, 1.0], "real": [1.0, 0.5, 0.2], "padded": [0.5, 0.2, 0.0]}),
-    (weights_on_inputs, {"weights": {"fit": torch.ones(DIMS)}, "groups": {"arm": 3, "claw": 2}, "padding": "claw"}),
+    (moved_by_inputs, {"moves": {"fit": torch.ones(DIMS)}, "groups": {"arm": 3, "claw": 2}, "padding": "claw"}),
     (Number, {"value": 0.5, "digits": 2, "should_be": 0.25}),
     (Bars, {"labels": ["a", "b"], "values": [0.5, 1.0], "kinds": ["real", "leak"], "maximum": 2.0, "digits": 2}),
     (KindMap, {"cells": ["ab", "ba"], "legend": LEGEND, "rows": "step", "columns": ["first", "last"]}),

@@ -9,9 +9,9 @@ from groot_teach.chapters.padding.pictures import both_masks, episode_end
 from groot_teach.chapters.velocity.pictures import (
     fillings_compared,
     how_often,
+    moved_by_inputs,
     noise_over_time,
     noise_to_action,
-    weights_on_inputs,
 )
 from groot_teach.show.pictures import over_flow_time
 from groot_teach.training.ablation import Comparison, Plan, error_when
@@ -40,13 +40,13 @@ YES = torch.ones(3, dtype=torch.bool)
         (lambda: noise_over_time([0.0, 1.0], HOLED, YES), "noisy_actions: got nan"),
         (lambda: noise_to_action([0.0, 1.0], [1.0, NAN], [1.0, 0.0]), "real: got nan"),
         (lambda: noise_to_action([1.0, 0.0], [1.0, 1.0], [1.0, 0.0]), "t: got .* expected flow times that grow"),
-        (lambda: weights_on_inputs({"fit": HOLED[0]}, {"x": 1, "y": 2}, "y"), "weights.*: got nan"),
-        (lambda: weights_on_inputs({"fit": -ONES[0]}, {"x": 1, "y": 2}, "y"), "weights.*: got .* expected 3 sizes"),
-        (lambda: weights_on_inputs({"fit": ONES[0]}, {"x": 4, "y": -1}, "y"), "groups: got .* expected 1 or more"),
-        (lambda: weights_on_inputs({}, {"x": 1}, "x"), "weights: got no fit"),
+        (lambda: moved_by_inputs({"fit": HOLED[0]}, {"x": 1, "y": 2}, "y"), "moves.*: got nan"),
+        (lambda: moved_by_inputs({"fit": -ONES[0]}, {"x": 1, "y": 2}, "y"), "moves.*: got .* expected 3 sizes"),
+        (lambda: moved_by_inputs({"fit": ONES[0]}, {"x": 4, "y": -1}, "y"), "groups: got .* expected 1 or more"),
+        (lambda: moved_by_inputs({}, {"x": 1}, "x"), "moves: got no fit"),
         (lambda: how_often(torch.zeros(0), [0.0, 1.0], "x"), "values: got none"),
         (lambda: fillings_compared({}, [3]), "measures: got none"),
-        (lambda: fillings_compared({"m": {"a": [NAN], "b": [1.0], "c": [1.0]}}, [3]), "measures.*: got nan"),
+        (lambda: fillings_compared({"m": {"a": [NAN], **{name: [1.0] for name in "bcd"}}}, [3]), "measures.*: got nan"),
         (lambda: error_when("in a dream"), "deployment: got 'in a dream', expected one of"),
         (lambda: error_when("as trained", -1), "robot: got -1, expected 0 to 2"),
         (lambda: Plan(chunks=0), "chunks: got 0"),

@@ -27,14 +27,14 @@ def test_a_sum_of_group_means_weighs_the_claw_three_times_an_arm_dim():
         return sum(group_velocity_losses(pred, target, mask, TOY_DUAL_ARM.group_slices).values())
 
     found, total = weights(sum_of_means)
-    torch.testing.assert_close(found[:2, :4], torch.tensor([[0.167, 0.167, 0.167, 0.5]] * 2))
+    torch.testing.assert_close(found[:2, :4], torch.tensor([[0.17, 0.17, 0.17, 0.5]] * 2))
     assert found.sum() == found[:2, :4].sum()
     assert total == 2
 
 
 def test_a_plain_mean_weighs_padding_too():
     found, total = weights(lambda pred, target, mask: (pred - target).square().mean())
-    assert torch.equal(found, torch.full((3, HEAD_DIM), 1 / 24).mul(1000).round().div(1000))
+    assert torch.equal(found, torch.full((3, HEAD_DIM), 1 / 24).mul(100).round().div(100))
     assert total == 1
 
 

@@ -85,7 +85,7 @@ def _let_in_and_cut_off_cases():
         "nothing can be seen: which entries are missed?",
         "`~action_mask[:, :, :head_dim]` and `action_mask[:, :, head_dim:]`, each summed over steps and dims.",
     ),
-    lesson="Where both are 0, the mask is a no-op. Where the second is not 0, no mask can help.",
+    lesson="Where the first is 0, the mask is a no-op. Where the second is not, real entries are lost for any mask.",
 )
 def let_in_and_cut_off(action_mask, head_dim):
     """The slice without the mask

@@ -28,6 +28,13 @@ function masked_loss({ error, counts, recorded, dims, divide_by }) {
 
 const NOUN = { "entries that count": "entries", "all entries": "entries", "steps that count": "steps" };
 
+// See `_bar_end` in masked_loss.py.
+function barEnd(most) {
+  let end = 2;
+  while (most > end) end *= 2;
+  return end;
+}
+
 function kind(counts, recorded) {
   if (recorded) return counts ? "real" : "hidden";
   return counts ? "leak" : "pad";
@@ -93,7 +100,8 @@ export const picture = {
       put(find(".loss"), loss === null ? "no loss" : fixed(loss, 2));
       put(find(".should"), wrong ? `should be ${fixed(right, 2)}${apart}` : "as it should be");
       [find(".loss"), find(".should")].forEach((element) => element.classList.toggle("wrong", wrong));
-      const scale = Math.max(loss ?? 0, 1.25 * right);
+      const scale = barEnd(Math.max(loss ?? 0, right));
+      put(find(".bar-end"), String(scale));
       const share = result.padded_share ?? 0;
       find(".loss-bar i").style.width = `${fixed((100 * (loss ?? 0) * (1 - share)) / scale, 2)}%`;
       find(".loss-bar i.leak").style.width = `${fixed((100 * (loss ?? 0) * share) / scale, 2)}%`;

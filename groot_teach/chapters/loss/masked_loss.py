@@ -154,7 +154,7 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
         f"{name}, {'recorded' if real else 'padding'}, counts"
         for name, real in zip(names, recorded.flatten().tolist(), strict=True)
     ]
-    scale = max(report.loss or 0, 1.25 * report.right)
+    scale = _bar_end(report)
     share = (report.loss or 0) * (report.padded_share or 0)
     controls = "\n".join(
         [
@@ -186,11 +186,11 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
     };"></b></div>
 <p class="ends"><span><span class="share">{
         percent(report.padded_share or 0)
-    }</span> of this loss is padding; the line marks the right loss</span></p>
+    }</span> is padding; the line marks the right loss</span> <span>0 to <span class="bar-end">{scale}</span></span></p>
 <div class="bar pull-bar"><i class="leak" style="width: {_width(report.padded_pull or 0)};"></i></div>
 <p class="ends"><span><span class="pull">{
         percent(report.padded_pull or 0)
-    }</span> of the gradient pulls on padded outputs</span></p></div>
+    }</span> of the gradient pulls on padding (absolute values)</span></p></div>
 </div>
 {
         tries(
@@ -210,6 +210,11 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
                     "painted": _bits(recorded),
                     "divide_by": "entries that count",
                 },
+                "trained with the mask": {
+                    "network": NETWORKS[1],
+                    "painted": _bits(recorded),
+                    "divide_by": "entries that count",
+                },
                 "ACT's divisor": {
                     "network": NETWORKS[0],
                     "painted": _bits(recorded),
@@ -218,6 +223,14 @@ def _body(state: dict, error: Tensor, recorded: Tensor, names: list[str], report
             }
         )
     }"""
+
+
+def _bar_end(report: LossReport) -> int:
+    """Where the bar of the loss ends: at 2, so that settings can be compared, or where need be at 4, 8 and so on."""
+    most, end = max(report.loss or 0, report.right), 2
+    while most > end:
+        end *= 2
+    return end
 
 
 def _width(part: float) -> str:

@@ -59,7 +59,7 @@ def weigh_the_entries(loss: Callable[[Tensor, Tensor, Tensor], Tensor], robot: s
         "the loss, if every error is 1": Number(value.item(), digits=3, should_be=1),
         "part of the weight on padding": Number(on_padding.item(), digits=3, should_be=0),
         "what each entry weighs": HeatMap(
-            weights.tolist(), rows="step", columns="dim", digits=3, cells=cells, legend=WEIGHT_LEGEND
+            weights.tolist(), rows="step", columns="dim", digits=2, cells=cells, legend=WEIGHT_LEGEND
         ),
     }
 

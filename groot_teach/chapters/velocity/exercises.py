@@ -303,7 +303,8 @@ def _(noise, velocity, steps):
         "`torch.where(dim_mask[:, None, :], ..., ...)`: `noisy_actions` where the dim is real, else the scaled noise, "
         "with `(1 - t)[:, None, None]`.",
     ),
-    lesson="The same idea as Octo's: what is hidden holds what it held in training, so nothing is new to the network.",
+    lesson="The same idea as Octo's: what is hidden holds what it held in training. That is faithful, but not proven "
+    "to be best: in the chapter's experiment zeros came nearer to the right action.",
 )
 def refill(noisy_actions, noise, dim_mask, t):
     """Refill the padded dims
@@ -359,7 +360,8 @@ def _(noisy_actions, noise, dim_mask, t):
         "In the loop: put the point together, ask `velocity` for it, and add the answer, divided by `steps`, to the "
         "robot's dims only.",
     ),
-    lesson="Kept noise, zeros, or this: only this is what the network has met in training.",
+    lesson="Kept noise, zeros, or this: only this is what the network has met in training. Whether it also acts best, "
+    "an experiment has to say.",
 )
 def sample_narrow(noise, velocity, steps, action_dim):
     """Sample with a narrow head

@@ -210,10 +210,8 @@ def _plane(noise: Tensor, actions: Tensor, shown: Tensor, t: float) -> str:
     sampled = [at(*point) for point in torch.stack([points[0], shown], dim=1).tolist()]
     ways = "".join(f"M{x} {y}L{right} {bottom}" for (x, y), (right, bottom) in zip(starts, ends, strict=True))
     x, y, unit = PLANE["x"], PLANE["y"], PLANE["unit"]
-    return f"""<div><p class="plot-name">{
-        SAMPLES
-    } actions: <span class="trained-ink">\N{BLACK CIRCLE} in training</span>
-<span class="sampled-ink">\N{BLACK DIAMOND} in this sampler</span></p>
+    return f"""<div><p class="plot-name"><span class="trained-ink">\N{BLACK CIRCLE} in training</span>
+<span class="sampled-ink">\N{BLACK DIAMOND} in this sampler</span> <span>\N{BULLET} at the start</span></p>
 <svg viewBox="0 0 300 212" role="img" aria-label="{SAMPLES} samples of a batch, across their value in a real dim, \
 upwards their value in a padded dim">
 <path class="axis" d="M6 {y}H294M{x} 6V190"/><path class="ways" d="{ways}"/>

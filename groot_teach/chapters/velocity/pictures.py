@@ -53,7 +53,6 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     kinds = ["r" * PADDED_DIM, _letters(shown[0, 0], training[0, 0])]
     dims = [f"dim {dim} ({'real' if dim <= embodiment.action_dim else 'padded'})" for dim in range(1, PADDED_DIM + 1)]
     return {
-        "real dims: how far from the action": Number(_size((training - batch.actions)[real]), digits=3),
         "padded dims: how large in training": Number(in_training, digits=3),
         "padded dims: how large in the sampler": Number(_size(shown[~real]), digits=3, should_be=in_training),
         "padded dims: how far the two are apart": Number(_size((shown - training)[~real]), digits=3, should_be=0),
@@ -174,20 +173,21 @@ def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[
         marks = {"marker": shape, "markersize": 9, "markeredgecolor": edge, "markerfacecolor": ground}
         axes.plot(t, values, **LINES[kind], **marks, markeredgewidth=1.5, clip_on=False)
     axes.set(title="what the dim holds", xlabel="flow time t (0 = noise, 1 = data)", ylim=(low, high))
-    axes.set(xticks=[t[0], t[-1]], yticks=[0])
+    axes.set(xticks=[t[0], t[-1]], yticks=[0, real[0]])
+    axes.set_yticklabels(["0", f"{real[0]:.3g}"])
     name_ends(axes, [(real[-1], ends["real"], "real"), (padded[-1], ends["padding"], "padding")])
     return plot
 
 
 @checked
-def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[str, int], padding: str) -> Picture:
-    """How much a fitted network listens to each of its inputs: a row for each fit, a cell for each input.
+def moved_by_inputs(moves: dict[str, Float[Tensor, " input"]], groups: dict[str, int], padding: str) -> Picture:
+    """How much each input moves what a fitted network answers: a row for each fit, a cell for each input.
 
-    The stronger a cell, the larger the weight. Beside the cells of each group is the mean of their weights. Inputs that
-    are padding are orange, since their right weight is 0.
+    The stronger a cell, the more its input moves the answer. Beside the cells of each group is their mean. Inputs that
+    are padding are orange, since they should move nothing.
 
     Args:
-        weights: for each fit a size, 0 or more, for each input.
+        moves: for each fit a size, 0 or more, for each input: its weight times how large the input is.
         groups: for each group of inputs that are beside each other how many they are, in their order.
         padding: the name of the group that is padding.
 
@@ -195,35 +195,36 @@ def weights_on_inputs(weights: dict[str, Float[Tensor, " input"]], groups: dict[
         ValueError: no fit, a size that is not finite or negative, groups that do not add up to the inputs of each fit,
             or `padding` that is none of them.
     """
-    if not weights:
-        raise ValueError("weights: got no fit, expected at least one")
-    inputs = len(next(iter(weights.values())))
-    for name, sizes in weights.items():
-        all_finite(f"weights[{name!r}]", sizes)
+    if not moves:
+        raise ValueError("moves: got no fit, expected at least one")
+    inputs = len(next(iter(moves.values())))
+    for name, sizes in moves.items():
+        all_finite(f"moves[{name!r}]", sizes)
         if len(sizes) != inputs or not (sizes >= 0).all():
-            raise ValueError(f"weights[{name!r}]: got {sizes.tolist()}, expected {inputs} sizes, 0 or more")
+            raise ValueError(f"moves[{name!r}]: got {sizes.tolist()}, expected {inputs} sizes, 0 or more")
     if wrong := {name: size for name, size in groups.items() if size < 1}:
         raise ValueError(f"groups: got {wrong}, expected 1 or more inputs in each")
     if sum(groups.values()) != inputs:
-        raise ValueError(f"groups: got {sum(groups.values())} inputs in all, expected {inputs}, one for each weight")
+        raise ValueError(f"groups: got {sum(groups.values())} inputs in all, expected {inputs}, one for each size")
     if padding not in groups:
         raise ValueError(f"padding: got {padding!r}, expected one of {', '.join(map(repr, groups))}")
-    most = max(values.max().item() for values in weights.values()) or 1.0
-    left, pitch, height, head, number = max(map(width_of, weights)) + 12, 9, 24, 28, 46
-    picture = Picture(left + pitch * inputs + number * len(groups), head + (height + 4) * len(weights))
-    for row, name in enumerate(weights):
+    most = max(values.max().item() for values in moves.values()) or 1.0
+    left, pitch, height, head = max(map(width_of, moves)) + 12, 7, 24, 28
+    wide = {name: max(pitch * size + 38, width_of(name) + 14) for name, size in groups.items()}
+    picture = Picture(left + sum(wide.values()), head + (height + 4) * len(moves))
+    for row, name in enumerate(moves):
         picture.words(left - 10, head + row * (height + 4) + height / 2, name, anchor="end")
     first, x = 0, left
     for name, size in groups.items():
         kind, ink = ("leak", "leak-ink") if name == padding else ("real", "real-ink")
-        picture.words(x, 10, name + (": should be 0" if name == padding else ""), ink=ink, bold=True)
-        for row, values in enumerate(weights.values()):
+        picture.words(x, 10, name, ink=ink, bold=True)
+        for row, values in enumerate(moves.values()):
             top, of_group = head + row * (height + 4), values[first : first + size]
             for place, value in enumerate(of_group.tolist()):
                 picture.box(x + pitch * place, top, pitch - 1, height, kind, min(1.0, value / most))
             mean = f"{of_group.mean().item():.2f}"
             picture.words(x + pitch * size + 5, top + height / 2, mean, ink=ink, bold=True)
-        first, x = first + size, x + pitch * size + number
+        first, x = first + size, x + wide[name]
     return picture
 
 
@@ -236,33 +237,34 @@ def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples:
 
     Args:
         measures: for each title what was measured: for each filling a number, 0 or more, for each group. The fillings
-            are the same three in all of them: orange, blue, and grey and hatched.
+            are the same four in all of them: outlined in orange, orange, blue, and grey and hatched.
         examples: the numbers of examples.
 
     Raises:
-        ValueError: no measure, not three fillings, other ones in another measure, not as many numbers as groups, or
+        ValueError: no measure, not four fillings, other ones in another measure, not as many numbers as groups, or
             numbers that are not finite.
     """
     if not measures:
         raise ValueError("measures: got none, expected at least one")
     fillings = [*next(iter(measures.values()))]
-    looks = [{"facecolor": INKS["leak"], "edgecolor": INKS["leak"]}, BOXES["real"], BOXES["padding"]]
-    plot = Plot(700, 300)
-    plots = plot.figure.subplots(1, len(measures), squeeze=False)[0]
+    leak = {"facecolor": INKS["leak"], "edgecolor": INKS["leak"]}
+    looks = [{**leak, "facecolor": INKS["paper"]}, leak, BOXES["real"], BOXES["padding"]]
+    plot = Plot(700, 230 * len(measures))
+    plots = plot.figure.subplots(len(measures), 1, squeeze=False)[:, 0]
     for axes, (title, values) in zip(plots, measures.items(), strict=True):
         if [*values] != fillings or len(fillings) != len(looks):
-            raise ValueError(f"measures: got the fillings {[*values]} for {title!r}, expected the same three in each")
+            raise ValueError(f"measures: got the fillings {[*values]} for {title!r}, expected the same four in each")
         for place, ((filling, heights), look) in enumerate(zip(values.items(), looks, strict=True)):
             if len(heights) != len(examples):
                 raise ValueError(f"measures: got {len(heights)} numbers for {filling!r}, expected {len(examples)}")
             all_finite(f"measures[{title!r}][{filling!r}]", heights)
-            across = [group + 0.28 * (place - 1) for group in range(len(examples))]
-            axes.bar(across, heights, width=0.25, label=filling, **look)
+            across = [group + 0.21 * (place - 1.5) for group in range(len(examples))]
+            axes.bar(across, heights, width=0.18, linewidth=1.5, label=filling, **look)
             for x, height in zip(across, heights, strict=True):
                 near = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
                 axes.annotate(f"{height:.2f}", (x, height), size=DIGITS, **near)
         axes.set(title=title, xlabel="examples", xticks=[*range(len(examples))], yticks=[])
         axes.set_xticklabels([f"{count:,}" for count in examples])
         axes.margins(y=0.15)
-    plots[-1].legend()
+    plots[0].legend()
     return plot
