@@ -6,7 +6,7 @@ import pytest
 import torch
 from drawn import boxes, ink_of, rows, texts
 
-from groot_teach.chapters.attention.pictures import attention_maps, two_token_leaks, zero_keys
+from groot_teach.chapters.attention.pictures import RIBBON, attention_maps, two_token_leaks, zero_keys
 from groot_teach.show.drawing import Line
 
 REAL = torch.tensor([True, True, False])
@@ -90,12 +90,13 @@ def test_padding_reaches_the_action_through_words_or_directly():
     through = two_token_leaks(mixed, torch.tensor([0.0, 0.5, 0.5]), real, words)
     directly = two_token_leaks(closed, torch.tensor([0.25, 0.5, 0.25]), real, words)
     leaks = [ribbon for ribbon in ribbons(through) if ribbon[0] == "leak"]
-    assert [width for _, width, _, _ in leaks] == [8, 4]
-    assert len({start for _, _, start, _ in leaks}) == 1  # both come from the pad
-    assert [end[1] for _, _, _, end in leaks] == [124, 124]  # and end at a word
+    (_, wide, (x0, y0), (_, y)), (_, narrow, (x1, _), _) = leaks
+    assert (wide, narrow) == (RIBBON * 0.5, RIBBON * 0.25)
+    assert x1 - x0 == (wide + narrow) / 2  # side by side, from the pad
+    assert (y0, y) == (40, 170)  # to a word
     (leak,) = (ribbon for ribbon in ribbons(directly) if ribbon[0] == "leak")
-    assert leak[1] == 4
-    assert leak[3][1] == 252  # at the action
+    assert leak[1] == RIBBON * 0.25
+    assert leak[3][1] == 322  # at the action
     assert ink_of(through, "mixing leak: 38 % of what the words read is padding") == "leak-ink"
     assert ink_of(through, "context leak: 0 % of what the action reads is padding") == "ink"
     assert ink_of(directly, "context leak: 25 % of what the action reads is padding") == "leak-ink"

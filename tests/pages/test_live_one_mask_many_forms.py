@@ -57,7 +57,7 @@ def test_each_form_says_what_is_passed_and_what_is_read(shown, form, mask, of_fu
 def test_integers_are_refused_with_pytorchs_message_and_nothing_is_read(shown):
     tab, _ = shown(NAME)
     choose(tab, "1 and 0, integers")
-    assert shown_in(tab) == ["none", "as it should be", "an error", "for its dtype"]
+    assert shown_in(tab) == ["–", "nothing is read", "an error", "for its dtype"]
     assert "Expected attn_mask dtype to be bool" in result_of(tab)
     assert shares(tab) == ["–"] * 5
     assert tab.locator(".live :is(.wrong, .leak)").count() == 0  # nothing has got through

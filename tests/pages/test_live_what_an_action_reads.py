@@ -98,7 +98,7 @@ def test_everything_is_done_by_keyboard_alone(shown):
 def test_the_row_of_tokens_can_be_reached_again_when_the_token_with_the_focus_is_gone(shown):
     tab, _ = shown(NAME)
     tab.locator(".vl-token").nth(10).click()
-    tab.locator(".try", has_text="the prompt alone").click()
+    tab.locator(".try", has_text="no pads").click()
     assert tab.locator(".vl-token[tabindex='0']:not([hidden])").count() == 1
 
 
@@ -115,7 +115,7 @@ def test_tokens_are_hidden_by_touch_on_a_phone_which_shows_all_of_them(shown):
 
 def test_with_every_token_hidden_there_is_no_answer_rather_than_a_wrong_one(shown):
     tab, _ = shown(NAME)
-    tab.locator(".try", has_text="the prompt alone").click()
+    tab.locator(".try", has_text="no pads").click()
     for place in range(len(PROMPT)):
         tab.locator(".vl-token").nth(place).click()
     assert result_of(tab).startswith("Every token is hidden.")

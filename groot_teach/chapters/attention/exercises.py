@@ -1,5 +1,7 @@
 """Exercises about attention: which tokens and steps may be read, and what a token of zeros is worth."""
 
+from math import log
+
 import torch
 
 from groot_teach import bugs
@@ -82,9 +84,9 @@ def _(scores, backbone_attention_mask):
 
 def _padding_share_cases():
     two = torch.tensor([[2.0, 0.0, 0.0, 0.0]], dtype=torch.float64)
-    keys = torch.tensor([[[2.0, 0, 0, 0], [0.0, 1, 0, 0]]], dtype=torch.float64)
+    keys = torch.tensor([[[log(3), 0, 0, 0], [0.0, 1, 0, 0]]], dtype=torch.float64)
     return (
-        (two, keys, torch.tensor([-1.0, 0, 0, 0], dtype=torch.float64), 3),
+        (two, keys, torch.tensor([log(2), 0, 0, 0], dtype=torch.float64), 3),
         (normal((3, 5), 21), normal((3, 7, 5), 22), normal((5,), 23), 2),
         (normal((2, 11), 24), normal((2, 3, 11), 25), normal((11,), 26), 13),
         (normal((5, 3), 27), normal((5, 8, 3), 28), normal((3,), 29), 32),

@@ -6,7 +6,6 @@ in a trained policy.
 """
 
 from collections.abc import Sequence
-from itertools import product
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,6 +20,8 @@ from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of
 
 QUERIES, REAL_TOKENS, MOST_PADS, WIDTH = 3, 8, 12, 5
 SEATS = REAL_TOKENS + MOST_PADS
+RIBBON = 80
+"""The width of a ribbon that stands for all of the attention of a reader, in pixels."""
 TOKEN_LEGEND = {
     "r": ("real", "real token"),
     "p": ("leak", "padding, may be read"),
@@ -160,10 +161,10 @@ def two_token_leaks(
 ) -> Picture:
     """The two ways from padded tokens to an action: through the words that read them before, and directly.
 
-    From above: the tokens, the same tokens behind their self-attention, and one action that reads these. A line is as
-    wide as the attention that it stands for. What comes from padding is orange and dashed: between the two rows that is
-    the mixing leak, below them the context leak. A pad that is read is orange too, and one that is not is grey.
-    Attention between real tokens is thin and blue.
+    From above: the tokens, the same tokens behind their self-attention, and one action that reads these. A ribbon is
+    as wide as the attention that it stands for. What comes from padding is orange: between the two rows that is the
+    mixing leak, below them the context leak. A pad that is read is orange and hatched, and one that is not is grey.
+    Attention between real tokens is blue.
 
     Args:
         mixing: how much each token (row) reads from each token (column) in the self-attention of the tokens.
@@ -180,24 +181,22 @@ def two_token_leaks(
         if not ((weights >= 0) & (weights <= 1)).all():
             raise ValueError(f"{name}: got {weights.tolist()}, expected weights from 0 to 1")
     real = backbone_attention_mask.tolist()
-    width, left = token_width(words), 120
-    picture = Picture(max(left + (width + 6) * len(words), 520) + 2, 354)
+    left = 120
+    width = max(token_width(words), 560 / len(words) - 6)
+    picture = Picture(left + (width + 6) * len(words) + 2, 424)
     middles = [left + (width + 6) * place + width / 2 for place in range(len(words))]
     action = sum(middles) / len(middles)
-    for reader, source in product(range(len(words)), range(len(words))):
-        if real[reader] and mixing[reader, source] > 0:
-            _ribbon(picture, (middles[source], 40), (middles[reader], 124), float(mixing[reader, source]), real[source])
-    for source, weight in enumerate(context.tolist()):
-        if weight > 0:
-            _ribbon(picture, (middles[source], 154), (action, 252), weight, real[source])
+    read_by_words = mixing * backbone_attention_mask[:, None]  # what a pad reads reaches no action
+    _ribbons(picture, read_by_words.tolist(), middles, middles, (40, 170), real)
+    _ribbons(picture, [context.tolist()], middles, [action], (200, 322), real)
     is_read = (mixing[backbone_attention_mask] > 0).any(dim=0), context > 0
-    for y, by_whom in zip((10, 124), is_read, strict=True):
+    for y, by_whom in zip((10, 170), is_read, strict=True):
         pads = ["leak" if read else "padding" for read in by_whom.tolist()]
         kinds = ["real" if is_real else pad for is_real, pad in zip(real, pads, strict=True)]
         tokens(picture, left, y, words, kinds, width)
-    picture.box(action - 44, 252, 88, 32, "real")
-    write_on(picture, action, 268, "action", "real")
-    for y, name in ((25, "tokens"), (139, "mixed tokens")):
+    picture.box(action - 44, 322, 88, 32, "real")
+    write_on(picture, action, 338, "action", "real")
+    for y, name in ((25, "tokens"), (185, "mixed tokens")):
         picture.words(left - 14, y, name, ink="quiet", anchor="end")
     readers = mixing[backbone_attention_mask][:, ~backbone_attention_mask].sum(dim=1)
     mixed = readers.mean().item() if len(readers) else 0.0
@@ -205,12 +204,39 @@ def two_token_leaks(
     leaks = {"mixing leak": (mixed, "words read"), "context leak": (direct, "action reads")}
     for line, (name, (part, what)) in enumerate(leaks.items()):
         said = f"{name}: {100 * part:.0f} % of what the {what} is padding"
-        picture.words(left, 306 + 26 * line, said, ink="leak-ink" if part else "ink")
+        picture.words(left, 376 + 26 * line, said, ink="leak-ink" if part else "ink")
     return picture
 
 
-def _ribbon(picture: Picture, start: tuple[float, float], end: tuple[float, float], weight: float, real: bool) -> None:
-    """Attention as a curve from what is read to what reads it, the wider the more is read."""
-    middle = (start[1] + end[1]) / 2
-    style = {"ink": "real", "opacity": 0.35} if real else {"ink": "leak", "opacity": 0.9, "dash": "7 3"}
-    picture.line(start, (start[0], middle), (end[0], middle), end, curved=True, width=max(1.0, 16 * weight), **style)
+def _ribbons(
+    picture: Picture,
+    weights: Sequence[Sequence[float]],
+    sources: Sequence[float],
+    readers: Sequence[float],
+    heights: tuple[float, float],
+    real: Sequence[bool],
+) -> None:
+    """Attention as ribbons from what is read to what reads it, the wider the more is read.
+
+    Where ribbons meet, they lie side by side.
+
+    Args:
+        weights: for each reader how much it reads from each source.
+        sources: where the middle of each source is.
+        readers: where the middle of each reader is.
+        heights: where ribbons begin and end.
+        real: for each source whether it is a real token.
+    """
+    top, bottom = heights
+    middle = (top + bottom) / 2
+    begin = [x - RIBBON * sum(of_source) / 2 for x, of_source in zip(sources, zip(*weights, strict=True), strict=True)]
+    for end, row in zip(readers, weights, strict=True):
+        end -= RIBBON * sum(row) / 2
+        for source, weight in enumerate(row):
+            width = RIBBON * weight
+            x0, x1 = begin[source] + width / 2, end + width / 2
+            begin[source], end = begin[source] + width, end + width
+            ink, opacity = ("real", 0.4) if real[source] else ("leak", 0.75)
+            curve = (x0, top), (x0, middle), (x1, middle), (x1, bottom)
+            if weight > 0:
+                picture.line(*curve, curved=True, width=max(1.0, width), ink=ink, opacity=opacity)

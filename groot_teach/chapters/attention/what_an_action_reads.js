@@ -147,6 +147,7 @@ export const picture = {
       find(".tick-name").style.marginLeft = width(right / scale);
       put(find(".masked-loss"), fixed(right, 3));
       put(find(".unmasked-loss"), fixed(unmasked, 3));
+      find(".mask-off").hidden = nameOf(state) === "off"; // the loss that is shown is the same then
       put(find(".live-said"), nothing
         ? "Every token is hidden. A softmax over nothing is not defined, so there is no answer and no loss."
         : `With ${pads(state.pads)}, ${percent(on_padding)} of the attention goes to padding. `

@@ -249,7 +249,7 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
         "eight zeros": {"mask": everything, "pads": 8, "pads_are": "zeros"},
         "one pad of noise": {"mask": everything, "pads": 1, "pads_are": "noise"},
         "harmless by luck": {"mask": everything, "pads": 8, "pads_are": "pointing away"},
-        "the prompt alone": {"mask": everything, "pads": 0},
+        "no pads": {"mask": everything, "pads": 0},
     }
     return f"""<div class="live-controls reads-controls">
 {chips("mask", "mask", [*masks, OWN], "off")}
@@ -266,7 +266,7 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
 <div class="taken"><p class="on-padding wrong"><strong>{percent(padded)}</strong> on padding</p>
 <div><div class="bar" aria-hidden="true"><i class="leak" style="width: {_width(padded)};"></i><i style="width: {
         _width(1 - padded)
-    };"></i></div><p class="action">action, step 3</p></div>
+    };"></i></div><p class="action">action</p></div>
 <p class="on-prompt"><strong>{percent(1 - padded)}</strong> on the prompt</p></div>
 </div>
 <div class="results">
@@ -280,7 +280,9 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
 ><b class="tick" style="left: {tick};"></b></div>
 <p class="ends"><span class="tick-name" style="margin-left: {tick};">as it should be: <span class="masked-loss">{
         fixed(right, 3)
-    }</span></span><span>mask off: <span class="unmasked-loss">{fixed(reading.unmasked, 3)}</span></span></p></div>
+    }</span></span><span class="mask-off" hidden>mask off: <span class="unmasked-loss">{
+        fixed(reading.unmasked, 3)
+    }</span></span></p></div>
 </div>
 {tries(settings)}"""
 

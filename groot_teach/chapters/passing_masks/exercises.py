@@ -214,7 +214,7 @@ def _read_by_block_cases():
     cases=_read_by_block_cases,
     hints=(
         "First the masks: a text block may read what is real and no image; an image block what is real and an image.",
-        "Of the cross-attention blocks 0, 2, 4, ... every `every`-th reads text. How far apart are these?",
+        "Of the cross-attention blocks 0, 2, 4, ... one in `every` reads text. How far apart are these?",
         "`block % (2 * every) == 0` is a text block.",
     ),
     lesson="Two masks, made of two: neither alone may be handed to attention.",
@@ -222,12 +222,11 @@ def _read_by_block_cases():
 def read_by_block(backbone_attention_mask, image_mask, block, every):
     """Whose turn is it?
 
-    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. The first of these
-    reads text, and so does every `every`-th cross-attention block after it; the others read images. With `every` = 2
-    (an int), block 0 reads text, block 2 images, block 4 text and block 6 images. Text is every token that is no image.
-    Given `backbone_attention_mask` (batch, key_len; bool, True = a real token), `image_mask` (batch, key_len; bool,
-    True = a token of a camera, there or not) and `block`, an even int, return which tokens this block may read (batch,
-    key_len; bool)."""
+    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. Of these, one in
+    `every` reads text, from block 0 on; the others read images. With `every` = 2 (an int), block 0 reads text, block 2
+    images, block 4 text and block 6 images. Text is every token that is no image. Given `backbone_attention_mask`
+    (batch, key_len; bool, True = a real token), `image_mask` (batch, key_len; bool, True = a token of a camera, there
+    or not) and `block`, an even int, return which tokens this block may read (batch, key_len; bool)."""
     if block % (2 * every) == 0:
         return ~image_mask & backbone_attention_mask
     return image_mask & backbone_attention_mask

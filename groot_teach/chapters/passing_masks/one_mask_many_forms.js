@@ -146,7 +146,7 @@ export const picture = {
         row(name).firstElementChild.setAttribute("aria-label", `${label}: ${texts}`);
       });
 
-      const hidden = refused ? "none" : share(on_hidden);
+      const hidden = refused ? "–" : share(on_hidden);
       const said = refused ? "an error" : tenth(answer);
       const wanted = right === null ? "an error" : tenth(right);
       const compare = (selector, should_be, shown, is_wrong, text) => {
@@ -156,7 +156,7 @@ export const picture = {
       };
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
-      compare(".on-hidden", ".should-hidden", hidden, leaks, !leaks ? "as it should be" : right === null ? "no right answer" : `should be ${percent(0)}`);
+      compare(".on-hidden", ".should-hidden", hidden, leaks, refused ? "nothing is read" : !leaks ? "as it should be" : right === null ? "no right answer" : `should be ${percent(0)}`);
       compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : !off ? "as it should be" : right === null ? "no right answer" : `should be ${wanted}`);
       const words_of = verdict(result, may_read, form, passed_to, refusals, release);
       put(find(".verdict"), words_of);

@@ -14,8 +14,9 @@ from groot_teach.show.pictures import token_width, tokens
 def nothing_to_read(ways: dict[str, Float[Tensor, " key_len"]], values: Float[Tensor, " key_len"]) -> Picture:
     """What one query reads although every key is hidden: a row for each way to hide them, a column for each key.
 
-    A key that is not read is hollow. One that is read all the same is hatched in orange, and so is NaN. At the right of
-    each row is the answer: the weights times the values.
+    A key that is read is blue, the more so the more it is read. One that is not, or whose weight is NaN, is hollow.
+    No answer is right here, so none is drawn as wrong. At the right of each row is the answer, the weights times the
+    values.
 
     Args:
         ways: for each name the attention weights of the one query.
@@ -26,24 +27,25 @@ def nothing_to_read(ways: dict[str, Float[Tensor, " key_len"]], values: Float[Te
     """
     if not ways:
         raise ValueError("ways: got none, expected at least one")
-    width, high, top, left = 106, 34, 52, 16 + max(map(width_of, ways))
-    right = left + (width + 4) * len(values) + 16
+    width, high, top, left = 52, 34, 52, 16 + max(map(width_of, ways))
+    right = left + (width + 4) * len(values) + 12
     picture = Picture(right + width_of("is read"), top + high * len(ways))
+    picture.words(left - 12, 11, "hidden", bold=True, anchor="end")
+    picture.words(left - 12, 34, "its value", ink="quiet", anchor="end")
     for column, value in enumerate(values.tolist()):
         middle = left + (width + 4) * column + width / 2
-        picture.words(middle, 11, f"hidden key {column + 1}", bold=True, anchor="middle")
-        picture.words(middle, 34, f"value {value:g}", ink="quiet", anchor="middle")
+        picture.words(middle, 11, f"key {column + 1}", bold=True, anchor="middle")
+        picture.words(middle, 34, f"{value:g}", ink="quiet", anchor="middle")
     picture.words(right, 11, "what", bold=True)
     picture.words(right, 34, "is read", bold=True)
     for row, (name, weights) in enumerate(ways.items()):
-        y, read = top + high * row, (weights != 0).any()
+        y = top + high * row
         picture.words(left - 12, y + 15, name, anchor="end")
         for column, weight in enumerate(weights.tolist()):
-            kind = "leak" if weight else "hidden"
-            picture.box(left + (width + 4) * column, y, width, high - 5, kind)
-            write_on(picture, left + (width + 4) * column + width / 2, y + 15, _number(weight), kind)
-        answer = _number((weights @ values).item())
-        picture.words(right, y + 15, answer, ink="leak-ink" if read else "ink", bold=True)
+            kind, strength = ("real", 0.1 + 0.5 * weight) if weight > 0 else ("hidden", 1.0)
+            picture.box(left + (width + 4) * column, y, width, high - 5, kind, strength)
+            write_on(picture, left + (width + 4) * column + width / 2, y + 15, _number(weight), kind, strength)
+        picture.words(right, y + 15, _number((weights @ values).item()), bold=True)
     return picture
 
 
