@@ -1,7 +1,8 @@
 """Put a folded cell into the aside that it belongs to, so that a page shows one folded line where it showed two.
 
 An aside is a `<details class="aside">` in Markdown. A cell behind it that is folded as a whole (its tag is `hide-cell`)
-computes what the aside says: on the page it is found inside of the aside, at its end.
+computes what the aside says: on the page it is found inside of the aside, at its end. So is a cell with the tag
+`in-aside`, whose output is to be seen as soon as the aside is opened.
 """
 
 import re
@@ -10,6 +11,7 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
 OPENS, CLOSES = re.compile(r'<details class="aside">'), re.compile(r"\s*</details>\s*")
+MOVED = {"tag_hide-cell", "tag_in-aside"}
 
 
 def moved_in(section: nodes.Element) -> None:
@@ -20,7 +22,7 @@ def moved_in(section: nodes.Element) -> None:
             end = "open"
         elif end == "open" and isinstance(node, nodes.raw) and CLOSES.fullmatch(node.astext()):
             end = node
-        elif isinstance(end, nodes.raw) and isinstance(node, nodes.Element) and "tag_hide-cell" in node["classes"]:
+        elif isinstance(end, nodes.raw) and isinstance(node, nodes.Element) and MOVED & {*node["classes"]}:
             section.remove(node)
             section.insert(section.index(end), node)
         elif end != "open":

@@ -33,6 +33,12 @@ def test_the_folded_cells_behind_an_aside_are_in_it_in_their_order():
     assert order(*folded("aside"), *cells, text("on")) == ["said", "first", "second", "</details>", "on"]
 
 
+def test_a_cell_that_asks_for_it_is_in_the_aside_with_its_output_open():
+    cells = cell("table", "hide-input"), cell("first", "hide-cell")
+    cells[0]["classes"].append("tag_in-aside")
+    assert order(*folded("aside"), *cells) == ["said", "table", "first", "</details>"]
+
+
 def test_of_two_asides_each_gets_its_own():
     parts = [*folded("aside"), cell("first", "hide-cell"), *folded("aside"), cell("second", "hide-cell")]
     assert order(*parts) == ["said", "first", "</details>", "said", "second", "</details>"]

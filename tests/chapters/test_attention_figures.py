@@ -89,20 +89,28 @@ def test_padding_reaches_the_action_through_words_or_directly():
     words = ["[pad]", "red", "cup"]
     through = two_token_leaks(mixed, torch.tensor([0.0, 0.5, 0.5]), real, words)
     directly = two_token_leaks(closed, torch.tensor([0.25, 0.5, 0.25]), real, words)
-    leaks = [ribbon for ribbon in ribbons(through) if ribbon[0] == "leak"]
+    leaks = [ribbon for ribbon in ribbons(through) if ribbon[0] == "leak" and ribbon[3][1] == 170]
     (_, wide, (x0, y0), (_, y)), (_, narrow, (x1, _), _) = leaks
     assert (wide, narrow) == (RIBBON * 0.5, RIBBON * 0.25)
     assert x1 - x0 == (wide + narrow) / 2  # side by side, from the pad
     assert (y0, y) == (40, 170)  # to a word
+    of_words = [(ink, width) for ink, width, _, (_, y) in ribbons(through) if y == 322]
+    half, quarter = RIBBON * 0.5, RIBBON * 0.25
+    assert of_words == [  # half of what "red" read was padding, and a quarter of what "cup" read
+        ("real", half * 0.5),
+        ("leak", half * 0.5),
+        ("real", half * 0.75),
+        ("leak", half * 0.25),
+    ]
     (leak,) = (ribbon for ribbon in ribbons(directly) if ribbon[0] == "leak")
-    assert leak[1] == RIBBON * 0.25
+    assert leak[1] == quarter
     assert leak[3][1] == 322  # at the action
     assert ink_of(through, "mixing leak: 38 % of what the words read is padding") == "leak-ink"
     assert ink_of(through, "context leak: 0 % of what the action reads is padding") == "ink"
     assert ink_of(directly, "context leak: 25 % of what the action reads is padding") == "leak-ink"
     assert rows(through) == ["lrr", "prr", "r"]  # a pad is orange where it is read
     assert rows(directly) == ["prr", "lrr", "r"]
-    assert len(ribbons(through)) == 6 + 2  # what the pad itself reads does not matter
+    assert len(ribbons(through)) == 6 + 4  # what the pad itself reads does not matter
 
 
 def test_weights_and_words_that_do_not_fit_are_refused():

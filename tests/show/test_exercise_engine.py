@@ -378,6 +378,11 @@ def test_html_has_the_same_words_as_the_text_and_no_ids_scripts_or_addresses():
         assert text.replace(" ", "") == words(repr(card)).replace("`", "").replace(" ", "")
 
 
+def test_words_between_asterisks_are_stressed_and_code_keeps_its_own():
+    html = Card("Head", "It *may be* read: `a * b * c`, `*rest`, 2 * 3 * 4.")._repr_html_()
+    assert "It <em>may be</em> read: <code>a * b * c</code>, <code>*rest</code>, 2 * 3 * 4." in html
+
+
 def test_links_end_where_the_address_ends():
     card = Card("Head", "See https://github.com/a/b/issues/19. Or https://github.com/c/d/pull/7 and more.")
     links = [link.get("href") for link in ElementTree.fromstring(card._repr_html_()).iter("a")]

@@ -163,8 +163,8 @@ def two_token_leaks(
 
     From above: the tokens, the same tokens behind their self-attention, and one action that reads these. A ribbon is
     as wide as the attention that it stands for. What comes from padding is orange: between the two rows that is the
-    mixing leak, below them the context leak. A pad that is read is orange and hatched, and one that is not is grey.
-    Attention between real tokens is blue.
+    mixing leak, below them the context leak. What the action reads of a word is blue and orange in the proportion in
+    which the word has read words and padding. A pad that is read is orange and hatched, and one that is not is grey.
 
     Args:
         mixing: how much each token (row) reads from each token (column) in the self-attention of the tokens.
@@ -187,8 +187,9 @@ def two_token_leaks(
     middles = [left + (width + 6) * place + width / 2 for place in range(len(words))]
     action = sum(middles) / len(middles)
     read_by_words = mixing * backbone_attention_mask[:, None]  # what a pad reads reaches no action
-    _ribbons(picture, read_by_words.tolist(), middles, middles, (40, 170), real)
-    _ribbons(picture, [context.tolist()], middles, [action], (200, 322), real)
+    _ribbons(picture, read_by_words.tolist(), middles, middles, (40, 170), [float(is_real) for is_real in real])
+    from_words = (read_by_words * backbone_attention_mask).sum(dim=1)  # nothing of a pad
+    _ribbons(picture, [context.tolist()], middles, [action], (200, 322), from_words.tolist())
     is_read = (mixing[backbone_attention_mask] > 0).any(dim=0), context > 0
     for y, by_whom in zip((10, 170), is_read, strict=True):
         pads = ["leak" if read else "padding" for read in by_whom.tolist()]
@@ -214,18 +215,18 @@ def _ribbons(
     sources: Sequence[float],
     readers: Sequence[float],
     heights: tuple[float, float],
-    real: Sequence[bool],
+    real: Sequence[float],
 ) -> None:
     """Attention as ribbons from what is read to what reads it, the wider the more is read.
 
-    Where ribbons meet, they lie side by side.
+    Where ribbons meet, they lie side by side. A ribbon is blue as far as its source is real, and orange for the rest.
 
     Args:
         weights: for each reader how much it reads from each source.
         sources: where the middle of each source is.
         readers: where the middle of each reader is.
         heights: where ribbons begin and end.
-        real: for each source whether it is a real token.
+        real: for each source which part of it comes from real tokens, 0 to 1.
     """
     top, bottom = heights
     middle = (top + bottom) / 2
@@ -233,10 +234,11 @@ def _ribbons(
     for end, row in zip(readers, weights, strict=True):
         end -= RIBBON * sum(row) / 2
         for source, weight in enumerate(row):
-            width = RIBBON * weight
-            x0, x1 = begin[source] + width / 2, end + width / 2
-            begin[source], end = begin[source] + width, end + width
-            ink, opacity = ("real", 0.4) if real[source] else ("leak", 0.75)
-            curve = (x0, top), (x0, middle), (x1, middle), (x1, bottom)
-            if weight > 0:
-                picture.line(*curve, curved=True, width=max(1.0, width), ink=ink, opacity=opacity)
+            parts = ("real", 0.4, weight * real[source]), ("leak", 0.75, weight * (1 - real[source]))
+            for ink, opacity, part in parts:
+                width = RIBBON * part
+                x0, x1 = begin[source] + width / 2, end + width / 2
+                begin[source], end = begin[source] + width, end + width
+                curve = (x0, top), (x0, middle), (x1, middle), (x1, bottom)
+                if part > 0:
+                    picture.line(*curve, curved=True, width=max(1.0, width), ink=ink, opacity=opacity)

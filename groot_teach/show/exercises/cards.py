@@ -19,7 +19,8 @@ class Card:
 
     Attributes:
         headline: one line.
-        message: sentences; an empty line starts a new paragraph, `code` stands in backticks, addresses become links.
+        message: sentences; an empty line starts a new paragraph, `code` stands in backticks, *stressed words* between
+            asterisks, addresses become links.
         code: shown as it is, line by line.
         answer: code as well, folded on a page until the reader has had a try.
         rows: a table; the first row names the columns, the first entry of each row names the row.
@@ -59,7 +60,10 @@ def _html_code(code: str) -> str:
 
 
 def _inline(words: str) -> str:
-    words = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(words, quote=False))
+    pieces = re.split(r"`([^`]+)`", escape(words, quote=False))  # every second one is code
+    pieces[::2] = [re.sub(r"(?<!\w)\*(\w[^*]*)\*(?!\w)", r"<em>\1</em>", piece) for piece in pieces[::2]]
+    pieces[1::2] = [f"<code>{code}</code>" for code in pieces[1::2]]
+    words = "".join(pieces)
     return re.sub(r"(https://[\w./#-]*[\w/])", r'<a href="\1">\1</a>', words)
 
 
