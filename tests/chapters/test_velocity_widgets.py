@@ -8,8 +8,8 @@ from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 
 TRAINING = "padded dims: how large in training"
 SAMPLER = "padded dims: how large in the sampler"
-APART = "padded dims: how far the two are apart"
-SIZES = "how large the 32 numbers of the first step are (orange: unlike training)"
+APART = "padded dims: how far the two are apart, number by number"
+SIZES = "how large the 32 numbers of the first step are (orange: not as large as in training)"
 SAMPLERS = {
     "kept": lambda t, noise: noise,
     "zero": lambda t, noise: torch.zeros_like(noise),
@@ -34,6 +34,17 @@ def test_each_sampler_holds_what_its_name_says(t):
     assert on_the_way("GR1", t, "kept")[SAMPLER].value == start
     assert on_the_way("GR1", t, "zero")[SAMPLER].value == 0
     assert on_the_way("GR1", t, "renoise")[SAMPLER].value == on_the_way("GR1", t)[TRAINING].value
+
+
+@pytest.mark.parametrize("t", [0.0, 0.25, 0.5, 0.75])
+def test_noise_drawn_anew_in_the_size_of_training_is_right_though_each_number_is_another_one(t):
+    def fresh(t, noise):
+        return (1 - t) * torch.randn(noise.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
+
+    panels = line_panels("dual-arm", t, fresh)
+    assert panels[SAMPLER].text() == f"{1 - t:.2f}, as it should be"
+    assert panels[APART].value == pytest.approx(2**0.5 * (1 - t), abs=0.006)
+    assert panels[SIZES].cells[1] == "r" * 32
 
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 1.0])

@@ -22,21 +22,28 @@ from groot_teach.show.plot import BOXES, LINES, Plot, name_ends, styled
 from groot_teach.show.sheets import Block, Sheet, beside, kinds_of, shade
 
 ACTION_HORIZON, PADDED_DIM = 16, 32
+CHUNKS = 1000
+"""How many chunks a filling is judged by: of 256,000 numbers drawn anew, the size is right to two decimals."""
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
-HOLDS_LEGEND = {"r": ("real", "as training shows it"), "x": ("leak", "a padded dim, unlike training")}
+HOLDS_LEGEND = {
+    "r": ("real", "as large as in training"),
+    "x": ("leak", "padded dims, larger or smaller than in training"),
+}
 
 
 def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -> dict[str, Panel]:
-    """One chunk of a toy robot at flow time `t`, on the line between noise and action as in training, and in a sampler.
+    """A chunk of a toy robot at flow time `t`, on the line between noise and action as in training, and in a sampler.
 
-    The sampler's real dims are on the line too, as they would be if the network made no error. The noise is scaled so
-    that its size in the padded dims is 1, as that of many draws would be: the size in training is then `1 - t`.
+    The sampler's real dims are on the line too, as they would be if the network made no error. What its padded dims
+    hold is judged by their size over `CHUNKS` draws of the noise, so that a filling with the distribution of training
+    counts as right even where each number is another one. The noise is scaled so that its size in the padded dims of
+    all draws is 1: the size in training is then `1 - t`. The map shows the first step of the first draw.
 
     Args:
         robot: the name of one of the three robots.
         t: flow time, 0 = noise, 1 = data.
-        hold: takes `t` and the noise of the start, and returns what the sampler's padded dims hold, as a tensor of the
-            noise's shape.
+        hold: takes `t` and the noise of the start (draw, step, dim), and returns what the sampler's padded dims hold,
+            as a tensor of the noise's shape.
 
     Raises:
         ValueError: an unknown robot.
@@ -44,33 +51,31 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     embodiment = one_of("robot", robot, ROBOTS)
     episode = toy_episode(embodiment, ACTION_HORIZON, torch.Generator().manual_seed(0))
     batch = collate_chunks([chunk_at(episode, 0, ACTION_HORIZON)], PADDED_DIM)
-    real = action_mask_dims_only(batch.dim_mask, ACTION_HORIZON)
-    noise = torch.randn(batch.actions.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    actions = batch.actions.expand(CHUNKS, -1, -1)
+    real = action_mask_dims_only(batch.dim_mask, ACTION_HORIZON).expand_as(actions)
+    noise = torch.randn(actions.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     noise = noise / _size(noise[~real])
-    training = interpolate(batch.actions, noise, noise.new_tensor([t]))
+    training = interpolate(actions, noise, noise.new_full((CHUNKS,), t))
     shown = torch.where(real, training, hold(t, noise))
     in_training = _size(training[~real])
-    kinds = ["r" * PADDED_DIM, _letters(shown[0, 0], training[0, 0])]
-    dims = [f"dim {dim} ({'real' if dim <= embodiment.action_dim else 'padded'})" for dim in range(1, PADDED_DIM + 1)]
+    in_sampler = Number(_size(shown[~real]), digits=2, should_be=in_training)
+    padded = "r" if in_sampler.value == in_sampler.should_be else "x"
+    real_dims = embodiment.action_dim
+    dims = [f"dim {dim} ({'real' if dim <= real_dims else 'padded'})" for dim in range(1, PADDED_DIM + 1)]
     return {
-        "padded dims: how large in training": Number(in_training, digits=3),
-        "padded dims: how large in the sampler": Number(_size(shown[~real]), digits=3, should_be=in_training),
-        "padded dims: how far the two are apart": Number(_size((shown - training)[~real]), digits=3, should_be=0),
-        "how large the 32 numbers of the first step are (orange: unlike training)": HeatMap(
+        "padded dims: how large in training": Number(in_training, digits=2),
+        "padded dims: how large in the sampler": in_sampler,
+        "padded dims: how far the two are apart, number by number": Number(_size((shown - training)[~real]), digits=2),
+        "how large the 32 numbers of the first step are (orange: not as large as in training)": HeatMap(
             torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
             rows=["training shows", "the sampler shows"],
             columns=dims,
             high=4,
             digits=2,
-            cells=kinds,
+            cells=["r" * PADDED_DIM, "r" * real_dims + padded * (PADDED_DIM - real_dims)],
             legend=HOLDS_LEGEND,
         ),
     }
-
-
-def _letters(shown: Tensor, training: Tensor) -> str:
-    """One letter of `HOLDS_LEGEND` for each dim."""
-    return "".join("x" if differs else "r" for differs in (shown != training).tolist())
 
 
 def _size(values: Tensor) -> float:
