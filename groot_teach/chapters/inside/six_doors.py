@@ -120,7 +120,7 @@ def six_doors_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("six_doors.js"),
         title="Six stages, seven doors",
-        caption="A door that is switched on lets padding in: grey dots turn orange. Hollow dots: padding set to 0.",
+        caption="A door switched on lets padding in: grey dots turn orange. Hollow dots: padding set to 0.",
         body=_body(state, report),
         said=_said("N1.7", report),
         state=state,
