@@ -101,8 +101,8 @@ class Table:
 
     Raises:
         TypeError: a cell that is neither text nor a number, or a number in a column of words.
-        ValueError: no column, no row, a row with more or fewer cells than there are columns, a heading that occurs
-            twice, a number that is not finite, or a share outside 0 to 1.
+        ValueError: no column, no row, a row with more or fewer cells than there are columns, an empty heading or one
+            that occurs twice, a number that is not finite, or a share outside 0 to 1.
 
     Example:
         >>> Table(
@@ -135,6 +135,8 @@ class Table:
                 raise ValueError(f"rows[{place}]: got {len(row)} cells, expected {len(headings)}: {headings}")
         columns = [self._column(column, [row[place] for row in rows]) for place, column in enumerate(given)]
         names = [column.name for column in columns]
+        if not all(name.strip() for name in names):  # a screen reader says the heading before each cell
+            raise ValueError(f"columns: got {names}, expected a heading for each column")
         if len(set(names)) < len(names):
             raise ValueError(f"columns: got {names}, expected each heading once")
         rows = [[column.checked(cell) for column, cell in zip(columns, row, strict=True)] for row in rows]

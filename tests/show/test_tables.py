@@ -84,6 +84,7 @@ def test_a_wide_table_gets_a_frame_that_scrolls_and_that_the_keyboard_reaches():
         (["a"], [], "rows: got none, expected at least one"),
         ([], [[]], "columns: got none, expected at least one"),
         (["a", "a"], [["x", "y"]], r"columns: got \['a', 'a'\], expected each heading once"),
+        (["a", " "], [["x", "y"]], r"columns: got \['a', ' '\], expected a heading for each column"),
         (["a", "b"], [["x", float("nan")]], "column 'b': got nan, expected a finite number"),
         (["a", Column("b", "number")], [["x", float("inf")]], "column 'b': got inf, expected a finite number"),
         (["a", Column("b", "share")], [["x", 59.8]], "column 'b': got 59.8, expected 0 to 1"),
