@@ -9,7 +9,8 @@ calls `torch.randn`, a distribution, a generator of its own, or dropout.
 
 To listen to every operation doubles the time of a small policy. `Sparingly` listens to those alone whose names sound
 random. That is enough as long as the state of PyTorch's own generator does not change elsewhere, for what draws within
-other operations uses that generator. Where it does change, the run is repeated and all of it is listened to.
+other operations uses that generator. Where it does change, or where draws are missing, the run is repeated and all of
+it is listened to.
 """
 
 from collections.abc import Sequence

@@ -53,6 +53,11 @@ def _relative(before: Tensor, after: Tensor, tolerance: float) -> float:
     return (gap.norm() / before.norm()).item() if before.norm() else inf
 
 
+def samples_with(entries: Tensor) -> Tensor:
+    """Of each sample whether it has any of these entries; a sample may be a single one."""
+    return entries.reshape(len(entries), -1).any(dim=1)
+
+
 def moved_in(before: Tensor, after: Tensor, where: Tensor) -> str:
     """In which samples something moved where `where` is True: `in samples 0 and 2`, or an empty text if in all."""
     moved = [sample for sample, rows in enumerate(zip(before, after, where, strict=True)) if moved_by(*rows)]

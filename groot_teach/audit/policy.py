@@ -19,7 +19,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from groot_teach.audit.batch import Nesting, copy_of
-from groot_teach.audit.draws import Recorder, Replayer, Sparingly, Unheard, keep_everything
+from groot_teach.audit.draws import OtherDraws, Recorder, Replayer, Sparingly, Unheard, keep_everything
 from groot_teach.audit.state import State
 from groot_teach.shapes import checked
 
@@ -355,12 +355,18 @@ class Policy:
     def _heard(
         self, once: Callable[[], Said], drawn: Sequence[Tensor] | None, in_full: bool = False
     ) -> "tuple[Said, Recorder | Replayer]":
-        """What it returns, and who listened. If it drew unheard, it is run again, and all later runs in full."""
+        """What it returns, and who listened. If a draw was unheard, it is run again, and all later runs in full.
+
+        An unheard draw is also missing among those that are repeated, so `OtherDraws` may mean one. If the run draws
+        otherwise even when it is heard in full, none was.
+        """
         if self._sparing and not in_full:
             try:
                 return self._listening(once, drawn, sparing=True)
-            except Unheard:
+            except (Unheard, OtherDraws):
+                heard = self._listening(once, drawn, sparing=False)
                 self._sparing = False
+                return heard
         return self._listening(once, drawn, sparing=False)
 
     def _listening(

@@ -37,6 +37,7 @@ from groot_teach.audit.measure import (
     percent_of,
     reason,
     same,
+    samples_with,
     taps_moved,
 )
 from groot_teach.audit.names import LOSS_COUNT, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER
@@ -295,11 +296,11 @@ class Probes:
     def _no_number(self) -> Looks:
         broken = self.real & ~torch.isfinite(self.base.prediction).cpu()
         why = f"{int(broken.sum())} of {int(self.real.sum())} predictions of real entries are not finite"
-        samples, axis = broken.reshape(len(broken), -1).any(dim=1), self.policy.every_axis
+        samples, axis = samples_with(broken), self.policy.every_axis
         read = [kind for kind in self.policy.padding.values() if kind.can_be_cut]  # a row of attention reads them
         for kinds in (read, [*self.policy.padding.values()]):
             full = [kind.axis for kind in kinds if samples.equal(kind.real.flatten(1).all(dim=1))]
-            empty = [kind.axis for kind in kinds if samples.equal(~kind.real.flatten(1).any(dim=1))]
+            empty = [kind.axis for kind in kinds if samples.equal(~samples_with(kind.real))]
             if full:
                 why += f", all in samples without padded {' or '.join(full)}: is a mask upside down? It hides "
                 why += "everything there"

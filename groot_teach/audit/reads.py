@@ -19,7 +19,7 @@ from torch import Tensor
 
 from groot_teach.audit.advice import FORGOTTEN_DOCUMENTS, FORGOTTEN_TARGETS
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
-from groot_teach.audit.measure import at_end, changed, reason, such_as
+from groot_teach.audit.measure import at_end, changed, reason, samples_with, such_as
 from groot_teach.audit.names import PREDICTION, Probe
 from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along, nothing_dropped
 from groot_teach.audit.report import Look
@@ -112,7 +112,7 @@ def lost_places(
         of_place: the gradient of the predictions by each place, as `gradients.by_place` gives it; 0 = unknown.
     """
     kind, known = policy.padding[label], bool(of_place.any())
-    with_targets = real.reshape(len(real), -1).any(dim=1).reshape(-1, *[1] * (kind.real.ndim - 1))
+    with_targets = samples_with(real).reshape(-1, *[1] * (kind.real.ndim - 1))
     expected = kind.real & with_targets
     suspected = expected & (of_place == 0)
     expected &= ~suspected | _chosen(suspected)  # of those that seem lost, some are moved
@@ -122,7 +122,7 @@ def lost_places(
             for where, moved in moves(
                 policy, given, base.prediction, _predict(policy), label, suspected & ~reached, again=again
             ):
-                in_sample = (moved & real).reshape(len(real), -1).any(dim=1)
+                in_sample = samples_with(moved & real)
                 reached |= where & in_sample.reshape(-1, *[1] * (where.ndim - 1))
     except Exception as error:
         yield Look(PREDICTION, kind.axis, "perturb", None, "lost", reason(error))

@@ -22,6 +22,7 @@ from groot_teach.audit.measure import (
     percent_of,
     reason,
     same,
+    samples_with,
     signs,
     such_as,
 )
@@ -109,7 +110,7 @@ class SamplerProbes:
         Of steps only those are asked that move something in another sample: whether the others have to is not known.
         """
         policy, kind = self.policy, self.policy.padding[label]
-        expected = kind.real & self.real.reshape(len(self.real), -1).any(dim=1)[:, None]
+        expected = kind.real & samples_with(self.real)[:, None]
         try:
             of_place = self._gradient(label)
             known = bool(of_place.any())
@@ -121,7 +122,7 @@ class SamplerProbes:
                 for where, moved in moves(
                     policy, self.given, self.actions, self.sampled, label, left, again=again, most=most
                 ):
-                    reached |= where & (moved & self.real).reshape(len(moved), -1).any(dim=1)[:, None]
+                    reached |= where & samples_with(moved & self.real)[:, None]
                     asked |= where
         except Exception as error:
             yield Look(SAMPLER, kind.axis, "perturb", None, "lost", reason(error))

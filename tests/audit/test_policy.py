@@ -124,6 +124,20 @@ def test_a_run_that_draws_unheard_is_repeated_and_all_later_ones_are_heard_in_fu
     assert policy.runs == 5
 
 
+def test_what_is_drawn_unheard_and_hidden_by_a_state_that_is_put_back_is_heard_in_full_too():
+    noise = drawing_unheard()
+
+    def run(b):
+        with torch.random.fork_rng():
+            hidden = noise(b["x"])
+        return Answer(b["x"] + hidden + torch.rand(2, 4, 3))
+
+    policy, given = small(run)
+    ones, twos = torch.ones(2, 4, 3), torch.full((2, 4, 3), 2.0)
+    assert len(policy.ask(given).drawn) == 2
+    assert torch.equal(policy.ask(with_draws(given, [ones, twos])).prediction, given["x"] + 3)
+
+
 def test_what_a_repeated_run_gives_at_taps_is_heard_once():
     noise = drawing_unheard()
     module = Doubled()

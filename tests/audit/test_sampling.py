@@ -6,27 +6,17 @@ from math import inf, nan
 import pytest
 import torch
 from audit_cases import lengths
+from probed import DIMS, MASKS, STEPS, WORDS, padding
 
 from groot_teach.audit import Padding
 from groot_teach.audit.policy import Policy
 from groot_teach.audit.sampling import SamplerProbes
 
-DIMS, STEPS, TOKENS = lengths(4, 4, 2), lengths(3, 3, 2), lengths(2, 2, 1)
-"""Two robots of 4 and 2 dims, with 3 and 2 recorded steps and with 2 and 1 words: 12 + 4 real entries."""
-
 
 def batch():
     """Each real dim holds 2, and each padded one 0."""
     x = 2.0 * DIMS[:, None].expand(2, 3, 4)
-    return {"x": x, "words": torch.ones(2, 2), "dim_mask": DIMS, "step_mask": STEPS, "word_mask": TOKENS}
-
-
-def padding():
-    return [
-        Padding("dims", DIMS, {"x": 2}, {"dim_mask": 1}),
-        Padding("steps", STEPS, {"x": 1}, {"step_mask": 1}),
-        Padding("tokens", TOKENS, {"words": 1}, {"word_mask": 1}),
-    ]
+    return {"x": x, "words": torch.ones(2, 2), **MASKS}
 
 
 def masked(b):
@@ -113,7 +103,7 @@ def test_what_the_sampler_draws_is_drawn_again():
 
 @pytest.mark.parametrize("axis", ["dims", "steps", "tokens"])
 def test_how_far_padding_moves_what_is_sampled_is_counted_in_parts_of_what_it_was(axis):
-    name, real = {"dims": ("x", DIMS[:, None]), "steps": ("x", STEPS[..., None]), "tokens": ("words", TOKENS)}[axis]
+    name, real = {"dims": ("x", DIMS[:, None]), "steps": ("x", STEPS[..., None]), "tokens": ("words", WORDS)}[axis]
     was = (batch()[name] * ~real)[1]
 
     def sample(b):
@@ -351,7 +341,7 @@ def of_ids(added):
     def sample(b):
         return (b["x"] + b["words"].double().sum(1)[:, None, None] + added(b)) * b["dim_mask"][:, None]
 
-    kinds = [*padding()[:2], Padding("tokens", TOKENS, {"words": 1})]
+    kinds = [*padding()[:2], Padding("tokens", WORDS, {"words": 1})]
     return by_name(sample, given=batch() | {"words": torch.tensor([[1, 3], [2, 0]])}, padding=kinds)
 
 
