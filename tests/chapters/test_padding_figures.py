@@ -55,7 +55,7 @@ def test_the_batch_map_shows_what_is_recorded_filled_in_and_padded():
     cells = [row for row in rows(picture) if len(row) >= 19]
     dual_arm, so101 = ["r" * 16 + "p" * 3] * 7, ["r" * 6 + "p" * 13] * 3 + ["l" * 6 + "p" * 13] * 4
     assert [row.split()[0] for row in cells] == [*dual_arm, *so101]
-    said = [*("recorded: 7 steps of 16 dims", "padding: 3 dims"), "recorded: 3 steps of 6 dims", "filled in: 4 steps"]
+    said = [*("recorded: 7 steps of 16 dims", "padding: 3 dims"), "recorded: 3 steps of 6 dims", "copied: 4 steps"]
     assert [text for text in texts(picture) if ":" in text] == [*said, "padding: 13 dims"]
 
 

@@ -62,14 +62,12 @@ def test_all_stored_numbers_are_made_again(tmp_path):
 
 
 def test_a_line_is_orange_where_torch_finds_padding_and_nowhere_else():
-    """Blank steps are the exception that the picture explains: they are read, but a garble does not change them."""
     lines = {"predicted": "predictions", "sampled": "actions"}
     for parts in garbled.PARTS:
         for line, number in lines.items():
             for masking in garbled.settings(parts, number):
                 report = six_doors(parts, masking)
-                blank = masking.self_attention == "open" and not getattr(report, number)
-                assert (report.lines[line] == "leak") == (getattr(report, number) > 0 or blank), masking
+                assert (report.lines[line] == "leak") == (getattr(report, number) > 0), masking
 
 
 def test_the_tokens_are_mixed_by_the_open_door_alone():
@@ -85,7 +83,7 @@ def test_the_tokens_are_mixed_by_the_open_door_alone():
 
 def test_blank_steps_are_read_although_no_garble_shows_it():
     report = six_doors("N1.7", with_switches(STRICT, self_attention="open"))
-    assert (report.notice, report.predictions, report.lines["predicted"]) == ("blank", 0, "leak")
+    assert (report.notice, report.predictions, report.lines["predicted"]) == ("blank", 0, "blank")
     policy = toy_policy("N1.7")
     policy.head.masking = with_switches(STRICT, self_attention="open")
     with_them = policy.velocity()[policy.action_mask]

@@ -112,13 +112,13 @@ def test_a_line_needs_a_value_for_each_flow_time(values):
         noise_to_action([0.0, 1.0], [0.0, 1.0], values)
 
 
-def test_inputs_are_as_strong_as_what_they_move_and_orange_on_padding():
+def test_a_bar_is_as_long_as_what_its_group_of_inputs_moves_and_orange_on_padding():
     moves = {"few": torch.tensor([0.5, 2.0, 1.0]), "many": torch.tensor([1.0, 0.0, 0.5])}
     picture = moved_by_inputs(moves, {"a": 1, "b": 2}, "b")
-    few, many = [("real", 0.25), ("leak", 1.0), ("leak", 0.5)], [("real", 0.5), ("leak", 0.0), ("leak", 0.25)]
-    assert [(box.kind, box.strength) for box in boxes(picture)] == few + many
-    assert texts(picture) == ["few", "many", "a", "0.50", "1.00", "b", "1.50", "0.25"]
-    assert ink_of(picture, "0.50") == ink_of(picture, "a") == "real-ink"
+    few_and_many = [("real", 30.0), ("real", 60.0), ("leak", 90.0), ("leak", 15.0)]
+    assert [(box.kind, box.width) for box in boxes(picture)] == few_and_many
+    assert texts(picture) == ["a", "b", "few", "0.50", "1.50", "many", "1.00", "0.25"]
+    assert ink_of(picture, "0.50") == "real-ink"
     assert ink_of(picture, "1.50") == ink_of(picture, "b") == "leak-ink"
 
 

@@ -620,7 +620,7 @@ class TestChapter1:
         both = build_the_mask("GR1", 5, "dims_and_steps")
         assert (dims["entries that count"].value, dims["of these, copies"].value) == (16 * 26, 11 * 26)
         assert (both["entries that count"].value, both["of these, copies"].value) == (5 * 26, 0)
-        assert dims["N1.7 would count"] == both["N1.7 would count"] == both["entries that count"]
+        assert dims["LeRobot's N1.7 would count"] == both["LeRobot's N1.7 would count"] == both["entries that count"]
         assert dims["the chunk"].cells[4:6] == ["r" * 26 + "p" * 6, "c" * 26 + "p" * 6]
         assert both["the chunk"].cells[4:6] == ["r" * 26 + "p" * 6, "h" * 26 + "p" * 6]
 

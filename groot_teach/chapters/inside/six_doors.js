@@ -13,14 +13,15 @@ function six_doors({ parts, doors, leaks, positions, depends, moved, counts }) {
   };
   const [predictions, loss, actions] = ["predictions", "loss", "actions"].map(number);
   const read = mixing || context;
+  const unread = step ? "blank" : "pad";
   const lines = {
     actions: "pad",
     encoded: encoder ? "leak" : "blank",
     tokens: "pad",
     mixed: mixing ? "leak" : "pad",
     read: read ? "leak" : "none",
-    predicted: encoder || step || read ? "leak" : "pad",
-    sampled: (encoder && rollout) || step || read ? "leak" : "pad",
+    predicted: encoder || read ? "leak" : unread,
+    sampled: (encoder && rollout) || read ? "leak" : unread,
   };
   const silent = () => {
     if (step) return "blank";
@@ -110,8 +111,11 @@ export const picture = {
         const value = report[place.dataset.number];
         const [moved, should] = [".moved", ".should"].map((name) => place.querySelector(name));
         put(moved, share(value));
-        put(should, value ? "should be 0\u00a0%" : "as it should be");
-        [moved, should].forEach((element) => element.classList.toggle("wrong", value !== 0));
+        const tooSmall = place.dataset.number === "loss" && report.leaks.includes("denominator leak");
+        const right = tooSmall ? "but the loss is too small" : "as it should be";
+        put(should, value ? "should be 0\u00a0%" : right);
+        moved.classList.toggle("wrong", value !== 0);
+        should.classList.toggle("wrong", value !== 0 || tooSmall);
         place.querySelector(".bar > i").style.width = `${fixed((100 * value) / most, 2)}%`;
       });
       const { divisor, recorded } = report;

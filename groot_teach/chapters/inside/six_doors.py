@@ -76,15 +76,16 @@ def six_doors(parts: str, masking: Masking) -> DoorsReport:
     )
     read = mixing or context
     rollout, count = "rollout leak" in leaks, "denominator leak" in leaks
+    unread = "blank" if step else "pad"
     lines = {
         "actions": "pad",
         "encoded": "leak" if encoder else "blank",
         "tokens": "pad",
         "mixed": "leak" if mixing else "pad",
         "read": "leak" if read else "none",
-        "predicted": "leak" if encoder or step or read else "pad",
+        "predicted": "leak" if encoder or read else unread,
         # At inference a shut sampler keeps padding at 0, so the encoder has nothing to let in.
-        "sampled": "leak" if (encoder and rollout) or step or read else "pad",
+        "sampled": "leak" if (encoder and rollout) or read else unread,
     }
     if not predictions and not loss and not actions:
         notice = "blank" if step else "count" if count else "drift" if rollout else "none"
@@ -162,7 +163,9 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
     stages: dict[str, list[Leak]] = {}
     for leak in LEAKS:
         stages.setdefault(leak.stage, []).append(leak)
-    boxes = "\n".join(_stage(stage, leaks, doors, report) for stage, leaks in stages.items())
+    boxes = "\n".join(
+        _stage(number, stage, leaks, doors, report) for number, (stage, leaks) in enumerate(stages.items(), 1)
+    )
     pipes = "".join(
         f'<div class="pipe" data-line="{name}" aria-hidden="true"><i></i><i class="{report.lines[name]}"></i></div>'
         for name in PIPES
@@ -192,14 +195,14 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
 {tries(worth_trying)}"""
 
 
-def _stage(stage: str, leaks: list[Leak], doors: Mapping[str, str], report: DoorsReport) -> str:
+def _stage(number: int, stage: str, leaks: list[Leak], doors: Mapping[str, str], report: DoorsReport) -> str:
     rows = "".join(_door(leak, doors[leak.switch], leak.name in report.leaks) for leak in leaks)
     kind = "leaks" if any(leak.name in report.leaks for leak in leaks) else "holds"
     word = "open" if kind == "leaks" else "shut"
     name = stage.lower().replace(" ", "-")
     return (
-        f'<div class="stage {name} {kind}" role="group" aria-label="{stage}">'
-        f'<p class="stage-name" aria-hidden="true"><span>{stage}</span> <em>{word}</em></p>{rows}</div>'
+        f'<div class="stage {name} {kind}" role="group" aria-label="stage {number}, {stage}">'
+        f'<p class="stage-name" aria-hidden="true"><span>{number} {stage}</span> <em>{word}</em></p>{rows}</div>'
     )
 
 

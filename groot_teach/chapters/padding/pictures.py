@@ -91,7 +91,7 @@ def chunk_panels(batch: ActionBatch, which_mask: str, dim_names: Sequence[str] =
     return {
         "entries that count": Number(int(action_mask.sum()), digits=0),
         "of these, copies": Number(int((copied & action_mask).sum()), digits=0),
-        "N1.7 would count": Number(int(recorded.sum()), digits=0),
+        "LeRobot's N1.7 would count": Number(int(recorded.sum()), digits=0),
         "the chunk": KindMap(["".join(row) for row in cells], MASK_LEGEND, rows="step", columns=columns),
     }
 
@@ -202,7 +202,7 @@ def action_batch(batch: ActionBatch, names: Sequence[str]) -> Picture:
         dims, steps = int(of_robot.sum()), int(recorded.sum())
         notes = [
             ("real", f"recorded: {steps} steps of {dims} dims"),
-            ("leak", f"filled in: {action_horizon - steps} steps"),
+            ("leak", f"copied: {action_horizon - steps} steps"),
             ("padding", f"padding: {padded_dim - dims} dims"),
         ]
         is_there = {"real": steps and dims, "leak": action_horizon - steps, "padding": padded_dim - dims}

@@ -65,7 +65,6 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     return {
         "padded dims: how large in training": Number(in_training, digits=2),
         "padded dims: how large in the sampler": in_sampler,
-        "padded dims: how far the two are apart, number by number": Number(_size((shown - training)[~real]), digits=2),
         "how large the 32 numbers of the first step are (orange: not as large as in training)": HeatMap(
             torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
             rows=["training shows", "the sampler shows"],
@@ -186,10 +185,10 @@ def noise_to_action(t: Sequence[float], real: Sequence[float], padded: Sequence[
 
 @checked
 def moved_by_inputs(moves: dict[str, Float[Tensor, " input"]], groups: dict[str, int], padding: str) -> Picture:
-    """How much each input moves what a fitted network answers: a row for each fit, a cell for each input.
+    """How much the inputs move what a fitted network answers: a row for each group of inputs, a column for each fit.
 
-    The stronger a cell, the more its input moves the answer. Beside the cells of each group is their mean. Inputs that
-    are padding are orange, since they should move nothing.
+    A bar is as long as the mean over its group, which is written beside it. The group that is padding is orange, since
+    it should move nothing.
 
     Args:
         moves: for each fit a size, 0 or more, for each input: its weight times how large the input is.
@@ -213,23 +212,23 @@ def moved_by_inputs(moves: dict[str, Float[Tensor, " input"]], groups: dict[str,
         raise ValueError(f"groups: got {sum(groups.values())} inputs in all, expected {inputs}, one for each size")
     if padding not in groups:
         raise ValueError(f"padding: got {padding!r}, expected one of {', '.join(map(repr, groups))}")
-    most = max(values.max().item() for values in moves.values()) or 1.0
-    left, pitch, height, head = max(map(width_of, moves)) + 12, 7, 24, 28
-    wide = {name: max(pitch * size + 38, width_of(name) + 14) for name, size in groups.items()}
-    picture = Picture(left + sum(wide.values()), head + (height + 4) * len(moves))
-    for row, name in enumerate(moves):
-        picture.words(left - 10, head + row * (height + 4) + height / 2, name, anchor="end")
-    first, x = 0, left
-    for name, size in groups.items():
-        kind, ink = ("leak", "leak-ink") if name == padding else ("real", "real-ink")
-        picture.words(x, 10, name, ink=ink, bold=True)
-        for row, values in enumerate(moves.values()):
-            top, of_group = head + row * (height + 4), values[first : first + size]
-            for place, value in enumerate(of_group.tolist()):
-                picture.box(x + pitch * place, top, pitch - 1, height, kind, min(1.0, value / most))
-            mean = f"{of_group.mean().item():.2f}"
-            picture.words(x + pitch * size + 5, top + height / 2, mean, ink=ink, bold=True)
-        first, x = first + size, x + wide[name]
+    means = {
+        fit: [of_group.mean().item() for of_group in sizes.split([*groups.values()])] for fit, sizes in moves.items()
+    }
+    most = max(max(of_fit) for of_fit in means.values()) or 1.0
+    left, wide, longest, high, head = max(map(width_of, groups)) + 12, 148, 90, 26, 28
+    picture = Picture(left + wide * len(moves), head + high * len(groups))
+    for row, name in enumerate(groups):
+        ink = "leak-ink" if name == padding else "ink"
+        picture.words(left - 12, head + high * (row + 0.5), name, anchor="end", ink=ink, bold=name == padding)
+    for column, (fit, of_fit) in enumerate(means.items()):
+        x = left + wide * column
+        picture.words(x, 10, fit, bold=True)
+        for row, (name, mean) in enumerate(zip(groups, of_fit, strict=True)):
+            kind, ink = ("leak", "leak-ink") if name == padding else ("real", "real-ink")
+            length = longest * mean / most
+            picture.box(x, head + high * row + 4, length, high - 8, kind)
+            picture.words(x + length + 6, head + high * (row + 0.5), f"{mean:.2f}", ink=ink, bold=True)
     return picture
 
 
