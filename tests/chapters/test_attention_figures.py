@@ -27,6 +27,14 @@ def test_padding_that_is_not_read_is_padding_and_nan_is_a_leak_that_is_written_o
     assert texts(picture).count("NaN") == 3
 
 
+def test_what_a_padded_query_reads_of_padding_is_no_leak():
+    half = torch.full((3, 3), 1 / 3)
+    half[2, 2] = torch.nan
+    picture = attention_maps({"one": half}, REAL, query_is_real=torch.tensor([True, False, False]))
+    assert rows(picture) == ["rrl", "rrp", "rrl"]
+    assert [text for text in texts(picture) if text.startswith(("query", "pad"))] == ["query 1", "pad", "pad", "pad"]
+
+
 def test_rows_look_and_columns_are_looked_at():
     picture = attention_maps({"two queries": torch.eye(3)[:2]}, REAL)
     numbers = [text for text in texts(picture) if "." in text]

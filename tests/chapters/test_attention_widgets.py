@@ -7,7 +7,7 @@ from groot_teach.chapters.attention.pictures import MOST_PADS, REAL_TOKENS, SEAT
 from groot_teach.show import explore
 
 PART = "attention on padding"
-CHANGE = "change of the output, next to the sample alone"
+CHANGE = "the output is off by"
 KINDS, SIDES = ("zeros", "noise"), ("left", "right")
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 EVERY_SIDE = pytest.mark.parametrize("side", SIDES)

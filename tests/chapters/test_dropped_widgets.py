@@ -1,5 +1,6 @@
 """What the widget of chapter 8 shows: the stored records, picked, paired and nothing else."""
 
+from pathlib import Path
 from statistics import median
 
 import pytest
@@ -14,7 +15,9 @@ from groot_teach.chapters.dropped.pictures import (
 )
 from groot_teach.masks import LEAKS
 from groot_teach.show import explore
-from groot_teach.training.ablation import AMOUNTS, CONDITIONS, PLAN
+from groot_teach.training.ablation import AMOUNTS, CONDITIONS, PLAN, compare, error_when
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def of(condition, amount, seed=None):
@@ -72,6 +75,15 @@ def test_the_ratios_are_paired_by_seed_and_do_not_depend_on_the_seed_that_is_sho
     verdict = crowd.pop("verdict")
     assert verdict == ("hurts" if min(ratios) > 1 else "not seen")
     assert crowd == pytest.approx(expected, abs=5e-3)
+
+
+def test_chapter_5_says_what_more_pads_do_to_heads_that_were_trained_without_the_mask():
+    crowd, trained = error_when("in a crowd"), error_when("as trained")
+    runs, name = stored_runs(), "cross_attention=open"
+    found = [compare(runs, name, amount, crowd, base=name, base_measure=trained) for amount in AMOUNTS]
+    least, most = min(c.low for c in found), max(c.high for c in found)
+    chapter = (ROOT / "notebooks" / "05_attention_masking.ipynb").read_text(encoding="utf-8")
+    assert f"their errors become {least:.1f} to {most:.1f} times as large" in chapter
 
 
 @pytest.mark.parametrize(

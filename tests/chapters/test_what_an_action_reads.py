@@ -7,6 +7,7 @@ import torch
 
 from groot_teach.chapters.attention.what_an_action_reads import (
     PROMPT,
+    notice_of,
     shown_network,
     what_an_action_reads,
     what_an_action_reads_picture,
@@ -40,6 +41,25 @@ def test_pads_that_point_away_hold_the_values_of_noise_and_are_not_read():
     picture.state = picture.state | {"pads_are": "pointing away", "pads": 8}
     assert 0 < picture.value.on_padding < 2e-5
     assert picture.value.loss == pytest.approx(picture.value.right, abs=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("mask", "pads", "kind", "notice"),
+    [
+        ("0" * 15, 4, "zeros", "nothing"),
+        ("0" * 7 + "1" * 8, 0, "zeros", "nothing"),
+        ("1" * 6 + "0" + "1" * 8, 4, "zeros", "missing"),
+        ("1" * 15, 0, "noise", "alone"),
+        ("1" * 7 + "0" * 8, 4, "noise", "masked"),
+        ("1" * 9 + "0" * 6, 4, "zeros", "zeros"),
+        ("1" * 15, 4, "noise", "others"),
+        ("1" * 15, 8, "pointing away", "luck"),
+    ],
+)
+def test_a_notice_says_why_the_answer_is_what_it_is(mask, pads, kind, notice):
+    picture = what_an_action_reads_picture()
+    picture.state = picture.state | {"mask": mask, "pads": pads, "pads_are": kind}
+    assert notice_of(picture.state, picture.value) == notice
 
 
 @pytest.mark.parametrize(

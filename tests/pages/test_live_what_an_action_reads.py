@@ -7,7 +7,9 @@ from live_page import result_of, tab_to
 
 from groot_teach.chapters.attention.what_an_action_reads import (
     MOST_PADS,
+    NOTICES,
     PROMPT,
+    notice_of,
     what_an_action_reads_picture,
 )
 
@@ -26,7 +28,8 @@ def said_by_torch(**state) -> str:
     return (
         f"With {pads}, {100 * reading.on_padding:.0f} % of the attention goes to padding. "
         f"The answer is off by {100 * reading.off_by:.0f} %. "
-        f"The loss is {reading.loss:.3f} and should be {reading.right:.3f}."
+        f"The loss is {reading.loss:.3f} and should be {reading.right:.3f}. "
+        + NOTICES[notice_of(picture.state, reading)]
     )
 
 

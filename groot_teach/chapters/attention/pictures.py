@@ -53,7 +53,7 @@ def token_panels(real: Tensor, padding: Tensor, mask: bool, side: str) -> dict[s
     change = (shown.output - alone.output).norm() / alone.output.norm()
     return {
         "attention on padding": Number(mass_on_padding(shown.weights, real_mask).mean().item(), digits=3, should_be=0),
-        "change of the output, next to the sample alone": Number(change.item(), digits=3, should_be=0),
+        "the output is off by": Number(change.item(), digits=3, should_be=0),
         "the row": KindMap([row], TOKEN_LEGEND, rows=["the row"], columns="token"),
         "attention": HeatMap(
             weights.tolist(), rows="query", columns="token", digits=3, cells=[row] * QUERIES, legend=TOKEN_LEGEND
@@ -75,16 +75,20 @@ def _draw(seed: int, *shape: int) -> Tensor:
 
 @checked
 def attention_maps(
-    weights: dict[str, Float[Tensor, "query_len key_len"]], backbone_attention_mask: Bool[Tensor, " key_len"]
+    weights: dict[str, Float[Tensor, "query_len key_len"]],
+    backbone_attention_mask: Bool[Tensor, " key_len"],
+    query_is_real: Bool[Tensor, " query_len"] | None = None,
 ) -> Picture:
     """How much each query reads from each key: a map for each name, a row for each query, a column for each key.
 
     The stronger the blue of a cell, the more is read. Where padding is read, the cell is hatched orange; where it is
-    not, grey. NaN is written as a word, in orange.
+    not, grey. NaN is written as a word, in orange. What a padded query reads of padding is grey as well, since nothing
+    uses its answer.
 
     Args:
         weights: for each name the attention weights of one sample, all of the same shape.
         backbone_attention_mask: True = a real key.
+        query_is_real: True = a real query. Without it all are.
 
     Raises:
         ValueError: no map, or a weight below 0 or above 1.
@@ -96,10 +100,12 @@ def attention_maps(
         if wrong := [weight for row in of_map.tolist() for weight in row if weight < 0 or weight > 1]:
             raise ValueError(f"weights of {name!r}: got {wrong[0]:g}, expected 0 to 1")
         queries = of_map.shape[0]
-        real = backbone_attention_mask.expand(queries, -1)
-        kinds = kinds_of(real & ~of_map.isnan(), torch.where(real, True, of_map != 0))
+        used = torch.ones(queries, dtype=torch.bool) if query_is_real is None else query_is_real
+        real, is_nan = backbone_attention_mask.expand(queries, -1), of_map.isnan()
+        kinds = kinds_of(real & ~is_nan, real | is_nan | ((of_map != 0) & used[:, None]))
         words = [["NaN" if weight != weight else f"{weight:.2f}" for weight in row] for row in of_map.tolist()]
-        rows = [f"query {query}" for query in range(1, queries + 1)] if not sheets else ()
+        names = [f"query {query}" if is_real else "pad" for query, is_real in enumerate(used.tolist(), 1)]
+        rows = names if not sheets else ()
         columns = [str(key) if is_real else "pad" for key, is_real in enumerate(backbone_attention_mask.tolist(), 1)]
         block = Block(kinds, words=words, parts=graded(of_map, kinds, most or 1.0))
         sheets.append(Sheet([block], name, rows, columns, cell=34))

@@ -55,7 +55,7 @@ const width = (part) => `${fixed(100 * part, 2)}%`;
 export const picture = {
   twins: { what_an_action_reads },
 
-  wire(root, { query, key, value, readout, velocity_target, names, faces, real, full, masks }, change, now) {
+  wire(root, { query, key, value, readout, velocity_target, names, faces, real, full, masks, notices }, change, now) {
     const find = (selector) => root.querySelector(selector);
     const cells = [...root.querySelectorAll(".vl-token")];
     const paths = [...root.querySelectorAll(".ribbons path")];
@@ -148,11 +148,22 @@ export const picture = {
       put(find(".masked-loss"), fixed(right, 3));
       put(find(".unmasked-loss"), fixed(unmasked, 3));
       find(".mask-off").hidden = nameOf(state) === "off"; // the loss that is shown is the same then
+      // See `notice_of` in what_an_action_reads.py.
+      const noticeOf = () => {
+        const padding = may_read.slice(real);
+        if (nothing) return "nothing";
+        if (may_read.slice(0, real).includes(false)) return "missing";
+        if (!padding.includes(true)) return padding.length ? "masked" : "alone";
+        if (!leaks) return "luck";
+        return state.pads_are === "zeros" ? "zeros" : "others";
+      };
+      const notice = notices[noticeOf()];
+      put(find(".live-readout"), notice);
       put(find(".live-said"), nothing
-        ? "Every token is hidden. A softmax over nothing is not defined, so there is no answer and no loss."
+        ? notice
         : `With ${pads(state.pads)}, ${percent(on_padding)} of the attention goes to padding. `
           + (off_by === null ? "" : `The answer is off by ${percent(off_by)}. `)
-          + `The loss is ${fixed(loss, 3)} and should be ${fixed(right, 3)}.`);
+          + `The loss is ${fixed(loss, 3)} and should be ${fixed(right, 3)}. ${notice}`);
     };
   },
 };

@@ -32,6 +32,16 @@ SIDES = ("left", "right")
 GRIPPER = '<path d="M12 0v7M5 15V7h14v8M5 15h4M19 15h-4"/>'
 CUP = '<path d="M0 20h24"/><path class="cup" d="M6 8h9v12H6z"/><path d="M15 11h4v5h-4"/>'
 
+NOTICES = {
+    "nothing": "Every token is hidden. A softmax over nothing is not defined, so there is no answer and no loss.",
+    "missing": "A token of the prompt is hidden, so the answer is not that of the prompt.",
+    "alone": "There is no padding, so there is nothing for a mask to hide.",
+    "masked": "The mask hides all the padding, so answer and loss are those of the prompt alone.",
+    "luck": "The action reads next to nothing of these pads, so they do no harm without a mask. That is luck.",
+    "zeros": "Zeros give nothing back, so the answer shrinks by the attention that they take.",
+    "others": "These pads give back numbers of their own, and so they turn the answer.",
+}
+
 
 class Reading(NamedTuple):
     """What one action makes of its tokens. What depends on a softmax over nothing is None.
@@ -195,6 +205,7 @@ def what_an_action_reads_picture() -> LivePicture:
             "real": len(PROMPT),
             "full": FULL_LOSS,
             "masks": masks,
+            "notices": NOTICES,
         },
         compute=compute,
     )
@@ -283,6 +294,7 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
     }</span></span><span class="mask-off" hidden>mask off: <span class="unmasked-loss">{
         fixed(reading.unmasked, 3)
     }</span></span></p></div>
+<p class="live-readout" aria-hidden="true">{NOTICES[notice_of(state, reading)]}</p>
 </div>
 {tries(settings)}"""
 
@@ -299,9 +311,24 @@ def _apart(loss: float, right: float) -> str:
     return f"{'+' if loss > right else ''}{fixed(100 * (loss / right - 1), 0)}\N{NO-BREAK SPACE}%"
 
 
+def notice_of(state: dict, reading: Reading) -> str:
+    """Which of `NOTICES` says why answer and loss are what they are."""
+    prompt, padding = state["mask"][: len(PROMPT)], state["mask"][len(PROMPT) :][: state["pads"]]
+    if reading.on_padding is None:
+        return "nothing"
+    if "0" in prompt:
+        return "missing"
+    if "1" not in padding:
+        return "masked" if padding else "alone"
+    if percent(reading.on_padding) == percent(0):
+        return "luck"
+    return "zeros" if state["pads_are"] == "zeros" else "others"
+
+
 def _said(state: dict, reading: Reading) -> str:
     return (
         f"With {_pads(state['pads'])}, {percent(reading.on_padding or 0)} of the attention goes to padding. "
         f"The answer is off by {percent(reading.off_by or 0)}. "
-        f"The loss is {fixed(reading.loss or 0, 3)} and should be {fixed(reading.right, 3)}."
+        f"The loss is {fixed(reading.loss or 0, 3)} and should be {fixed(reading.right, 3)}. "
+        f"{NOTICES[notice_of(state, reading)]}"
     )
