@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not (SITE / "index.html").is_file():
         parser.error("no site in _build/html: run `make book` first")
     with sync_playwright() as playwright:
-        browser = launch(playwright)
+        browser = launch(playwright, "--font-render-hinting=none")  # else letters stand unevenly
         tab = browser.new_page(
             viewport={"width": 1280, "height": 900},
             device_scale_factor=1.75,
