@@ -85,6 +85,16 @@ def test_it_needs_a_name_for_each_sample(names):
         mask_and_error(action_mask, error, error, names)
 
 
+def test_steps_and_dims_are_named_beside_and_below_each_sheet_or_refused():
+    action_mask, error = a_case()
+    steps, dims = ["s1", "s2", "s3"], ["d1", "d2", "d3", "d4", "d5"]
+    drawn = texts(mask_and_error(action_mask, error, error, ["", ""], steps=steps, dims=dims))
+    assert [drawn.count(word) for word in (*steps, *dims)] == [6] * 3 + [3] * 5
+    for axis, wrong in (("steps", ["s1"]), ("dims", ["d1"] * 6)):
+        with pytest.raises(ValueError, match=f"{axis}: got {len(wrong)}, expected none or "):
+            mask_and_error(action_mask, error, error, ["", ""], **{axis: wrong})
+
+
 def test_a_slice_lets_padding_in_and_cuts_real_dims_off_and_a_mask_does_neither():
     dim_mask = torch.tensor([[True, True, False, False, False], [True, True, True, True, False]])
     picture = slice_against_mask(dim_mask, 3, ["small", "large"])

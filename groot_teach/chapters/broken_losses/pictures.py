@@ -115,14 +115,12 @@ def what_comes_back(
     kinds = torch.where(gradient.isfinite(), kinds, 5)
     cells = ["".join("rwzpln"[kind] for kind in row) for row in kinds[0].tolist()]
     headings = ["of this chunk", "is", "should be", Column("so it is", "verdict", wrong=["wrong"])]
-    slips = "passes" if all(passed.values()) else "missed"
-    found = ["this one", *(slips if is_passed else "found" for is_passed in passed.values())]
-    tests = [Column(name, "verdict", wrong=["missed"]) for name in passed]
+    found = ["this one", *("passes" if is_passed else "found" for is_passed in passed.values())]
     return {
         "entries with a wrong gradient": Number(int(wrong.sum()), digits=0, should_be=0),
         "the gradient of each entry": KindMap(cells, GRADIENTS, "step", "dim"),
         "what comes out": Table(headings, rows),
-        "do the tests, which bring their own padding, find it?": Table(["way to mask", *tests], [found]),
+        "do the tests, which bring their own padding, find it?": Table(["way to mask", *passed], [found]),
     }
 
 

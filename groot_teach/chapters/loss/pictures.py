@@ -71,6 +71,8 @@ def mask_and_error(
     counted: Float[Tensor, "batch action_horizon action_dim"],
     names: Sequence[str],
     applied: Bool[Tensor, "batch action_horizon action_dim"] | None = None,
+    steps: Sequence[str] = (),
+    dims: Sequence[str] = (),
 ) -> Picture:
     """`error x mask = what counts`, as three sheets with a number in each cell. For small tensors.
 
@@ -81,15 +83,20 @@ def mask_and_error(
         action_mask: True = a real entry.
         error: the error before the mask.
         counted: the error after the mask, however it was applied.
-        names: what to write beside each sample.
+        names: what to write beside each sample; an empty text is no name.
         applied: the mask that the loss applied, where that is another one. None = `action_mask`.
+        steps: what to write beside each step of each sheet, or nothing.
+        dims: what to write below each dim of each sheet, or nothing.
 
     Raises:
-        ValueError: more or fewer names than samples.
+        ValueError: more or fewer names than samples, or words for more or fewer steps or dims than there are.
     """
     mask = action_mask if applied is None else applied
     if len(names) != len(error):
         raise ValueError(f"names: got {len(names)}, expected {len(error)}, one for each sample")
+    for axis, words, size in (("steps", steps, error.shape[1]), ("dims", dims, error.shape[2])):
+        if words and len(words) != size:
+            raise ValueError(f"{axis}: got {len(words)}, expected none or {size}, one for each of them")
     finite = error[error.isfinite()].abs()
     most = finite.max().item() if finite.any() else 1.0
     lost = action_mask & (error != 0) & (counted == 0)
@@ -98,7 +105,7 @@ def mask_and_error(
         "mask": (mask.double(), mask),
         "what counts": (counted, torch.where(action_mask, ~lost, counted != 0)),
     }
-    sheets = []
+    sheets, cell = [], max([32.0, *(width_of(dim) for dim in dims)])
     for title, (values, counts) in shown.items():
         blocks = []
         for name, real, of_sample, numbers in zip(names, action_mask, counts, values, strict=True):
@@ -106,7 +113,7 @@ def mask_and_error(
             words = [[f"{number:.3g}" for number in row] for row in numbers.tolist()]
             parts = () if title == "mask" else graded(numbers, kinds, most)
             blocks.append(Block(kinds, name if title == "error" else "", words, parts))
-        sheets.append(Sheet(blocks, title, cell=32))
+        sheets.append(Sheet(blocks, title, rows=steps, columns=dims, cell=cell))
     return beside(sheets, ["\N{MULTIPLICATION SIGN}", "="])
 
 
