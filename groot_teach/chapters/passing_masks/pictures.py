@@ -8,28 +8,34 @@ from torch import Tensor
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import Picture, width_of, write_on
 from groot_teach.show.pictures import token_width, tokens
+from groot_teach.show.sheets import kinds_of
 
 
 @checked
-def nothing_to_read(ways: dict[str, Float[Tensor, " key_len"]], values: Float[Tensor, " key_len"]) -> Picture:
+def nothing_to_read(
+    ways: dict[str, Float[Tensor, " key_len"]], values: Float[Tensor, " key_len"], said: Sequence[str]
+) -> Picture:
     """What one query reads although every key is hidden: a row for each way to hide them, a column for each key.
 
     A key that is read is blue, the more so the more it is read. One that is not, or whose weight is NaN, is hollow.
     No answer is right here, so none is drawn as wrong. At the right of each row is the answer, the weights times the
-    values.
+    values, and what it is called.
 
     Args:
         ways: for each name the attention weights of the one query.
         values: what each key holds.
+        said: what to call the answer of each way.
 
     Raises:
-        ValueError: no way.
+        ValueError: no way, or another number of names for the answers than of ways.
     """
     if not ways:
         raise ValueError("ways: got none, expected at least one")
-    width, high, top, left = 52, 34, 52, 16 + max(map(width_of, ways))
+    if len(said) != len(ways):
+        raise ValueError(f"said: got {len(said)} names, expected {len(ways)}, one for the answer of each way")
+    width, high, top, left = 72, 34, 52, 16 + max(map(width_of, ways))
     right = left + (width + 4) * len(values) + 12
-    picture = Picture(right + width_of("is read"), top + high * len(ways))
+    picture = Picture(right + 64 + max(map(width_of, said)), top + high * len(ways))
     picture.words(left - 12, 11, "hidden", bold=True, anchor="end")
     picture.words(left - 12, 34, "its value", ink="quiet", anchor="end")
     for column, value in enumerate(values.tolist()):
@@ -38,7 +44,7 @@ def nothing_to_read(ways: dict[str, Float[Tensor, " key_len"]], values: Float[Te
         picture.words(middle, 34, f"{value:g}", ink="quiet", anchor="middle")
     picture.words(right, 11, "what", bold=True)
     picture.words(right, 34, "is read", bold=True)
-    for row, (name, weights) in enumerate(ways.items()):
+    for row, ((name, weights), answer) in enumerate(zip(ways.items(), said, strict=True)):
         y = top + high * row
         picture.words(left - 12, y + 15, name, anchor="end")
         for column, weight in enumerate(weights.tolist()):
@@ -46,6 +52,7 @@ def nothing_to_read(ways: dict[str, Float[Tensor, " key_len"]], values: Float[Te
             picture.box(left + (width + 4) * column, y, width, high - 5, kind, strength)
             write_on(picture, left + (width + 4) * column + width / 2, y + 15, _number(weight), kind, strength)
         picture.words(right, y + 15, _number((weights @ values).item()), bold=True)
+        picture.words(right + 64, y + 15, answer)
     return picture
 
 
@@ -78,7 +85,7 @@ def both_sides(
     for name, of_sides in positions.items():
         if len(of_sides) != len(sides):
             raise ValueError(f"positions of {name!r}: got {len(of_sides)}, expected {len(sides)}, one for each side")
-    width, left = max(token_width(words), 52), 16 + max(map(width_of, (*sides, *positions)))
+    width, left = max(token_width(words), 80), 16 + max(map(width_of, (*sides, *positions)))
     high = 42 + 24 * len(positions) + 20
     picture = Picture(left + (width + 6) * len(next(iter(sides.values()))), high * len(sides) - 20)
     for place, (side, real) in enumerate(sides.items()):
@@ -94,4 +101,45 @@ def both_sides(
                 moved = is_real and next(alone) != number
                 ink = "leak-ink" if moved else "ink" if is_real else "pad-ink"
                 picture.words(middle, y, str(number), ink=ink, bold=is_real, anchor="middle")
+    return picture
+
+
+@checked
+def taking_turns(
+    blocks: Sequence[str],
+    words: Sequence[str],
+    real: Bool[Tensor, " token"],
+    reads: dict[str, Bool[Tensor, " token"]],
+) -> Picture:
+    """Which tokens each block of a network reads: a row for each block, a box for each token.
+
+    A token that is read is blue, one that is real and not read is hollow, and padding is hatched, in orange where it is
+    read. A block that reads none of these tokens has a line of words in place of its row.
+
+    Args:
+        blocks: the kind of each block, in their order.
+        words: what to write into each token.
+        real: True = a real token.
+        reads: for each kind of block that reads these tokens, which of them it may read. Any other kind reads none.
+
+    Raises:
+        ValueError: no block, or another number of words than of tokens.
+    """
+    if not blocks:
+        raise ValueError("blocks: got none, expected at least one")
+    if len(words) != len(real):
+        raise ValueError(f"words: got {len(words)}, expected {len(real)}, one for each token")
+    width, left = token_width(words), 44 + max(map(width_of, reads), default=0)
+    row_of = {kind: 38 if kind in reads else 28 for kind in blocks}
+    picture = Picture(left + (width + 6) * len(words) - 4, 26 + sum(row_of[kind] for kind in blocks))
+    picture.words(2, 10, "block", bold=True)
+    y = 26.0
+    for number, kind in enumerate(blocks):
+        middle = y + 15 if kind in reads else y + 10
+        picture.words(12, middle, str(number), bold=True, anchor="middle")
+        picture.words(32, middle, kind if kind in reads else f"{kind}, reads none of these tokens", ink="quiet")
+        if kind in reads:
+            (kinds,) = kinds_of(real[None], reads[kind][None])
+            tokens(picture, left, y, words, kinds, width)
+        y += row_of[kind]
     return picture
