@@ -4,7 +4,7 @@ import pytest
 from live_page import result_of
 from playwright.sync_api import expect
 
-from groot_teach.chapters.velocity.noise_to_action import PLANE
+from groot_teach.chapters.velocity.noise_to_action import NOTICES, PLANE
 
 pytestmark = pytest.mark.pages
 
@@ -43,7 +43,7 @@ def test_keys_move_the_flow_time_and_choose_the_sampler(shown):
         tab.keyboard.press(key)
     assert "flow time 0.45" in result_of(tab)
     tab.keyboard.press("End")
-    assert result_of(tab).endswith("in this sampler; the two are the same.")
+    assert result_of(tab).endswith(f"in this sampler; the two are the same. {NOTICES['end']}")
     tab.keyboard.press("Shift+Tab")
     tab.keyboard.press("ArrowLeft")
     assert tab.locator(".chips input:checked").get_attribute("value") == KEPT
@@ -78,11 +78,14 @@ def test_only_one_sampler_is_as_in_training_at_every_flow_time_that_it_asks_abou
         tab.locator(".slider input").focus()
         tab.keyboard.press("Home")
         for t in (0, 0.25, 0.5, 0.75, 1):
-            if result_of(tab).endswith("the two are the same."):
+            if "the two are the same." in result_of(tab):
                 times.append(t)
+                assert result_of(tab).endswith(NOTICES[TRAINED if sampler == TRAINED else "end" if t else "start"])
                 assert tab.locator(".flow-plots.misses, .off.wrong").count() == 0
             else:
+                assert result_of(tab).endswith(NOTICES[sampler])
                 assert tab.locator(".flow-plots.misses, .off.wrong").count() == 2
+            assert tab.locator(".flow-plots.unlike").count() == (sampler != TRAINED)
             for _ in range(5):
                 tab.keyboard.press("ArrowRight")
     assert right == {FREE: [0], KEPT: [0], ZEROS: [1], TRAINED: [0, 0.25, 0.5, 0.75, 1]}

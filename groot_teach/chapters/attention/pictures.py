@@ -14,19 +14,17 @@ from torch import Tensor
 from groot_teach.attention import Attended, cross_attention, mass_on_padding, may_read_real
 from groot_teach.shapes import checked
 from groot_teach.show.drawing import INK, Picture, write_on
-from groot_teach.show.panels import HeatMap, KindMap, Number, Panel, one_of
+from groot_teach.show.panels import HeatMap, Number, Panel, one_of
 from groot_teach.show.pictures import token_width, tokens
 from groot_teach.show.sheets import Block, Sheet, beside, graded, kinds_of
 
-QUERIES, REAL_TOKENS, MOST_PADS, WIDTH = 3, 8, 12, 5
-SEATS = REAL_TOKENS + MOST_PADS
+QUERIES, REAL_TOKENS, WIDTH = 3, 8, 5
 RIBBON = 80
 """The width of a ribbon that stands for all of the attention of a reader, in pixels."""
 TOKEN_LEGEND = {
     "r": ("real", "real token"),
     "p": ("leak", "padding, may be read"),
     "h": ("hidden", "padding, hidden"),
-    "n": ("padding", "no token here"),
 }
 
 
@@ -35,7 +33,7 @@ def token_panels(real: Tensor, padding: Tensor, mask: bool, side: str) -> dict[s
 
     Args:
         real: `1, 8, 5`: the real tokens.
-        padding: `1, pads, 5`: the padded tokens, 12 at most.
+        padding: `1, pads, 5`: the padded tokens.
         mask: whether the padding is hidden from the queries.
         side: `left` or `right`: the side on which the padding is.
     """
@@ -46,17 +44,19 @@ def token_panels(real: Tensor, padding: Tensor, mask: bool, side: str) -> dict[s
     real_mask = torch.cat(masks, dim=1)
     alone = _attend(real, torch.ones_like(is_real))
     shown = _attend(torch.cat(order, dim=1), real_mask if mask else torch.ones_like(real_mask))
-    letters = ["r" if real else ("h" if mask else "p") for real in real_mask[0].tolist()]
-    nobody = SEATS - len(letters)
-    row = "".join(letters) + "n" * nobody
-    weights = torch.nn.functional.pad(shown.weights[0], (0, nobody))
+    row = "".join("r" if real else "h" if mask else "p" for real in real_mask[0].tolist())
     change = (shown.output - alone.output).norm() / alone.output.norm()
+    on_padding = mass_on_padding(shown.weights, real_mask).mean()
     return {
-        "attention on padding": Number(mass_on_padding(shown.weights, real_mask).mean().item(), digits=3, should_be=0),
-        "the output is off by": Number(change.item(), digits=3, should_be=0),
-        "the row": KindMap([row], TOKEN_LEGEND, rows=["the row"], columns="token"),
-        "attention": HeatMap(
-            weights.tolist(), rows="query", columns="token", digits=3, cells=[row] * QUERIES, legend=TOKEN_LEGEND
+        "per cent of the attention on padding": Number(100 * on_padding.item(), digits=1, should_be=0),
+        "per cent by which the output is off": Number(100 * change.item(), digits=1, should_be=0),
+        "what each query reads of each token": HeatMap(
+            shown.weights[0].tolist(),
+            rows="query",
+            columns="token",
+            digits=2,
+            cells=[row] * QUERIES,
+            legend=TOKEN_LEGEND,
         ),
     }
 
@@ -82,8 +82,8 @@ def attention_maps(
     """How much each query reads from each key: a map for each name, a row for each query, a column for each key.
 
     The stronger the blue of a cell, the more is read. Where padding is read, the cell is hatched orange; where it is
-    not, grey. NaN is written as a word, in orange. What a padded query reads of padding is grey as well, since nothing
-    uses its answer.
+    not, grey. NaN is written as a word, in orange. What else a padded query reads is grey, since nothing uses its
+    answer.
 
     Args:
         weights: for each name the attention weights of one sample, all of the same shape.
@@ -102,7 +102,9 @@ def attention_maps(
         queries = of_map.shape[0]
         used = torch.ones(queries, dtype=torch.bool) if query_is_real is None else query_is_real
         real, is_nan = backbone_attention_mask.expand(queries, -1), of_map.isnan()
-        kinds = kinds_of(real & ~is_nan, real | is_nan | ((of_map != 0) & used[:, None]))
+        kinds = kinds_of(
+            real & ~is_nan & used[:, None], is_nan | ((of_map != 0) & used[:, None]) | (real & used[:, None])
+        )
         words = [["NaN" if weight != weight else f"{weight:.2f}" for weight in row] for row in of_map.tolist()]
         names = [f"query {query}" if is_real else "pad" for query, is_real in enumerate(used.tolist(), 1)]
         rows = names if not sheets else ()
@@ -170,7 +172,8 @@ def two_token_leaks(
     From above: the tokens, the same tokens behind their self-attention, and one action that reads these. A ribbon is
     as wide as the attention that it stands for. What comes from padding is orange: between the two rows that is the
     mixing leak, below them the context leak. What the action reads of a word is blue and orange in the proportion in
-    which the word has read words and padding. A pad that is read is orange and hatched, and one that is not is grey.
+    which the word has read words and padding. Beside each leak is its share of what is read there. A pad that is read
+    is orange and hatched, and one that is not is grey.
 
     Args:
         mixing: how much each token (row) reads from each token (column) in the self-attention of the tokens.
@@ -189,7 +192,7 @@ def two_token_leaks(
     real = backbone_attention_mask.tolist()
     left = 120
     width = max(token_width(words), 560 / len(words) - 6)
-    picture = Picture(left + (width + 6) * len(words) + 2, 424)
+    picture = Picture(left + (width + 6) * len(words) + 2, 362)
     middles = [left + (width + 6) * place + width / 2 for place in range(len(words))]
     action = sum(middles) / len(middles)
     read_by_words = mixing * backbone_attention_mask[:, None]  # what a pad reads reaches no action
@@ -208,10 +211,11 @@ def two_token_leaks(
     readers = mixing[backbone_attention_mask][:, ~backbone_attention_mask].sum(dim=1)
     mixed = readers.mean().item() if len(readers) else 0.0
     direct = context[~backbone_attention_mask].sum().item()
-    leaks = {"mixing leak": (mixed, "words read"), "context leak": (direct, "action reads")}
-    for line, (name, (part, what)) in enumerate(leaks.items()):
-        said = f"{name}: {100 * part:.0f} % of what the {what} is padding"
-        picture.words(left, 376 + 26 * line, said, ink="leak-ink" if part else "ink")
+    for y, name, part in ((94, "mixing leak", mixed), (250, "context leak", direct)):
+        ink = "leak-ink" if part else "ink"
+        picture.words(left - 14, y, name, ink=ink, anchor="end", bold=True)
+        picture.words(left - 14, y + 22, f"{100 * part:.0f} % of this", ink=ink, anchor="end")
+        picture.words(left - 14, y + 42, "is padding", ink=ink, anchor="end")
     return picture
 
 
@@ -237,14 +241,18 @@ def _ribbons(
     top, bottom = heights
     middle = (top + bottom) / 2
     begin = [x - RIBBON * sum(of_source) / 2 for x, of_source in zip(sources, zip(*weights, strict=True), strict=True)]
+    of_padding = []
     for end, row in zip(readers, weights, strict=True):
         end -= RIBBON * sum(row) / 2
         for source, weight in enumerate(row):
-            parts = ("real", 0.4, weight * real[source]), ("leak", 0.75, weight * (1 - real[source]))
-            for ink, opacity, part in parts:
+            for ink, part in (("real", weight * real[source]), ("leak", weight * (1 - real[source]))):
                 width = RIBBON * part
                 x0, x1 = begin[source] + width / 2, end + width / 2
                 begin[source], end = begin[source] + width, end + width
                 curve = (x0, top), (x0, middle), (x1, middle), (x1, bottom)
-                if part > 0:
-                    picture.line(*curve, curved=True, width=max(1.0, width), ink=ink, opacity=opacity)
+                if part > 0 and ink == "real":
+                    picture.line(*curve, curved=True, width=max(1.0, width), ink=ink, opacity=0.4)
+                elif part > 0:
+                    of_padding.append((curve, max(1.0, width)))
+    for curve, width in of_padding:  # above all others, so that none is mixed with blue
+        picture.line(*curve, curved=True, width=width, ink="leak")

@@ -34,8 +34,8 @@ NOTICES = {
     "loud": "Padding reaches every number that comes after an open door.",
 }
 NUMBERS = {"predictions": "predictions move by", "loss": "the loss by", "actions": "the robot's actions by"}
-MOST = 0.5
-"""The share at which a bar is full. No number of the picture is larger."""
+MOST = 1.0
+"""The share at which a bar is full."""
 
 
 class DoorsReport(NamedTuple):
@@ -121,7 +121,7 @@ def six_doors_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("six_doors.js"),
         title="Six stages, seven doors",
-        caption="A door switched on lets padding in: grey dots turn orange. Hollow dots: padding set to 0.",
+        caption="An open door lets padding in: grey dots turn orange and stay so. Hollow dots: padding set to 0.",
         body=_body(state, report),
         said=_said("N1.7", report),
         state=state,

@@ -39,7 +39,7 @@ function noise_to_action({ noise, drift, sampler, t }) {
 export const picture = {
   twins: { interpolate, held, noise_to_action },
 
-  wire(root, { noise, actions, drift, plane, chart, names }, change) {
+  wire(root, { noise, actions, drift, plane, chart, names, notices }, change) {
     const find = (selector) => root.querySelector(selector);
     const all = (selector) => [...root.querySelectorAll(selector)];
     const round = (t) => Math.round(20 * t) / 20; // as the slider's steps are
@@ -93,13 +93,21 @@ export const picture = {
 
       const [inTraining, inSampler, apart] = [report.in_training, report.in_sampler, report.apart].map((size) => fixed(size, 2));
       const wrong = apart !== "0.00";
+      const noticeOf = () => {
+        if (wrong || sampler === "as trained") return sampler;
+        return t < 0.5 ? "start" : "end";
+      };
+      const notice = notices[noticeOf()];
       find(".flow-plots").classList.toggle("misses", wrong);
+      find(".flow-plots").classList.toggle("unlike", sampler !== "as trained"); // at some flow time, though not at each
       [find(".sampled-size"), find(".off")].forEach((element) => element.classList.toggle("wrong", wrong));
       put(find(".trained-size"), inTraining);
       put(find(".sampled-size"), inSampler);
-      put(find(".off"), wrong ? `gap per sample ${apart}` : "as in training");
+      const should = inSampler === inTraining ? "the right size, but other numbers" : `should be ${inTraining}`;
+      put(find(".off"), wrong ? should : "as in training");
+      put(find(".live-readout"), notice);
       put(find(".live-said"), `At flow time ${fixed(t, 2)}, the padded dim holds numbers of size ${inTraining} in training and `
-        + `${inSampler} in this sampler; ${wrong ? `sample by sample, the two are ${apart} apart` : "the two are the same"}.`);
+        + `${inSampler} in this sampler; ${wrong ? `sample by sample, the two are ${apart} apart` : "the two are the same"}. ${notice}`);
     };
   },
 };

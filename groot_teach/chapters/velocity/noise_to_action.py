@@ -35,6 +35,15 @@ CHART = {"left": 30, "top": 12, "width": 296, "height": 160, "most": 1.15}
 
 OPENS = {"t": 0.5, "sampler": ZEROS}
 
+NOTICES = {
+    FREE: "Outputs that no loss has looked at move this noise; here they have random weights.",
+    KEPT: "All of the noise is still there, while in training it fades on the way to the action.",
+    ZEROS: "Nothing is there, while training still shows noise.",
+    AS_TRAINED: "The padded dim holds what training shows, sample by sample.",
+    "start": "Every sampler but zeros starts from noise, as training does.",
+    "end": "Training shows 0 here as well, but no sampler asks the network at t = 1.",
+}
+
 
 class FlowReport(NamedTuple):
     """What a padded dim holds at one flow time, over a batch.
@@ -146,7 +155,7 @@ def noise_to_action_picture() -> LivePicture:
         title="From noise to action",
         caption="Drag t and choose a sampler: free is GR00T's, kept noise and zeros are its fork's.",
         body=_body(noise, actions, drift, report),
-        said=_said(report),
+        said=f"{_said(report)} {NOTICES[OPENS['sampler']]}",
         state=OPENS,
         constants={
             "noise": noise.T.tolist(),
@@ -155,6 +164,7 @@ def noise_to_action_picture() -> LivePicture:
             "plane": PLANE,
             "chart": CHART,
             "names": NAMES,
+            "notices": NOTICES,
         },
         compute=compute,
     )
@@ -184,14 +194,15 @@ def _body(noise: Tensor, actions: Tensor, drift: Tensor, report: FlowReport) -> 
         "kept noise, near the end": {"sampler": KEPT, "t": 0.75},
     }
     return f"""{controls}
-<div class="flow-plots misses">
+<div class="flow-plots misses unlike">
 {_plane(noise, actions, held(noise[:, 1], drift, sampler, t), t)}
 {_chart(noise[:, 1], drift, report, t, sampler)}
 </div>
 <div class="results flow-results">
 <p>in training <strong class="trained-size big">{fixed(report.in_training, 2)}</strong></p>
 <p>in this sampler <strong class="sampled-size big wrong">{fixed(report.in_sampler, 2)}</strong>
-<span class="off wrong">gap per sample {fixed(report.apart, 2)}</span></p>
+<span class="off wrong">should be {fixed(report.in_training, 2)}</span></p>
+<p class="live-readout" aria-hidden="true">{NOTICES[sampler]}</p>
 </div>
 {tries(settings)}"""
 
