@@ -60,14 +60,14 @@ class _Listening(TorchDispatchMode):
             if said.is_floating_point():
                 self.precision = max(self.precision, torch.finfo(said.dtype).eps)
             return out
-        if isinstance(out, tuple) and "native_dropout" in str(func):
+        if "native_dropout" in str(func) and args[2] is not False:  # False = not in training, when nothing is dropped
             return self._dropped(args[0], args[1], *out)
         return self._draw(func, out) if isinstance(out, Tensor) else out
 
     def _dropped(self, values: Tensor, rate: float, out: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         """Dropout as one operation: only which entries were kept is drawn."""
         kept = self._draw("dropout", kept)
-        return torch.where(kept, values / (1 - rate) if rate < 1 else values * 0, 0), kept
+        return torch.where(kept, values / (1 - rate), 0), kept
 
     def _draw(self, func: object, out: Tensor) -> Tensor:
         raise NotImplementedError
@@ -106,7 +106,7 @@ class Recorder(_Listening):
     """Inside `with Recorder() as recorder`, every draw is recorded in `recorder.drawn`, in order."""
 
     def _draw(self, func: object, out: Tensor) -> Tensor:
-        self.drawn.append(out.detach().clone())
+        self.drawn.append(out.clone())
         return out
 
 
@@ -138,10 +138,24 @@ class Replayer(_Listening):
             raise OtherDraws(f"it drew {self.place} times, expected {len(self.drawn)}")
 
 
-SOUND_RANDOM = (
-    *("rand", "normal", "uniform", "bernoulli", "binomial", "multinomial", "exponential", "poisson", "cauchy", "gamma"),
-    *("geometric", "dirichlet", "gumbel", "drop", "rrelu", "attention"),
-)
+SOUND_RANDOM = {
+    "rand",
+    "normal",
+    "uniform",
+    "bernoulli",
+    "binomial",
+    "multinomial",
+    "exponential",
+    "poisson",
+    "cauchy",
+    "gamma",
+    "geometric",
+    "dirichlet",
+    "gumbel",
+    "drop",
+    "rrelu",
+    "attention",
+}
 """Parts of the names of functions that may draw. All that can be given a generator of the caller's must be among them:
 what they drew would not be noticed. Any other name that is missing costs a repeated run, and nothing else."""
 

@@ -142,7 +142,7 @@ def such_as(where: Tensor, axes: Mapping[str, int]) -> str:
 
 def first_of(where: Tensor, axes: Mapping[str, int]) -> str:
     """The first entry where `where` is True, counted from 0: `sample 1, step 4`."""
-    first = where.nonzero()[0].tolist()
+    first = where.nonzero()[0]
     named = [f"{axis.strip().removesuffix('s')} {first[place]}" for axis, place in axes.items() if place < len(first)]
     return ", ".join([f"sample {first[0]}", *named])
 

@@ -5,7 +5,15 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from groot_teach.audit.draws import SOUND_RANDOM, OtherDraws, Recorder, Replayer, Sparingly, Unheard
+from groot_teach.audit.draws import (
+    SOUND_RANDOM,
+    OtherDraws,
+    Recorder,
+    Replayer,
+    Sparingly,
+    Unheard,
+    keep_everything,
+)
 
 DRAWS = {
     "normal numbers": lambda: torch.randn(2, 3),
@@ -15,6 +23,7 @@ DRAWS = {
     "of a generator": lambda: torch.randn(2, 3, generator=torch.Generator()),
     "of a distribution": lambda: torch.distributions.Beta(torch.tensor(1.5), torch.tensor(1.0)).sample([2]),
     "an order": lambda: torch.randperm(7),
+    "one of several, softly": lambda: nn.functional.gumbel_softmax(torch.zeros(2, 3)),
     "dropout": lambda: nn.functional.dropout(torch.ones(4, 5), 0.5),
     "dropout inside attention": lambda: nn.functional.scaled_dot_product_attention(
         *(torch.linspace(-1, 1, 24).reshape(1, 2, 3, 4) for _ in range(3)), dropout_p=0.5
@@ -64,10 +73,32 @@ def test_dropout_as_one_operation_is_repeated_by_what_it_keeps():
     assert torch.allclose(again, 3 * first)
 
 
-def test_attention_in_inference_mode_draws_nothing():
-    with torch.inference_mode(), Recorder() as recorder:
-        query = torch.ones(1, 1, 2, 2)
-        nn.functional.scaled_dot_product_attention(query, query, query)
+@pytest.mark.parametrize("rate", [0.2, 1.0])
+def test_who_listens_to_dropout_as_one_operation_does_not_change_it(rate):
+    x = torch.linspace(1, 2, 20)
+    torch.manual_seed(0)
+    alone = torch.native_dropout(x, rate, True)
+    torch.manual_seed(0)
+    with Recorder():
+        heard = torch.native_dropout(x, rate, True)
+    torch.testing.assert_close(heard, alone)
+
+
+def test_dropout_as_one_operation_draws_nothing_outside_of_training():
+    x = torch.linspace(1, 2, 20)
+    with Recorder() as recorder:
+        out, _ = torch.native_dropout(x, 0.5, False)
+    assert torch.equal(out, x)
+    assert recorder.drawn == []
+
+
+def test_attention_in_inference_mode_draws_nothing_and_keeps_its_scale():
+    query = torch.linspace(-1, 1, 8).reshape(1, 1, 4, 2)
+    with torch.inference_mode():
+        alone = nn.functional.scaled_dot_product_attention(query, query, query, scale=3.0)
+        with Recorder() as recorder:
+            heard = nn.functional.scaled_dot_product_attention(query, query, query, scale=3.0)
+    assert torch.allclose(heard, alone)
     assert recorder.drawn == []
 
 
@@ -100,10 +131,11 @@ def test_another_shape_one_too_many_and_one_too_few_are_named():
         replayer.finish()
 
 
-def test_a_draw_of_dropout_is_called_so():
+@pytest.mark.parametrize("dropout", [nn.functional.dropout, lambda x: torch.native_dropout(x, 0.5, True)])
+def test_a_draw_of_dropout_is_called_so(dropout):
     message = r"draw 0 \(dropout\) has the shape \(3,\), expected \(2,\)"
     with pytest.raises(OtherDraws, match=message), Replayer([torch.zeros(2)]):
-        nn.functional.dropout(torch.ones(3), 0.5)
+        dropout(torch.ones(3))
 
 
 @pytest.mark.skipif(not hasattr(TorchDispatchMode, "supports_higher_order_operators"), reason="this torch cannot")
@@ -112,6 +144,49 @@ def test_operations_that_are_given_functions_run_as_well(mode):
     """`torch.cond` is one, flex attention another."""
     with mode:
         assert torch.cond(torch.tensor(True), torch.sin, torch.cos, (torch.zeros(1),)).item() == 0
+
+
+# -------------------------------------------------------------------------------------------- dropout keeps everything
+
+
+def test_dropout_is_made_to_keep_everything_and_other_draws_stay():
+    others = torch.tensor([0.0, 0.5, 2.0]), torch.tensor([1, 2, 1]), torch.tensor([3.0])
+    scaled, kept = torch.tensor([2.0, 0.0, 2.0, 0.0]), torch.tensor([True, False])
+    *same, of_scaled, of_kept = keep_everything([*others, scaled, kept])
+    assert all(one is other for one, other in zip(same, others, strict=True))
+    assert of_scaled.tolist() == [2, 2, 2, 2]
+    assert of_kept.tolist() == [True, True]
+
+
+def test_where_nothing_is_dropped_there_is_nothing_to_keep():
+    assert keep_everything([]) is None
+    assert keep_everything([torch.tensor([0.0, 0.5, 2.0]), torch.tensor([2.0, 2.0])]) is None
+
+
+# --------------------------------------------------------------------------------------------------------- precision
+
+PRODUCTS = {
+    "of two matrices": lambda x: x @ x,
+    "of a layer": lambda x: nn.functional.linear(x, x, x[0]),
+    "of a batch": lambda x: torch.bmm(x[None], x[None]),
+    "of a batch, added to another": lambda x: torch.baddbmm(x[None], x[None], x[None]),
+    "of a convolution": lambda x: nn.functional.conv1d(x[None], x[None]),
+    "of attention": lambda x: nn.functional.scaled_dot_product_attention(*[x[None, None]] * 3),
+}
+
+
+@pytest.mark.parametrize("what", PRODUCTS)
+def test_the_precision_of_a_run_is_the_coarsest_of_its_products(what):
+    x = torch.ones(2, 2)
+    with Recorder() as recorder:
+        x @ x, PRODUCTS[what](x.bfloat16()), x @ x
+    assert recorder.precision == 1 / 128
+
+
+def test_only_products_that_are_rounded_have_a_precision():
+    with Recorder() as recorder:
+        torch.ones(2, dtype=torch.bfloat16) + 1, torch.ones(2, 2, dtype=torch.long) @ torch.ones(2, 2, dtype=torch.long)
+    assert recorder.precision == 0
 
 
 # ------------------------------------------------------------------------------------------------- listening sparingly
@@ -160,3 +235,10 @@ def test_what_is_drawn_elsewhere_is_noticed(what, then):
 
     with pytest.raises(Unheard, match="whose name does not sound random"):
         run()
+
+
+def test_a_run_that_is_listened_to_sparingly_must_not_draw_less_either():
+    with Sparingly(Replayer([torch.zeros(2), torch.zeros(2)])) as sparingly:
+        torch.rand(2)
+    with pytest.raises(OtherDraws, match="it drew 1 times, expected 2"):
+        sparingly.finish()

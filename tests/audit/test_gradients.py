@@ -4,7 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from groot_teach.audit.gradients import _is_target, by_place, find_target, gradient_at, gradients
+from groot_teach.audit import Answer, Padding
+from groot_teach.audit.gradients import (
+    _is_target,
+    ask_with_graph,
+    by_place,
+    find_target,
+    gradient_at,
+    gradients,
+    is_detached,
+)
+from groot_teach.audit.policy import Policy
 
 
 def numbers(*values: float, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -136,8 +146,23 @@ def test_what_is_asked_depends_on_one_of_two_and_not_on_the_other():
     used, unused = numbers(2, 3).requires_grad_(), numbers(5, 6, 7).requires_grad_()
     asked = used.square().sum()
     for _ in range(2):  # each step is asked of the same graph
-        found = gradients(asked, {"unused": unused, "used": used})
+        with torch.no_grad():
+            found = gradients(asked, {"unused": unused, "used": used})
         assert {name: one.tolist() for name, one in found.items()} == {"unused": [0, 0, 0], "used": [4, 6]}
+
+
+def test_a_prediction_is_asked_for_all_that_is_real_in_it_and_no_two_entries_can_cancel():
+    """Without weights the gradient by the only number that this policy reads would be 1 - 2 + 1 = 0."""
+    given = {"x": torch.ones(2, 2, dtype=torch.float64).requires_grad_()}
+    real, by_first = torch.tensor([[True, True], [True, False]]), numbers(1, -2, 1, 5).reshape(2, 2)
+    policy = Policy(lambda b: Answer(b["x"][0, 0] * by_first), given, [Padding("steps", real, {"x": 1})])
+    with torch.no_grad():
+        heard, asked = ask_with_graph(policy, given, real)
+        found = gradients(asked, given)["x"]
+    assert torch.equal(heard.prediction, by_first)
+    assert torch.equal(asked != 0, real)
+    assert found[0, 0] == pytest.approx(asked.sum().item())
+    assert found[0, 0] != 0
 
 
 def test_the_size_of_a_gradient_is_summed_for_each_place():
@@ -161,3 +186,12 @@ def test_a_loss_that_does_not_look_at_the_prediction_has_a_gradient_of_zeros():
     weight = numbers(3).requires_grad_()
     assert gradient_at(lambda said: numbers(3).sum(), START).tolist() == [0, 0, 0]
     assert gradient_at(lambda said: weight.sum(), START).tolist() == [0, 0, 0]
+
+
+def test_a_loss_is_detached_if_it_moves_with_the_prediction_and_has_no_gradient_by_it():
+    weight = numbers(3).requires_grad_()
+    with torch.no_grad():
+        assert is_detached(lambda said: squared(said.detach()), START) is True
+        assert is_detached(squared, START) is False
+        assert is_detached(lambda said: numbers(3).sum(), START) is False
+        assert is_detached(lambda said: weight.sum(), START) is False

@@ -12,11 +12,14 @@ from groot_teach.audit.measure import (
     at_end,
     changed,
     finite,
+    in_samples,
     moved_by,
+    moved_in,
     other_numbers,
     percent_of,
     reason,
     same,
+    samples_with,
     signs,
     such_as,
     taps_moved,
@@ -91,6 +94,13 @@ def test_sums_that_are_added_in_another_order_agree_in_half_of_their_digits():
     assert apart(numbers(3, 4), numbers(3, 3.5)) == pytest.approx(0.1)
 
 
+def test_the_rounding_of_a_policy_is_let_pass_where_it_is_coarser_than_that_of_its_dtype_up_to_a_32nd():
+    assert apart(numbers(1), numbers(1.0009), precision=1e-6) == 0
+    assert apart(numbers(1), numbers(1.0011), precision=1e-6) == pytest.approx(0.0011)
+    assert apart(numbers(1), numbers(1.0312), precision=1 / 128) == 0
+    assert apart(numbers(1), numbers(1.0313), precision=1 / 128) == pytest.approx(0.0313)
+
+
 def test_what_has_another_shape_is_infinitely_far_away():
     assert apart(numbers(1, 1), numbers(1)) == inf
 
@@ -109,6 +119,13 @@ def test_a_tapped_module_that_is_called_more_often_or_never_cannot_be_compared()
     assert taps_moved([output], [output, output], tap, where) == inf
     assert taps_moved([output], [], tap, where) == inf
     assert taps_moved([], [], tap, where) == inf
+
+
+def test_a_sample_has_entries_wherever_they_lie_in_it():
+    entries = torch.zeros(3, 2, 2, dtype=torch.bool)
+    entries[0, 1, 0] = entries[2, 0, 1] = True
+    assert samples_with(entries).tolist() == [True, False, True]
+    assert samples_with(torch.tensor([True, False])).tolist() == [True, False]
 
 
 def test_the_same_is_the_same_to_the_last_bit_and_nan_is_nan():
@@ -179,6 +196,10 @@ def test_a_whole_number_that_stands_alone_becomes_its_neighbour_nearer_to_0_and_
     assert other_numbers(torch.full((3,), 5)).tolist() == [4, 4, 4]
 
 
+def test_what_dropout_keeps_becomes_what_it_drops():
+    assert other_numbers(torch.tensor([True, False])).tolist() == [False, True]
+
+
 def test_signs_lie_between_1_and_2_either_way_and_no_two_are_alike():
     drawn = signs(torch.zeros(40, 50))
     assert drawn.shape == (40, 50)
@@ -213,6 +234,26 @@ def test_the_first_entry_that_is_meant_is_named_by_its_axes():
     assert such_as(where, {"steps": 1, "dims": 2}) == ", such as sample 1, step 2, dim 1"
     assert such_as(where, {"steps": 1, "steps ": 2}) == ", such as sample 1, step 2, step 1"
     assert such_as(where.any(dim=2), {"steps": 1, "dims": 2}) == ", such as sample 1, step 2"
+
+
+def test_samples_are_named_one_by_one_up_to_four():
+    assert in_samples([1], 9) == "in sample 1"
+    assert in_samples([0, 2], 9) == "in samples 0 and 2"
+    assert in_samples([0, 2, 3, 8], 9) == "in samples 0, 2, 3 and 8"
+    assert in_samples([1, 2, 3, 4, 8], 9) == "in 5 of 9 samples, such as 1"
+
+
+def test_no_sample_and_all_samples_need_no_name():
+    assert in_samples([], 2) == ""
+    assert in_samples([0, 1], 2) == ""
+    assert in_samples([0], 2) == "in sample 0"
+    assert in_samples([0], 1) == ""
+
+
+def test_the_samples_are_named_in_which_something_moved_where_it_should_not():
+    before, after = torch.ones(3, 2), torch.tensor([[1.0, 5], [1, 1], [5, 1]])
+    assert moved_in(before, after, torch.tensor([[True, False]] * 3)) == "in sample 2"
+    assert moved_in(before, after, torch.ones(3, 2, dtype=torch.bool)) == "in samples 0 and 2"
 
 
 def test_how_far_it_moved_is_a_sentence():
