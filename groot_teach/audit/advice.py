@@ -4,6 +4,8 @@ The audit sees what a policy does, and not the line that makes it do so. So thes
 finding most often comes from.
 """
 
+from collections.abc import Sequence
+
 from groot_teach.audit.names import (
     LOSS_COUNT,
     LOSS_SUM,
@@ -32,7 +34,7 @@ FORGOTTEN_DOCUMENTS = (
 
 ANY = ""
 
-NEXT: tuple[tuple[str, str, Kind, str], ...] = (
+NEXT: Sequence[tuple[str, str, Kind, str]] = [
     (
         ANY,
         NEIGHBOURS,
@@ -140,7 +142,7 @@ NEXT: tuple[tuple[str, str, Kind, str], ...] = (
         "lost",
         "look at the masks of this stage: one of them hides what is real",
     ),
-)
+]
 """Stage, axis, kind, and what to look at. The first row that fits is taken; `ANY` fits everything."""
 
 

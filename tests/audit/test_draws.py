@@ -167,6 +167,7 @@ def test_where_nothing_is_dropped_there_is_nothing_to_keep():
 
 PRODUCTS = {
     "of two matrices": lambda x: x @ x,
+    "without a row": lambda x: x[:0] @ x,
     "of a layer": lambda x: nn.functional.linear(x, x, x[0]),
     "of a batch": lambda x: torch.bmm(x[None], x[None]),
     "of a batch, added to another": lambda x: torch.baddbmm(x[None], x[None], x[None]),

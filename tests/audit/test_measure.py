@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit import Tap
+from groot_teach.audit.draws import Replayer
 from groot_teach.audit.measure import (
     apart,
     at_end,
@@ -266,3 +267,31 @@ def test_the_reason_of_an_error_is_the_first_line_of_its_message():
     assert reason(ValueError("\n one\ntwo\nthree\n")) == "ValueError: one"
     assert reason(KeyError()) == "KeyError: no message"
     assert reason(RuntimeError("  ")) == "RuntimeError: no message"
+
+
+def writes_into_a_parameter():
+    torch.ones(1, requires_grad=True).add_(1)
+
+
+def writes_where_a_gradient_looks():
+    said = torch.ones(1, requires_grad=True).exp()
+    said.add_(1).sum().backward()
+
+
+def draws_for_a_larger_batch():
+    with Replayer([torch.zeros(2)]):
+        torch.rand(3)
+
+
+@pytest.mark.parametrize(
+    ("fail", "todo"),
+    [
+        (writes_into_a_parameter, "let it write into a copy"),
+        (writes_where_a_gradient_looks, "or use `torch.where`"),
+        (draws_for_a_larger_batch, "`values={..., 'drawn 0': 1}`"),
+    ],
+)
+def test_an_error_that_is_known_comes_with_what_to_do_about_it(fail, todo):
+    with pytest.raises(RuntimeError) as raised:
+        fail()
+    assert todo in reason(raised.value)
