@@ -656,17 +656,20 @@ class Policy:
                     found[name] = tuple(kept[at] for at in like[shape])
         return found
 
-    def alone(self, given: Given, sample: int, cut: str | None) -> tuple[Given, dict[str, Padding]]:
+    def alone(
+        self, given: Given, sample: int, cut: str | None, *, holes: bool = False
+    ) -> tuple[Given, dict[str, Padding]]:
         """One sample as a batch of its own, the padding at both ends along `cut` cut off; and its kinds of padding.
 
-        Padding between two real places stays: without it, those behind would stand at other places.
+        Padding between two real places stays: without it, those behind would stand at other places. With `holes` it
+        goes too.
         """
         chosen = {
             name: value[sample : sample + 1] if self._is_by_sample(value) else value for name, value in given.items()
         }
         kinds = {label: kind.of_sample(sample) for label, kind in self.padding.items()}
         if cut is not None:
-            kept = self.kept(cut, sample)
+            kept = kinds[cut].real[0].nonzero().flatten() if holes else self.kept(cut, sample)
             masks = {name: axes_of(kinds[cut], place) for name, place in kinds[cut].masks.items()}
             for name, (place,) in {**self.places(cut, given), **masks}.items():
                 chosen[name] = chosen[name].index_select(place, kept.to(chosen[name].device))

@@ -29,6 +29,7 @@ from groot_teach.audit.measure import (
     apart,
     at_end,
     changed,
+    distance,
     finite,
     in_samples,
     moved_by,
@@ -45,7 +46,7 @@ from groot_teach.audit.parity import Parity, ParityProbes
 from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, with_draws
 from groot_teach.audit.reads import lost_places, who_reads_what
 from groot_teach.audit.report import Look, Step, percent
-from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting
+from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting, doubt_about_cutting
 
 NOTHING_MOVES = (
     "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still "
@@ -237,18 +238,17 @@ class Probes:
         """Does each sample alone get the same prediction? With `cut`: alone, and without its padding along `cut`?"""
         policy = self.policy
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
-        sizes, losses = {}, []
+        sizes, gaps, losses = {}, [0.0], []
         try:
             for sample in policy.with_something_left(cut):
-                alone, kinds = policy.alone(self.given, sample, cut)
-                heard = policy.ask(alone, part_of=policy.wanted_for(kinds))
-                real = policy.real_in(heard.prediction, kinds)
+                alone, heard, real = self._asked_alone(sample, cut)
                 before = self.base.prediction[sample][self.real[sample]]
                 if cut is not None and sample in self.alone:
                     _, with_padding, real_then = self.alone[sample]
                     before = with_padding.prediction[real_then]
                     losses.append((sample, with_padding, real_then, heard, real))
                 sizes[sample] = apart(before, heard.prediction[real], policy.precision)
+                gaps.append(distance(before, heard.prediction[real]))
                 if cut is None:
                     self.alone[sample] = (alone, heard, real)
         except Exception as error:
@@ -264,13 +264,30 @@ class Probes:
         yield Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)
         loss_moved = [*self.loss.without_padding(cut, losses, moved=bool(size))] if cut is not None else []
         yield from loss_moved
-        yield from self._decide(cut, size or any(look.size for look in loss_moved))
+        yield from self._decide(cut, bool(size) or any(look.size for look in loss_moved), max(gaps))
 
-    def _decide(self, cut: str | None, moved: object) -> Looks:
-        for look in self.unsure.pop(cut or "", []):
-            decided = decided_by_cutting(look, moved)
+    def _asked_alone(self, sample: int, cut: str | None, *, holes: bool = False) -> tuple[Given, Heard, Tensor]:
+        """One sample alone, its padding along `cut` cut off; what is predicted for it, and which entries are real."""
+        alone, kinds = self.policy.alone(self.given, sample, cut, holes=holes)
+        heard = self.policy.ask(alone, part_of=self.policy.wanted_for(kinds))
+        return alone, heard, self.policy.real_in(heard.prediction, kinds)
+
+    def _decide(self, cut: str | None, moved: bool | None, gap: float = 0.0) -> Looks:
+        if cut not in self.unsure:
+            return
+        doubt = ""
+        if moved is False:
+
+            def without_holes(sample: int) -> float:
+                _, before, real_then = self.alone[sample]
+                _, after, real = self._asked_alone(sample, cut, holes=True)
+                return apart(before.prediction[real_then], after.prediction[real], self.policy.precision)
+
+            doubt = doubt_about_cutting(self.policy, cut, gap, self.leaked.get(cut) or inf, without_holes)
+        for look in self.unsure.pop(cut):
+            decided = decided_by_cutting(look, moved, doubt)
             if decided.size != look.size:
-                self.leaked.pop(cut or "", None)
+                self.leaked.pop(cut, None)
             yield decided
 
     # --------------------------------------------------------------------------------------------------- parts

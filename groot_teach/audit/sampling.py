@@ -3,7 +3,7 @@
 A policy may use its masks in training and not here, or the other way round.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
 from math import inf
@@ -15,6 +15,7 @@ from groot_teach.audit.gradients import by_place, gradients
 from groot_teach.audit.measure import (
     apart,
     changed,
+    distance,
     finite,
     in_samples,
     moved_by,
@@ -159,18 +160,15 @@ class SamplerProbes:
     @torch.no_grad()
     def _compact(self, cut: str | None) -> Looks:
         """Does each sample alone get the same actions? With `cut`: alone, and without its padding along `cut`?"""
-        policy, sizes = self.policy, {}
+        policy, sizes, gaps = self.policy, {}, [0.0]
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
         try:
             for sample in policy.with_something_left(cut):
-                alone, kinds = policy.alone(self.given, sample, cut)
-                kinds = policy.sampled(kinds)
-                actions = policy.ask_sample(alone)[0]
-                actions = actions[policy.wanted_for(kinds, sampled=True)(actions)]
-                sampled = actions[policy.real_in(actions, kinds)]
+                sampled = self._sampled_alone(sample, cut)
                 in_batch = self.actions[sample][self.real[sample]]
                 before = in_batch if cut is None else self.alone.get(sample, in_batch)
                 sizes[sample] = apart(before, sampled, policy.precision)
+                gaps.append(distance(before, sampled))
                 if cut is None:
                     self.alone[sample] = sampled
         except Exception as error:
@@ -184,11 +182,29 @@ class SamplerProbes:
         alone = "is alone" if cut is None else "is alone and its padding is cut off"
         why = percent_of(size, f"what a sample is given, once it {alone},")
         yield Look(SAMPLER, column, "compact", size, why=why, where=where)
-        yield from self._decide(cut, size)
+        yield from self._decide(cut, size, max(gaps))
 
-    def _decide(self, cut: str | None, moved: object) -> Looks:
+    def _sampled_alone(self, sample: int, cut: str | None, *, holes: bool = False) -> Tensor:
+        """What is sampled for the real entries of one sample alone, its padding along `cut` cut off."""
+        policy = self.policy
+        alone, kinds = policy.alone(self.given, sample, cut, holes=holes)
+        kinds = policy.sampled(kinds)
+        actions = policy.ask_sample(alone)[0]
+        actions = actions[policy.wanted_for(kinds, sampled=True)(actions)]
+        return actions[policy.real_in(actions, kinds)]
+
+    def _decide(self, cut: str | None, moved: float | None, gap: float = 0.0) -> Looks:
         if cut in self.unsure:
-            decided = decided_by_cutting(self.unsure[cut], moved)
+            look, doubt = self.unsure[cut], ""
+            if moved == 0:
+
+                def without_holes(sample: int) -> float:
+                    return apart(
+                        self.alone[sample], self._sampled_alone(sample, cut, holes=True), self.policy.precision
+                    )
+
+                doubt = doubt_about_cutting(self.policy, cut, gap, look.size or 0.0, without_holes)
+            decided = decided_by_cutting(look, moved, doubt)
             if not decided.size:
                 self.leaked.pop(cut, None)
             yield decided
@@ -235,16 +251,51 @@ class SamplerProbes:
         return self.sampled(other)
 
 
-def decided_by_cutting(look: Look, moved: object) -> Look:
+VALUE = "all padding holds one value that no real place has, so the policy may take the value for its mask"
+HOLES = (
+    f"{VALUE}; some of it lies between real places and cannot be cut off. If the policy does not look at the value, "
+    "write values of real places into the padding of the batch; if it does, excuse `perturb`"
+)
+ROUNDED = (
+    f"{VALUE}; cutting it off moves less than the tolerance and too much to be sure that nothing was read: audit the "
+    "policy in float32"
+)
+
+
+def doubt_about_cutting(
+    policy: Policy, cut: str, gap: float, moved: float, without_holes: Callable[[int], float]
+) -> str:
+    """Why nothing is known although cutting off padding has moved no more than the tolerance; "" = it is known.
+
+    Args:
+        policy: the policy.
+        cut: the kind of padding that was cut off.
+        gap: how far the answer was moved by that, whatever the tolerance.
+        moved: how far other numbers in padding move the answer. Padding that is read moves it about as far once it is
+            cut off, and rounding much less.
+        without_holes: takes a sample and returns how far its answer moves if padding between real places goes too.
+    """
+    if moved < 10 * gap:
+        return ROUNDED
+    if policy.has_holes(cut):
+        try:
+            if any(without_holes(sample) for sample in policy.with_something_left(cut)):
+                return HOLES  # what is behind stands at other places now, and may have moved because of that
+        except Exception:
+            return HOLES
+    return ""
+
+
+def decided_by_cutting(look: Look, moved: object, doubt: str = "") -> Look:
     """What `perturb` saw, if the policy may know its padding by its value.
 
     Args:
         look: what `perturb` saw.
         moved: whether anything moves if the padding is cut off; None = it could not be cut off.
+        doubt: why nothing is known although nothing moved.
     """
     if not look.size or moved:
         return look
-    value = "all padding holds one value that no real place has, so the policy may take the value for its mask"
-    if moved is None:
-        return replace(look, size=None, why=value, where="")
-    return replace(look, size=0.0, why=f"{value}; without the padding nothing changes", where="")
+    if moved is None or doubt:
+        return replace(look, size=None, why=doubt or VALUE, where="")
+    return replace(look, size=0.0, why=f"{VALUE}; without the padding nothing changes", where="")

@@ -230,13 +230,14 @@ def test_a_run_that_fails_when_a_document_changes_says_so():
 VALUE = "all padding holds one value that no real place has, so the policy may take the value for its mask"
 
 
-def of_ids(ids, added=lambda b: 0.0, **more):
+def of_ids(ids, added=lambda b: 0.0, real=WORDS, scale=1.0, dtype=torch.float64):
     """What `perturb` says of words that are ids, if a policy adds them all up, and what stands for padding is 0."""
 
     def run(b):
-        return Answer(2 * b["x"] * real_of(b) + b["words"].double().sum(1)[:, None, None] + added(b))
+        of_words = scale * b["words"].double().sum(1)[:, None, None]
+        return Answer((2 * b["x"] * real_of(b) + of_words + added(b)).to(dtype))
 
-    kinds = [*padding()[:2], Padding("tokens", WORDS, {"words": 1}, **more)]
+    kinds = [*padding()[:2], Padding("tokens", real, {"words": 1})]
     found = looks(run, batch() | {"words": torch.tensor(ids)}, padding=kinds)
     return at("prediction", "tokens", "perturb", "leak", found=found)
 
@@ -255,6 +256,31 @@ def test_where_padding_of_a_value_of_its_own_cannot_be_cut_off_nobody_knows():
         return 0.0
 
     assert of_ids([[1, 3], [2, 0]], added) == [(None, VALUE)]
+
+
+def test_padding_between_real_places_goes_too_before_a_value_is_taken_for_a_mask():
+    ids, real = [[1, 0, 3], [2, 4, 5]], torch.tensor([[True, False, True], [True, True, True]])
+    assert of_ids(ids, real=real) == [(0, f"{VALUE}; without the padding nothing changes")]
+    read = lambda b: b["words"].shape[1]  # noqa: E731
+    ((size, why),) = of_ids(ids, read, real)
+    assert size is None
+    assert why.startswith(f"{VALUE}; some of it lies between real places and cannot be cut off. ")
+
+    def fails(b):
+        if b["words"].shape[1] < 3:
+            raise RuntimeError("three words, please")
+        return 0.0
+
+    assert of_ids(ids, fails, real) == [(None, why)]
+
+
+def test_a_value_is_not_taken_for_a_mask_where_half_precision_may_hide_that_it_is_read():
+    """Each word that is there adds 0.5 to numbers of up to 40; a difference of 1/32 of them could be rounding."""
+    ids = [[1, 3], [2, 0]]
+    assert of_ids(ids, scale=0.1, dtype=torch.float16) == [(0, f"{VALUE}; without the padding nothing changes")]
+    ((size, why),) = of_ids(ids, lambda b: 0.5 * b["words"].shape[1], scale=0.1, dtype=torch.float16)
+    assert size is None
+    assert why.startswith(f"{VALUE}; cutting it off moves less than the tolerance")
 
 
 def test_a_value_that_something_real_has_too_tells_no_padding():

@@ -335,14 +335,14 @@ def test_a_sampler_that_rounds_otherwise_or_fails_where_a_graph_is_kept_is_asked
 # ------------------------------------------------------------------------------------------- a value that is the mask
 
 
-def of_ids(added):
+def of_ids(added, ids=((1, 3), (2, 0)), real=WORDS):
     """What is said of words that are ids, if a sampler adds them all up, and what stands for padding is 0."""
 
     def sample(b):
         return (b["x"] + b["words"].double().sum(1)[:, None, None] + added(b)) * b["dim_mask"][:, None]
 
-    kinds = [*padding()[:2], Padding("tokens", WORDS, {"words": 1})]
-    return by_name(sample, given=batch() | {"words": torch.tensor([[1, 3], [2, 0]])}, padding=kinds)
+    kinds = [*padding()[:2], Padding("tokens", real, {"words": 1})]
+    return by_name(sample, given=batch() | {"words": torch.tensor(ids)}, padding=kinds)
 
 
 def test_a_sampler_may_know_padding_by_its_value_and_cutting_it_off_decides():
@@ -361,6 +361,14 @@ def test_a_sampler_may_know_padding_by_its_value_and_cutting_it_off_decides():
     look = of_ids(added)[perturbed("tokens")]
     assert (look.size, look.where) == (None, "")
     assert look.why.endswith("so the policy may take the value for its mask")
+
+
+def test_padding_between_real_tokens_goes_too_before_its_value_is_taken_for_a_mask():
+    ids, real = [[1, 0, 3], [2, 4, 5]], torch.tensor([[True, False, True], [True, True, True]])
+    assert of_ids(lambda b: 0, ids, real)[perturbed("tokens")].size == 0
+    look = of_ids(lambda b: b["words"].shape[1], ids, real)[perturbed("tokens")]
+    assert look.size is None
+    assert "some of it lies between real places" in look.why
 
 
 # ------------------------------------------------------------------------------------------------------ which samples
