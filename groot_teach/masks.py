@@ -174,7 +174,7 @@ LEAKS = (
         switch="loss_denominator",
         axis="dims and steps",
         leaks={"all": "divided by all entries"},
-        holds={"valid": "divided by their count", "valid_plus_eps": "divided by count + 1e-6"},
+        holds={"valid": "divided by count", "valid_plus_eps": "divided by count + 1e-6"},
     ),
     Leak(
         name="rollout leak",

@@ -172,6 +172,7 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
     )
     numbers = "\n".join(_number(number, words, report) for number, words in NUMBERS.items())
     worth_trying = {
+        "input leak alone": _state("strict", encoder_input="open"),
         "N1.5, context leak shut": _state("N1.5", cross_attention="closed"),
         "half a fix: input leak shut": _state("N1.7", encoder_input="closed"),
         "target leak alone": _state("strict", loss="open"),
