@@ -27,6 +27,9 @@ KINDS = ("real", "real-too", "padding", "leak", "hidden")
 NARROW = 12
 """A map with at most this many columns has large cells, and stands beside another one where there is room."""
 
+FEW = 4
+"""A map with at most this many rows says the name of each, even where the names only count."""
+
 ROOM_FOR_NUMBERS = 60
 """A heat map writes its numbers into the cells if a row of them has at most this many characters."""
 
@@ -466,7 +469,9 @@ def _present(cells: Sequence[str], legend: Mapping[str, tuple[str, str]]) -> str
 
 def _seen(names: Sequence[str], room: int | None = None) -> list[bool]:
     """Which names of rows or columns are shown to the eye: of names that only count, or for which there is no room, the
-    first and the last. A cell that is pointed at says all its names."""
+    first and the last. A cell that is pointed at says all its names. A few rows are named one by one."""
+    if room is None and len(names) <= FEW:
+        return [True] * len(names)
     counts = (room is not None and len(names) > room) or all(name.rsplit(" ", 1)[-1].isdigit() for name in names)
     return [not counts or place in (0, len(names) - 1) for place in range(len(names))]
 

@@ -27,7 +27,7 @@ class Column:
             such as `absent`. A `share` holds numbers from 0 to 1, which are drawn as bars and written in per cent. A
             `verdict` holds True and False, written as yes and no, or words of your own, such as `caught` and `missed`.
         digits: how many decimals a number or a percentage has. None means 4 for numbers and 1 for shares.
-        wrong: True if the whole column is wrong because of padding, or the words of a verdict that are. What is wrong
+        wrong: True if every number but 0 is wrong because of padding, or the words of a verdict that are. What is wrong
             is written in orange ink, and nothing else is, so leave False where a number is only large or surprising.
 
     Raises:
@@ -82,7 +82,7 @@ class Column:
         return f"{written(100 * cell, self.decimals)} %" if self.kind == "share" else written(cell, self.decimals)
 
     def is_wrong(self, cell: str | float) -> bool:
-        return self.wrong if isinstance(self.wrong, bool) else cell in self.wrong
+        return self.wrong and cell != 0 if isinstance(self.wrong, bool) else cell in self.wrong
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ def test_a_plain_heading_is_a_column_of_words_or_of_numbers():
         (Column("found", "verdict", wrong=["missed"]), ["caught", "missed"], 1),
         (Column("holds", "verdict", wrong=["no"]), [False, True], 1),
         (Column("part", "share", wrong=True), [0.5, 0.25], 2),
+        (Column("part", "share", wrong=True), [0.5, 0.0], 1),
     ],
 )
 def test_only_what_is_wrong_is_marked(column, cells, wrong):

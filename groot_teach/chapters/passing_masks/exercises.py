@@ -102,7 +102,9 @@ def _read_or_zero_cases():
         "`attention_mask.any(dim=-1, keepdim=True)` knows which queries may read something.",
         "`torch.where` chooses between your weights and 0, before they meet the values.",
     ),
-    lesson="Zeros are a choice, and now it is yours: PyTorch's own answer depends on release, device and arguments.",
+    lesson="Zeros are a choice, and now it is yours: PyTorch's own answer depends on release, device and arguments. "
+    "The NaN of an empty row does no harm on the way back, since `masked_fill` gives hidden scores a gradient of 0; "
+    "the chapter's `read_or_zero` lets no NaN arise at all.",
 )
 def read_or_zero(scores, value, attention_mask):
     """Nothing to read
@@ -214,7 +216,7 @@ def _read_by_block_cases():
     cases=_read_by_block_cases,
     hints=(
         "First the masks: a text block may read what is real and no image; an image block what is real and an image.",
-        "Of the cross-attention blocks 0, 2, 4, ... one in `every` reads text. How far apart are these?",
+        "Of the cross-attention blocks 0, 2, 4, ... every `every`-th reads text. How far apart are these?",
         "`block % (2 * every) == 0` is a text block.",
     ),
     lesson="Two masks, made of two: neither alone may be handed to attention.",
@@ -222,12 +224,12 @@ def _read_by_block_cases():
 def read_by_block(backbone_attention_mask, image_mask, block, every):
     """Whose turn is it?
 
-    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. One in
-    `every` of them reads text, from block 0 on; the others read images. With `every` = 2 (an int), block 0 reads text,
+    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. Every `every`-th
+    of them reads text, from block 0 on; the others read images. With `every` = 2 (an int), block 0 reads text,
     block 2 images, block 4 text and block 6 images. Text is every token that is no image. Given
-    `backbone_attention_mask` (batch, key_len; bool, True = a real token), `image_mask` (batch, key_len; bool, True = a
-    token of a camera, there or not) and `block`, an even int, return which tokens this block may read (batch, key_len;
-    bool)."""
+    `backbone_attention_mask` (batch, key_len; bool, True = a real token), `image_mask` (batch, key_len; bool, True
+    = a token of a camera, there or not) and `block`, an even int, return which tokens this block may read (batch,
+    key_len; bool)."""
     if block % (2 * every) == 0:
         return ~image_mask & backbone_attention_mask
     return image_mask & backbone_attention_mask
