@@ -121,7 +121,7 @@ def six_doors_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("six_doors.js"),
         title="Six stages, seven doors",
-        caption="An open door lets padding in: grey dots turn orange and stay so. Hollow dots: padding set to 0.",
+        caption="At each door a mask could stop padding. Orange dots got through; hollow ones were set to 0.",
         body=_body(state, report),
         said=_said("N1.7", report),
         state=state,
