@@ -4,8 +4,9 @@
     unit error   an error of 1 in every entry: is the loss 1?
     compact      each sample's own loss, alone: is it the same without its padding?
 
-The gradient is asked at several predictions, because one that hits its target has none. And since each sample's own
-loss is compared, nothing has to be known about how samples are weighted in a batch.
+The gradient is asked at several predictions, because one that hits its target has none, and further away where that is
+not enough, because a loss may be flat all around a trained prediction. And since each sample's own loss is compared,
+nothing has to be known about how samples are weighted in a batch.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,14 @@ DETACHED = (
 DROPS = (
     "dropout stands behind the prediction, so an error of 1 there is another one where the loss looks; set its rate to "
     "0 for the audit, or hand over the prediction behind it"
+)
+CHOOSES = (
+    "those that count are others at each of them, so the loss chooses by value, as a winner that takes all, a "
+    "truncation or the hardest half does; audit it without that choice, or excuse the gradient"
+)
+FLAT = (
+    "the loss has no slope in any entry at the predictions that the policy gives; hand it over as a function of the "
+    "prediction, or name the module that predicts, so that it can be asked at others"
 )
 UPSIDE_DOWN = "is a mask of {axis} upside down, or the `real` that you declared? True has to mean real"
 
@@ -114,7 +123,8 @@ class LossProbes:
             near, loss_of = (kept, base.kept_loss_of) if self.drops else (near, loss_of)
         beside = gradient_at(loss_of, start + 1)
         far = gradient_at(loss_of, start + 1.5 * signs(start).to(start))
-        yield from self._gradient([far, near, beside])
+        found = [far, near, beside]
+        yield from self._gradient([*found, *self._elsewhere(loss_of, start, found)])
         if self.drops:
             yield Look(LOSS_COUNT, every, "unit error", None, why=DROPS)
         else:
@@ -138,6 +148,25 @@ class LossProbes:
             return
         yield from self._gradient(found)
 
+    def _elsewhere(self, loss_of: Callable[[Tensor], Tensor], start: Tensor, found: Sequence[Tensor]) -> list[Tensor]:
+        """More gradients, at predictions that do not begin at the policy's own, until every real entry counts at one.
+
+        Near the logits of a trained policy a cross entropy is flat, and so is a hinge: they have a slope at 0, or on
+        the other side of it.
+        """
+        more: list[Tensor] = []
+        far, every_way = 16 * (1 + start[self.real.to(start.device)].abs().max()), signs(start).to(start)
+        sizes = (0, 3, -3, 10, -10, far, -far)
+        elsewhere = (*(torch.zeros_like(start) + size for size in sizes), -1.5 * every_way, 10 * every_way)
+        for said in elsewhere:
+            if not finite(found[0]) or not (self.real & ~_counts([*found, *more])).any():
+                break
+            try:
+                more.append(gradient_at(loss_of, said))
+            except Exception:  # a loss may refuse a prediction, such as a scale below 0: then the others have to do
+                continue
+        return more
+
     def _with_other_reals(self, label: str) -> Given:
         return changed(self.given, self.policy.places(label, self.given), self.policy.padding[label].real)
 
@@ -148,7 +177,7 @@ class LossProbes:
             yield Look(LOSS_SUM, policy.every_axis, "gradient", inf, "not finite", "the gradient is not finite")
             return
         sizes = [one.abs().double().cpu() for one in found if finite(one)]
-        counts = torch.stack([one != 0 for one in sizes]).any(dim=0)
+        counts = _counts(found)
         for axis, where in self.regions.items():
             shares = [(one[where].sum() / one.sum().clamp(min=1e-300)).item() for one in sizes]
             size = next((share for share in shares if share), 0.0)
@@ -164,12 +193,20 @@ class LossProbes:
         lost = self.real & ~counts
         size = (lost.sum() / self.real.sum().clamp(min=1)).item()
         why = f"{int(lost.sum())} of {int(self.real.sum())} real entries do not count"
-        why += such_as(lost, policy.named_places)
+        example = such_as(lost, policy.named_places)
+        why += example
         fitted = [axis for axis, where in self.regions.items() if counts[where].all()]
         if lost.equal(self.real) and fitted:  # the padding that is fitted along all of its axes says the most
             upside_down = max(fitted, key=len)
             why += f", and all that are padded along {upside_down} do: {UPSIDE_DOWN.format(axis=upside_down)}"
         axis = self._axis_of(lost)
+        if size and not any(((one != 0) == counts)[self.real].all() for one in sizes):
+            why = f"{int(lost.sum())} of {int(self.real.sum())} real entries count at none of {len(sizes)} predictions"
+            yield Look(LOSS_SUM, axis, "gradient", None, "lost", f"{why}{example}; {CHOOSES}")
+            return
+        if self.base.loss_of is None and not counts.any():
+            yield Look(LOSS_SUM, axis, "gradient", None, "lost", FLAT)
+            return
         yield Look(LOSS_SUM, axis, "gradient", size, "lost", why, hint=self._forgotten(axis, lost))
 
     # ---------------------------------------------------------------------------------------------- unit error
@@ -327,3 +364,9 @@ class LossProbes:
         loss_of = (self.drops and heard.kept_loss_of) or heard.loss_of
         assert loss_of is not None
         return loss_of
+
+
+def _counts(found: Sequence[Tensor]) -> Tensor:
+    """Which entries have a gradient at any of the predictions; one that is not finite says nothing."""
+    none = torch.zeros(found[0].shape, dtype=torch.bool)
+    return torch.stack([none, *((one != 0).cpu() for one in found if finite(one))]).any(dim=0)

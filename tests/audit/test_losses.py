@@ -122,6 +122,64 @@ def test_a_gradient_of_the_loss_that_is_nan_is_found():
     assert at("loss sum", "dims and steps", "gradient", found=found) == [(inf, "the gradient is not finite")]
 
 
+def counted_as(each, mask=real_of, said=predicted):
+    """What is said of real entries that are lost, where `each` is the loss of an entry and `mask` says which count."""
+    loss = lambda b: lambda said: (each(said) * mask(b)).sum() / mask(b).sum()  # noqa: E731
+    return at("loss sum", None, "gradient", "lost", found=looks(lambda b: Answer(said(b), loss(b))))
+
+
+def first_step_left_out(b):
+    return real_of(b) & (torch.arange(b["step_mask"].shape[1]) > 0)[:, None]
+
+
+TRAINED = {  # flat all around 40
+    "cross entropy": lambda said: torch.nn.functional.softplus(-said.float()),
+    "hinge": lambda said: (1 - said).relu(),
+    "truncated": lambda said: said.square().clamp(max=9),
+    "refuses": lambda said: said.square().clamp(max=25) if said.any() else 1 / 0,
+    "nan": lambda said: torch.where(said < 5, nan, said) * (said < 16),
+}
+
+
+@pytest.mark.parametrize("each", TRAINED.values(), ids=TRAINED)
+def test_a_loss_that_is_flat_where_the_policy_is_trained_counts_what_it_counts_elsewhere(each):
+    at_40 = lambda b: 40 + 0 * predicted(b)  # noqa: E731
+    assert counted_as(each, said=at_40) == [(0, "0 of 16 real entries do not count")]
+    lost = "6 of 16 real entries do not count, such as sample 0, step 0, dim 0"
+    assert counted_as(each, first_step_left_out, said=at_40) == [(6 / 16, lost)]
+
+
+def test_a_loss_that_chooses_by_value_could_not_be_looked_at_and_is_not_accused():
+    """Only what is within 1 of its target counts, and no prediction that is asked is near the targets of most dims."""
+
+    def truncated(said, b):
+        away = said - torch.tensor([0.5, 10.5, 1e6, 1e6])
+        return (away.square().clamp(max=1) * real_of(b)).sum()
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: truncated(said, b)))
+    ((size, why),) = at("loss sum", "dims", "gradient", "lost", found=found)
+    assert size is None
+    assert why.startswith("6 of 16 real entries count at none of 12 predictions, such as sample 0, step 0, dim 2;")
+
+
+def test_a_winner_that_takes_all_counts_what_wins_at_some_prediction():
+    def best_dim(said, b):
+        return (said - 7).square().masked_fill(~real_of(b), inf).amin(2)[b["step_mask"]].mean()
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: best_dim(said, b)))
+    assert at("loss sum", None, "gradient", "lost", found=found) == [(0, "0 of 16 real entries do not count")]
+
+
+def test_a_loss_that_is_a_number_and_flat_everywhere_could_not_be_looked_at():
+    def run(b):
+        prediction = 40 + torch.zeros(1, dtype=torch.float64, requires_grad=True) * predicted(b)
+        return Answer(prediction, ((1 - prediction).relu() * real_of(b)).sum())
+
+    ((size, why),) = at("loss sum", None, "gradient", "lost", found=looks(run))
+    assert size is None
+    assert why.startswith("the loss has no slope in any entry at the predictions that the policy gives; hand it over")
+
+
 # ---------------------------------------------------------------------------------------------------- unit error
 
 
