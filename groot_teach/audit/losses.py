@@ -2,7 +2,7 @@
 
     gradient     which entries of the prediction move the loss?
     unit error   an error of 1 in every entry: is the loss 1?
-    compact      each sample's own loss, alone: is it the same without its padding?
+    compact      each sample's own loss, alone: is it the same without its padding, also where it is smallest?
 
 The gradient is asked at several predictions, because one that hits its target has none, and further away where that is
 not enough, because a loss may be flat all around a trained prediction. And since each sample's own loss is compared,
@@ -73,6 +73,7 @@ class LossProbes:
         self.regions = self._regions()
         self.fitted: set[str] = set()  # axes along which padding counts in the loss
         self.counts_right: bool | None = None  # whether the loss has the right divisor; None = not known
+        self.target: Tensor | None = None  # the prediction at which the loss is smallest, if it was found
         self.drops = False  # whether dropout behind the prediction hides some of it from the loss
 
     def steps(self) -> list[Step]:
@@ -218,7 +219,7 @@ class LossProbes:
             why = "no prediction was found at which the loss is smallest; hand over one that is zero there"
             yield Look(LOSS_COUNT, self.policy.every_axis, "unit error", None, why=why)
             return
-        none = loss_of(target).double()
+        self.target, none = target, loss_of(target).double()
 
         def of(where: Tensor) -> float:
             return (loss_of(target + where.to(target)).double() - none).item()
@@ -243,14 +244,23 @@ class LossProbes:
         """Has each sample alone the same loss with its padding and without it, if the same is predicted for it?"""
         if self.finite_loss is None:
             return
-        sizes, axis = [], self.policy.padding[cut].axis
+        sizes, gaps, axis = [], [], self.policy.padding[cut].axis
         for one in alone:
             pair = self._losses_of_the_same(cut, one, moved=moved)
             if pair is not None and finite(pair[1]):  # nothing real is left, for example, and the mean is 0 / 0
                 sizes.append(apart(pair[0][None], pair[1][None], self.policy.precision))
+                gaps.append((_gap(pair), one))
         if not sizes:
             return
         size = max(sizes)
+        if not size:
+            again = [one for _, one in gaps]
+            if (
+                self.policy.dear
+            ):  # each question is a whole run: only what moved most is asked again, if it moved at all
+                gap, widest = max(gaps, key=lambda found: found[0])
+                again = [widest] if gap > 4 * self._rounding(widest[1]) * widest[1].loss_or_raise().abs() else []
+            size = max((self._moved_at_the_target(cut, one) for one in again), default=0.0)
         divided = size and axis not in self.fitted and not self.counts_right and self.policy.place_of(cut) is not None
         stage, axis = (LOSS_COUNT, self.policy.every_axis) if divided else (LOSS_SUM, axis)
         why = percent_of(size, "a sample's own loss for the same prediction, once its padding is cut off,")
@@ -342,13 +352,17 @@ class LossProbes:
         Where each question is a whole run of the policy, the losses that these runs have given are taken if they will
         do.
         """
-        sample, one, real, other, real_then = alone
+        _, one, _, other, _ = alone
         own = one.loss_or_raise(), other.loss_or_raise()
         if one.loss_of is None or other.loss_of is None:
             return None if moved else own
         if self.policy.dear and not moved and own[0]:
             return own
-        said = one.prediction + 1.5 * signs(one.prediction).to(one.prediction)  # one that does not hit its target
+        return self._losses_at(cut, alone, one.prediction + 1.5 * signs(one.prediction).to(one.prediction))
+
+    def _losses_at(self, cut: str, alone: Alone, said: Tensor) -> tuple[Tensor, Tensor] | None:
+        """A sample's losses with and without its padding, if `said` is predicted; None = that cannot be."""
+        sample, one, real, other, real_then = alone
         place, then = self.policy.place_of(cut), said
         if place is not None and said.shape[place[0]] == self.policy.padding[cut].real.shape[1]:
             then = said.index_select(place[0], self.policy.kept(cut, sample).to(said.device))
@@ -359,11 +373,36 @@ class LossProbes:
             then[real_then.to(then.device)] = said[real.to(said.device)]
         return self._asked(one)(said), self._asked(other)(then)
 
+    def _moved_at_the_target(self, cut: str, alone: Alone) -> float:
+        """How far padding moves a sample's own loss where that is smallest: beside an error a small term is unseen."""
+        sample, one, real, other, real_then = alone
+        if self.target is None or self.target.shape[1:] != one.prediction.shape[1:] or not real.any():
+            return 0.0
+        target = self.target[sample : sample + 1]
+        pair = self._losses_at(cut, alone, target)
+        if pair is None:
+            return 0.0
+        gap, largest = _gap(pair), max(loss.abs().item() for loss in pair)
+        # What the loss compares with may be rounded otherwise without padding, about as far as what is predicted.
+        said, then = (heard.prediction.detach()[at] for heard, at in ((one, real), (other, real_then)))
+        apart_by = (said - then).abs().max().item() if len(said) == len(then) else 0.0
+        error = 4 * apart_by + 8 * self._rounding(one) * (1 + target[real].abs().mean().item())
+        allowed = tolerance_of(target.dtype, self.policy.precision) * largest + error * self.unit_loss
+        return gap / largest if gap > allowed else 0.0
+
+    def _rounding(self, heard: Heard) -> float:
+        return max(self.policy.precision, torch.finfo(heard.prediction.dtype).eps)
+
     def _asked(self, heard: Heard) -> Callable[[Tensor], Tensor]:
         """The function that says the loss of another prediction; without dropout, if that hides some of it."""
         loss_of = (self.drops and heard.kept_loss_of) or heard.loss_of
         assert loss_of is not None
         return loss_of
+
+
+def _gap(pair: tuple[Tensor, Tensor]) -> float:
+    one, other = (loss.detach().double() for loss in pair)
+    return (one - other).abs().item()
 
 
 def _counts(found: Sequence[Tensor]) -> Tensor:
