@@ -79,7 +79,8 @@ def audit_masks(
         module: the policy as a module; needed for `prediction` and `taps`.
         prediction: the path of the module whose output the loss compares with its target, such as `"action_decoder"`.
             The audit reads this output, and replaces it by others to see what the loss makes of them. If the module is
-            called once for each step, its outputs are put together along the steps.
+            called once for each step, its outputs are put together along the steps; calls without a gradient are left
+            out.
         arrange: needed if that output has another layout than batch, steps, dims. Two functions: the first brings the
             output into this layout; the second gets a prediction in this layout and the old output, and makes an output
             of the old kind again.

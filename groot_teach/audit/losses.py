@@ -93,8 +93,18 @@ class LossProbes:
             return
         else:
             other = heard.loss_or_raise()
-        size = moved_by(self.finite_loss[None], other[None], torch.ones(1, dtype=torch.bool))
+        size = self._loss_moved_by(self.finite_loss, other)
+        if size and self.policy.dear and self.base.loss_of is not None:
+            # A prediction that is put in has no derivative, and a loss may use that of the network: then two losses of
+            # predictions that are put in are compared, and two of the network's own, if it predicts the same.
+            size = self._loss_moved_by(self.base.loss_of(said), other)
+            if not size and not prediction_moved:
+                size = self._loss_moved_by(self.finite_loss, heard.loss_or_raise())
         yield Look(LOSS_SUM, axis, "perturb", size, why=percent_of(size, "the loss of the same prediction"))
+
+    @staticmethod
+    def _loss_moved_by(before: Tensor, after: Tensor) -> float:
+        return moved_by(before[None], after[None], torch.ones(1, dtype=torch.bool))
 
     # ------------------------------------------------------------------------------------------------ gradient
 

@@ -245,6 +245,7 @@ class Policy:
         self.runs, self.most_runs = 0, most_runs
         self._prediction_path = prediction
         self._called_by_steps = False  # a chunk of one step has one call as well: a longer one tells
+        self._own_calls: list[bool] | None = None  # of each call of the module in a run, whether it is the prediction
         self._nesting = Nesting(batch, {name for kind in padding for name in kind.places})
         self.batch: Given = {name: copy_of(value) for name, value in self._nesting.flat.items()}
         self._check(self.batch, prediction)
@@ -307,6 +308,9 @@ class Policy:
     def _heard_by_hook(
         self, loss: Any, hooks: "_Hooks", draws: Sequence[Tensor], given: Given, part_of: Callable
     ) -> Heard:
+        if self._own_calls is None and len(hooks.predictions) > 1:
+            self._own_calls = self._calls_with_gradient(with_draws(given, draws))
+            hooks.predictions = [said for number, said in enumerate(hooks.predictions) if self._is_own(number)]
         prediction = self._stacked(hooks.predictions)
         self._round_off(prediction)
         again, kept = with_draws(given, draws), keep_everything(draws)
@@ -386,7 +390,26 @@ class Policy:
         if prediction.is_floating_point():
             self.precision = max(self.precision, torch.finfo(prediction.dtype).eps)
 
-    # a head that is called once for each step
+    # a head that is called several times: once for each step, or first without a gradient, as self-conditioning does
+
+    def _calls_with_gradient(self, given: Given) -> list[bool]:
+        """Of each call of the module in a run, whether it is trained: the others are no predictions of the loss.
+
+        Most runs of an audit keep no gradient at all, so one is made that does.
+        """
+        hooks = _Hooks(self, {}, None)
+        try:
+            with torch.enable_grad():
+                self._run(self.run, given, hooks)
+        except Exception:  # a policy that cannot be run with a gradient: then nothing is known
+            return []
+        trained = [said.requires_grad for said in hooks.predictions]
+        return trained if any(trained) else []
+
+    def _is_own(self, number: int) -> bool:
+        """Whether this call of the module, counted from 0, is the prediction or a part of it."""
+        known = self._own_calls or []
+        return number >= len(known) or known[number]
 
     def _stacked(self, calls: Sequence[Tensor]) -> Tensor:
         """The predictions of all calls of the module as one: along the steps if each call gives one of them."""
@@ -838,10 +861,12 @@ class _Hooks:
         self.policy, self.write, self.say = policy, write, say
         self.tapped: dict[str, list[Tensor]] = {tap.module: [] for tap in policy.taps}
         self.predictions: list[Tensor] = []
+        self.calls = 0
 
     @contextmanager
     def open(self) -> Iterator[None]:
         """Inside it is listened to one run, from the start."""
+        self.calls = 0
         self.predictions.clear()
         for calls in self.tapped.values():
             calls.clear()
@@ -873,6 +898,9 @@ class _Hooks:
         said = there(output)
         if not isinstance(said, Tensor):
             raise ValueError(f"prediction: got {_kind(said)}, expected a module that gives a tensor, or `arrange`")
+        self.calls += 1
+        if not self.policy._is_own(self.calls - 1):
+            return output
         if self.say is not None:
             said = self.policy._call_of(self.say, said, len(self.predictions))
         self.predictions.append(said)

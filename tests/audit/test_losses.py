@@ -180,6 +180,66 @@ def test_a_loss_that_is_a_number_and_flat_everywhere_could_not_be_looked_at():
     assert why.startswith("the loss has no slope in any entry at the predictions that the policy gives; hand it over")
 
 
+class UsesItsNetworkTwice(torch.nn.Module):
+    """Its loss is that of the second call alone; `first` says what the first one makes for it."""
+
+    def __init__(self, first, counted=real_of):
+        super().__init__()
+        self.head, self.first, self.counted = torch.nn.Linear(4, 4, dtype=torch.float64), first, counted
+        with torch.no_grad():
+            self.head.weight.copy_(torch.arange(16).view(4, 4).sin())
+
+    def forward(self, b):
+        x = b["x"] * real_of(b) / 9
+        said, target = self.first(self.head, x, b)
+        return mean_of(said - target, b, self.counted(b))
+
+
+def conditioned_on_itself(head, x, b):
+    with torch.no_grad():
+        said = head(x)
+    return head(x + said * real_of(b)), 0
+
+
+def conditioned_on_padding(head, x, b):
+    with torch.no_grad():
+        said = head(b["x"])
+    return head(x + said * real_of(b)), 0
+
+
+def compared_with_itself(head, x, b):
+    said = head(x)
+    with torch.no_grad():
+        return said, head(said * real_of(b))
+
+
+def differentiated(head, x, b, along=lambda x, b: x):
+    said, slope = torch.func.jvp(lambda x: head(x).sin(), (x,), (along(x, b),))
+    return said, slope.detach()
+
+
+def differentiated_along_padding(head, x, b):
+    return differentiated(head, x, b, lambda x, b: b["x"])
+
+
+def found_in(policy):
+    report = looks(policy, module=policy, prediction="head", padding=padding()[:2])
+    return {look[:1] + look[1:2] + look[3:4] for look in report if look[4] and look[2] != "unit error"}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch.func.jvp uses it
+@pytest.mark.parametrize("first", [conditioned_on_itself, compared_with_itself, differentiated])
+def test_a_network_that_is_used_twice_or_differentiated_is_asked_where_it_is_trained(first):
+    assert found_in(UsesItsNetworkTwice(first)) == set()
+    assert found_in(UsesItsNetworkTwice(first, first_step_left_out)) == {("loss sum", "steps", "lost")}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_padding_that_the_first_use_of_a_network_reads_is_seen():
+    assert ("prediction", "dims", "leak") in found_in(UsesItsNetworkTwice(conditioned_on_padding))
+    assert found_in(UsesItsNetworkTwice(differentiated_along_padding)) == {("loss sum", "dims", "leak")}
+
+
 # ---------------------------------------------------------------------------------------------------- unit error
 
 
