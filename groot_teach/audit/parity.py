@@ -8,14 +8,17 @@ No padding has to leak for that, and no other probe sees it.
     by inputs    the network is given something else in training than in the sampler's first call
 
 The first is asked of entries that both of them use, wherever one of them leaks. The second is asked if you name the
-network by a `Parity`: with the same noise, and in training at the flow time at which the sampler begins.
+network by a `Parity`: with the same noise, and in training at the flow time at which the sampler begins. An input may
+be handed over by its place or by its name, and as one number or one for each sample. A sampler with guidance shows the
+network two versions of its batch, of which training has one: that is not compared.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from math import inf
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -28,6 +31,14 @@ from groot_teach.audit.sampling import SamplerProbes
 from groot_teach.shapes import checked
 
 Looks = Iterator[Look]
+Call = dict[str, Any]
+"""The tensors and numbers of one call of a module, by the names of its inputs."""
+CALLS = 4
+"""How many calls of a run are kept: guidance calls a network two or three times with the same noise."""
+GUIDED = (
+    "training has no such pair to compare it with. Hand over a `sample` without guidance, and audit guidance without "
+    "`parity`"
+)
 Places = dict[str, tuple[int, ...]]
 
 
@@ -132,21 +143,46 @@ class ParityProbes:
         policy, every = self.policy, self.policy.every_axis
         try:
             time = torch.full_like(self.given[parity.time], parity.at)
-            in_training = self._first_call(parity.module, lambda: policy.ask(self.given | {parity.time: time}))
+            in_training = self._calls(parity.module, lambda: policy.ask(self.given | {parity.time: time}))
             with_noise = self._with_the_noise_of_training(parity.time)
-            in_sampling = self._first_call(parity.module, lambda: policy.ask_sample(with_noise))
+            in_sampling = self._calls(parity.module, lambda: policy.ask_sample(with_noise))
         except Exception as error:
             yield Look(PARITY, every, "parity", None, "mismatch", reason(error))
             return
-        names = dict.fromkeys([*in_training, *in_sampling])
-        if not names:
+        looks = self._of_calls(in_training[0] if in_training else {}, in_sampling[0] if in_sampling else {})
+        if not looks:
             why = f"{parity.module!r} is not called with a tensor"
-            yield Look(PARITY, every, "parity", None, "mismatch", why)
-        for name in names:
-            yield self._compared(name, in_training.get(name), in_sampling.get(name))
+            looks = [Look(PARITY, every, "parity", None, "mismatch", why)]
+        elif any(look.size for look in looks) and self._is_guided(in_training, in_sampling):
+            why = (
+                f"the sampler shows {parity.module!r} with its first noise two versions of the batch, as guidance does"
+            )
+            looks = [Look(PARITY, every, "parity", None, "mismatch", f"{why}; {GUIDED}")]
+        yield from looks
 
-    def _compared(self, name: str, one: Tensor | None, other: Tensor | None) -> Look:
+    def _of_calls(self, one: Call, other: Call) -> list[Look]:
+        """What is said of each input that is a tensor in one of both."""
+        names = [
+            name
+            for name in dict.fromkeys([*one, *other])
+            if any(isinstance(call.get(name), Tensor) for call in (one, other))
+        ]
+        return [self._compared(name, one.get(name), other.get(name)) for name in names]
+
+    def _is_guided(self, in_training: list[Call], in_sampling: list[Call]) -> bool:
+        """Whether the sampler's first call has the rows of the batch several times, or a later call is training's."""
+        if not (in_training and in_sampling):
+            return False
+        here, there = in_training[0], in_sampling[0]
+        both = [(said, there.get(name)) for name, said in here.items()]
+        rows = [(len(one), len(other)) for one, other in both if _has_rows(one) and _has_rows(other)]
+        if any(one == self.policy.batch_size and other > one and other % one == 0 for one, other in rows):
+            return True
+        return any(all(look.size == 0 for look in self._of_calls(here, call)) for call in in_sampling[1:])
+
+    def _compared(self, name: str, one: Any, other: Any) -> Look:
         every, what = self.policy.every_axis, f"input {name} of {self.parity.module!r}" if self.parity else name
+        one, other = _alike(one, other)
         if one is None or other is None or one.shape != other.shape:
             shapes = ["none" if said is None else str(tuple(said.shape)) for said in (one, other)]
             why = f"{what} has the shape {shapes[0]} in training and {shapes[1]} in the sampler's first call"
@@ -182,14 +218,15 @@ class ParityProbes:
                 given[name] = given[name] if same is None else same
         return given
 
-    def _first_call(self, path: str, run: Callable[[], object]) -> dict[str, Tensor]:
-        """The tensors with which a module is called first, by their place or their name."""
-        found: dict[int, dict[str, Tensor]] = {}  # by the number of the run: one that drew unheard is run again
+    def _calls(self, path: str, run: Callable[[], object]) -> list[Call]:
+        """What a module is called with, by the names of its inputs: the first calls of a run."""
+        found: dict[int, list[Call]] = {}  # by the number of the run: one that drew unheard is run again
 
         def listen(module: Any, given: tuple, named: dict) -> None:
-            known = {**{str(place): value for place, value in enumerate(given)}, **named}
-            tensors = {name: value.clone() for name, value in known.items() if isinstance(value, Tensor)}
-            found.setdefault(self.policy.runs, tensors)
+            calls = found.setdefault(self.policy.runs, [])
+            if len(calls) < CALLS:
+                known = _by_name(module, given, named)
+                calls.append({name: said.clone() if isinstance(said, Tensor) else said for name, said in known.items()})
 
         assert self.policy.module is not None
         hook = self.policy.module.get_submodule(path).register_forward_pre_hook(listen, with_kwargs=True)
@@ -197,7 +234,34 @@ class ParityProbes:
             run()
         finally:
             hook.remove()
-        return found.get(self.policy.runs, {})
+        return found.get(self.policy.runs, [])
+
+
+def _by_name(module: Any, given: tuple, named: dict) -> Call:
+    """The tensors and numbers of a call: an input has one name, whether it is handed over by its place or by it."""
+    try:
+        parameters = [*signature(module.forward).parameters.values()]
+    except (TypeError, ValueError):  # a forward that is no Python
+        parameters = []
+    names = [one.name for one in parameters if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    places = (names[place] if place < len(names) else str(place) for place in range(len(given)))
+    known = {**dict(zip(places, given, strict=True)), **named}
+    return {name: said for name, said in known.items() if isinstance(said, Tensor | float | int)}
+
+
+def _has_rows(said: Any) -> TypeGuard[Tensor]:
+    return isinstance(said, Tensor) and said.ndim > 0
+
+
+def _alike(one: Any, other: Any) -> tuple[Any, Any]:
+    """Two inputs, of which one may be a single number that stands for each sample."""
+    like = one if isinstance(one, Tensor) else other
+    one, other = (torch.as_tensor(said).to(like.device) if said is not None else None for said in (one, other))
+    if one is None or other is None or one.shape == other.shape:
+        return one, other
+    if other.ndim == 0 or tuple(other.shape) == (1,):
+        return one, other.expand(one.shape)
+    return (one.expand(other.shape), other) if one.ndim == 0 or tuple(one.shape) == (1,) else (one, other)
 
 
 def _only(places: Places, names: set[str]) -> Places:

@@ -170,7 +170,7 @@ def test_another_scale_is_a_mismatch_of_so_many_per_cent():
     (look,) = looks(Shown(masked, lambda x, b: ((1.5 * x * real_of(b),), {})), NETWORK)
     assert look.axis == EVERY
     assert look.size == pytest.approx(0.5)
-    assert look.why.startswith("input 0 of 'network'")
+    assert look.why.startswith("input x of 'network'")
     assert look.why.endswith("with the same noise, moves by 50 %")
 
 
@@ -179,7 +179,7 @@ def test_what_differs_in_padding_alone_names_its_axis():
         return lambda x, b: ((torch.where(axis_mask, x * real_of(b), x),), {})
 
     for axis, mask in (("dims", DIM_MASK[:, None]), ("steps", STEP_MASK[..., None])):
-        found = [one for one in looks(Shown(masked, noise_in_padded(mask)), NETWORK) if "input 0" in one.why]
+        found = [one for one in looks(Shown(masked, noise_in_padded(mask)), NETWORK) if "input x" in one.why]
         assert [one.axis for one in found] == [axis]
         assert found[0].why.endswith(f"they differ in padded {axis} alone")
 
@@ -190,8 +190,8 @@ def test_every_input_is_compared_by_place_and_by_name():
         lambda x, b: ((x * real_of(b), b["t"] * 0), {"heard": ~b["step_mask"], "how": "texts"}),
     )
     sizes = {one.why.split(" of ")[0]: one.size for one in looks(policy, NETWORK)}
-    assert [*sizes] == ["input 0", "input 1", "input heard"]
-    assert sizes["input 0"] == sizes["input 1"] == 0
+    assert [*sizes] == ["input x", "input 1", "input heard"]
+    assert sizes["input x"] == sizes["input 1"] == 0
     assert sizes["input heard"] > 0
 
 
@@ -201,6 +201,55 @@ def test_whole_numbers_are_compared_as_well():
     same, other = looks(policy, NETWORK)
     assert same.size == 0
     assert other.size > 0
+
+
+class Named(nn.Module):
+    def forward(self, x, time=None, mask=None):
+        return x if mask is None else x + time.mean() * 0 + mask.double().mean()
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        lambda x, b: ((x, b["t"] * 0, real_of(b)), {}),
+        lambda x, b: ((x,), {"mask": real_of(b), "time": b["t"] * 0}),
+        lambda x, b: ((x, torch.tensor(0.0), real_of(b)), {}),
+        lambda x, b: ((x, torch.zeros(1)), {"mask": real_of(b)}),
+    ],
+    ids=["places", "names", "one time", "one time in a list"],
+)
+@pytest.mark.parametrize("right", [True, False])
+def test_an_input_is_the_same_by_its_place_and_by_its_name_and_one_number_stands_for_each_sample(sampling, right):
+    mask = real_of if right else lambda b: ~real_of(b)
+    policy = Shown(lambda x, b: ((), {"x": x, "time": b["t"], "mask": mask(b)}), sampling)
+    policy.network = Named()
+    sizes = {one.why.split(" of ")[0]: bool(one.size) for one in looks(policy, NETWORK)}
+    assert sizes == {"input x": False, "input time": False, "input mask": not right}
+
+
+@pytest.mark.parametrize("how", ["in one call", "without it first", "with it first"])
+@pytest.mark.parametrize("right", [True, False])
+def test_guidance_shows_the_network_a_pair_that_training_has_not(how, right):
+    """The condition is the flow time here. Where it comes first, the first call is compared as ever."""
+
+    class Guided(Shown):
+        def sample(self, b):
+            x, with_it, without = self.noise(b) * (real_of(b) if right else 1), b["t"] * 0, b["t"] * 0 - 1
+            if how == "in one call":
+                return self.network(torch.cat([x, x]), torch.cat([with_it, without])).chunk(2)[0]
+            calls = [self.network(x, time) for time in (with_it, without)[:: 1 if how == "with it first" else -1]]
+            return sum(calls)
+
+    found = looks(Guided(lambda x, b: ((x * real_of(b), b["t"]), {}), None), NETWORK)
+    pair = [look for look in found if "two versions of the batch, as guidance does" in look.why]
+    if how == "with it first":
+        assert not pair
+        assert any(look.size for look in found) == (not right)
+    elif how == "in one call" or right:
+        assert [look.size for look in pair] == [None]
+    else:
+        assert not pair
+        assert any(look.size for look in found)
 
 
 @pytest.mark.parametrize(
