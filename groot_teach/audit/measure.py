@@ -17,10 +17,17 @@ def moved_by(before: Tensor, after: Tensor, where: Tensor) -> float:
     """How far `after` is from `before` where `where` is True, relative to `before`; 0 = it did not move, inf = NaN.
 
     Only padding was changed, so nothing real may move at all. The tolerance is 100 rounding errors of the dtype, and at
-    most 0.001: that is one rounding error in float16, and less than one in bfloat16.
+    most 0.001: that is one rounding error in float16, and less than one in bfloat16. If the numbers have several axes,
+    it is that of the largest number with the same place along the last one, since dims may have unequal sizes.
     """
     where = where.to(before.device)
-    return _relative(before[where], after[where], min(100 * torch.finfo(before.dtype).eps, 1e-3))
+    tolerance = min(100 * torch.finfo(before.dtype).eps, 1e-3)
+    size = _relative(before[where], after[where], tolerance)
+    if size or before.ndim < 2 or not where.any():
+        return size
+    was, gap = (one.double().where(where, 0.0).flatten(0, -2) for one in (before, after.double() - before.double()))
+    moved = gap.abs().amax(dim=0) > tolerance * was.abs().amax(dim=0)
+    return (gap.norm(dim=0) / was.norm(dim=0))[moved].amax().item() if moved.any() else 0.0
 
 
 def apart(one: Tensor, other: Tensor, precision: float = 0.0) -> float:

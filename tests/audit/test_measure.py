@@ -75,6 +75,26 @@ def test_a_hundred_roundings_of_the_largest_number_are_let_pass_and_one_more_is_
     assert moved(numbers(1, 0), numbers(1 + 101 * EPS, 0)) == pytest.approx(101 * EPS, abs=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_each_dim_has_a_tolerance_of_its_own(dtype):
+    """The first dim counts ticks, and the second one opens a gripper by half; 0.5 is all that moves."""
+    before = torch.tensor([[[6e4, 1.0], [-6e4, 1.0]]], dtype=dtype) * (1e12 if dtype == torch.float64 else 1)
+    before[..., 1] = 1
+    after = before.clone()
+    after[0, 1, 1] = 1.5
+    assert moved(before, after) == pytest.approx(0.5 / 2**0.5)
+    assert moved(before, before.clone()) == 0
+    assert moved_by(before, after, torch.tensor([True, False])[:, None].expand(1, 2, 2)) == 0
+    after[0, 1, 1] = 1 + min(50 * torch.finfo(dtype).eps, 1e-4)
+    assert moved(before, after) == 0
+
+
+def test_a_dim_of_zeros_moves_infinitely_far_and_nan_elsewhere_is_not_compared():
+    before, after = numbers(1, 0, 1, nan).view(2, 2), numbers(1, 1e-30, 1, 7).view(2, 2)
+    assert moved_by(before, after, before == before) == inf
+    assert moved_by(before, before, before == before) == 0
+
+
 def test_in_half_precision_a_single_rounding_counts():
     def half(*values: float) -> Tensor:
         return numbers(*values, dtype=torch.bfloat16)
