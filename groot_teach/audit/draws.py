@@ -7,14 +7,22 @@ on seeds. It records every draw of a first run, in order, and replaces the draws
 Draws are caught where PyTorch dispatches its operations (`TorchDispatchMode`), so it does not matter whether the policy
 calls `torch.randn`, a distribution, a generator of its own, or dropout.
 
+Some draws are made with numbers of the policy: normal numbers around a predicted mean, or a token from predicted
+probabilities. To give such a result back would hide how those numbers came about. So what is recorded is the noise
+behind it, from which each run makes its own result. Where no such noise is known, as for a gamma distribution, the
+numbers are recorded with the result, and a run in which they differ cannot be repeated.
+
+A choice, such as a token or a Bernoulli draw, shows a small change of its probabilities only where its noise lies at
+the brink of another choice. So the noise is put there, where it gives the same result.
+
 To listen to every operation doubles the time of a small policy. `Sparingly` listens to those alone whose names sound
 random. That is enough as long as the state of PyTorch's own generator does not change elsewhere, for what draws within
 other operations uses that generator. Where it does change, or where draws are missing, the run is repeated and all of
 it is listened to.
 """
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, Literal
 
 import torch
@@ -62,7 +70,11 @@ class _Listening(TorchDispatchMode):
             return out
         if "native_dropout" in str(func) and args[2] is not False:  # False = not in training, when nothing is dropped
             return self._dropped(args[0], args[1], *out)
-        return self._draw(func, out) if isinstance(out, Tensor) else out
+        if not isinstance(out, Tensor):
+            return out
+        noise, made_of = _behind(str(func), args, out, self.precision)
+        drawn = self._draw(func, noise)
+        return drawn if made_of is None else out.copy_(made_of(drawn))
 
     def _dropped(self, values: Tensor, rate: float, out: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:
         """Dropout as one operation: only which entries were kept is drawn."""
@@ -91,15 +103,91 @@ def _kind_of(func: Any) -> Literal["", "product", "draw", "composite"]:
     return "draw" if random else ""
 
 
+class Chances(Tensor):
+    """Uniform numbers that a Bernoulli draw compares with its probabilities: below it is 1. A slice is of this kind."""
+
+
+def _behind(
+    name: str, args: Sequence[Any], out: Tensor, precision: float
+) -> tuple[Tensor, Callable[[Tensor], Tensor] | None]:
+    """The noise behind a draw that is made with numbers of the policy, and how the result is made of it.
+
+    Args:
+        name: the operation.
+        args: what it was given.
+        out: what it drew; for all other operations, that is the noise itself, and None is made of it.
+        precision: the rounding of the policy, as the distance from 1 to the next number.
+    """
+    if name.startswith(("aten.normal.Tensor", "aten.normal.float_Tensor")):
+        mean, std = args if len(args) == 2 else (args[0], 1)
+        return torch.randn_like(out), lambda noise: noise * std + mean
+    if name.startswith(("aten.bernoulli.default", "aten.bernoulli.out", "aten.bernoulli.Tensor", "aten.bernoulli_.T")):
+        chance = args[-1]
+        margin = _margin(chance, precision)
+        at_brink = torch.where(out.bool(), chance - margin, chance + margin).to(_exact(chance))
+        return at_brink.as_subclass(Chances), lambda noise: noise.as_subclass(Tensor) < chance
+    if name.startswith("aten.multinomial."):
+        chances, count = args[:2]
+        if count > 1 and not any(args[2:]):  # each class at most once
+            waited = torch.empty_like(chances, dtype=_exact(chances)).exponential_()
+            return waited, lambda noise: (chances / noise).topk(count).indices
+        up_to = chances.to(_exact(chances)).cumsum(dim=-1)
+        up_to = up_to / up_to[..., -1:]
+        return _at_brink(up_to, out, _margin(chances, precision)), partial(_class_at, up_to)
+    if name.startswith(("aten._standard_gamma.", "aten._sample_dirichlet.", "aten.poisson.", "aten.binomial.")):
+        numbers = [one for one in args if isinstance(one, Tensor)]
+        return torch.stack([out, *numbers], dim=-1), partial(_of_the_same, name, numbers)
+    return out, None
+
+
+def _exact(chances: Tensor) -> torch.dtype:
+    return torch.promote_types(chances.dtype, torch.float32)
+
+
+def _margin(chances: Tensor, precision: float) -> float:
+    """How far noise is from the brink: as far as a policy's rounding can move its probabilities."""
+    return 2 * max(precision, torch.finfo(chances.dtype).eps) ** 0.5
+
+
+def _at_brink(up_to: Tensor, chosen: Tensor, margin: float) -> Tensor:
+    """A number within the range of each chosen class, at an end where another class begins."""
+    high = up_to.gather(-1, chosen)
+    low = high - up_to.diff(dim=-1, prepend=torch.zeros_like(up_to[..., :1])).gather(-1, chosen)
+    at_low = (low > 0) & (torch.rand_like(low) < 0.5) | (high >= 1)
+    inside = torch.where(at_low, low + margin, high - margin)
+    return torch.where(high - low > 2 * margin, inside, (low + high) / 2)
+
+
+def _class_at(up_to: Tensor, noise: Tensor) -> Tensor:
+    """The first class at which the chances add up to more than the noise."""
+    return torch.searchsorted(up_to, noise.contiguous(), right=True).clamp(max=up_to.shape[-1] - 1)
+
+
+def _of_the_same(name: str, numbers: Sequence[Tensor], drawn: Tensor) -> Tensor:
+    """What was drawn, if it was drawn with the same numbers: up to half of the digits, as sums are rounded."""
+    result, *before = drawn.unbind(dim=-1)
+    for one, other in zip(numbers, before, strict=True):
+        if not torch.allclose(one, other, rtol=torch.finfo(one.dtype).eps ** 0.5, atol=0):
+            raise OtherDraws(f"{name} draws with other numbers than in the first run, so it cannot be repeated")
+    return result
+
+
 def keep_everything(drawn: Sequence[Tensor]) -> list[Tensor] | None:
     """The same draws, with dropout that keeps everything; None = nothing in them is dropped.
 
-    A draw of zeros and one other number is taken for dropout.
+    A draw of zeros and one other number is taken for dropout, and so is each Bernoulli draw with its own probabilities.
     """
-    drops = [len(one.unique()) == 2 and bool(one.eq(0).any()) for one in drawn]
-    if not any(drops):
+    kept = [_kept(one) for one in drawn]
+    if all(one is None for one in kept):
         return None
-    return [torch.full_like(one, one.max().item()) if drop else one for one, drop in zip(drawn, drops, strict=True)]
+    return [one if keep is None else keep for one, keep in zip(drawn, kept, strict=True)]
+
+
+def _kept(one: Tensor) -> Tensor | None:
+    if isinstance(one, Chances):
+        return torch.zeros_like(one)
+    drops = len(one.unique()) == 2 and bool(one.eq(0).any())
+    return torch.full_like(one, one.max().item()) if drops else None
 
 
 class Recorder(_Listening):
@@ -127,7 +215,7 @@ class Replayer(_Listening):
             raise OtherDraws(f"it drew more than {len(self.drawn)} times, {tuple(out.shape)} at last")
         given = self.drawn[self.place]
         if given.shape != out.shape:
-            by = "dropout" if "bernoulli" in str(func) else str(func)
+            by = "dropout, or bernoulli_" if "bernoulli_.float" in str(func) else str(func)
             expected = f"expected {tuple(given.shape)}"
             raise OtherDraws(f"draw {self.place} ({by}) has the shape {tuple(out.shape)}, {expected}")
         self.place += 1

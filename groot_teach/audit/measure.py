@@ -179,7 +179,9 @@ REMEDIES = {
     "`x = x.clone()`",
     "modified by an inplace operation": "The policy writes into a tensor whose gradient is asked for: let it write "
     "into a copy, `x = x.clone()`, or use `torch.where`",
-    "draw ": "Draws that hold padding are declared by their name, `values={..., 'drawn 0': 1}`; dropout is set to 0",
+    "draw ": "Draws that hold padding are declared by their name, `values={..., 'drawn 0': 1}`",
+    "dropout": "Dropout is set to 0",
+    "draws with other numbers": "If the numbers are predicted, hand the draw over in the batch",
 }
 """What to do about an error that says it in torch's words, or in those of a replayed draw."""
 

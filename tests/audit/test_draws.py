@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from groot_teach.audit import Answer, Padding, audit_masks
 from groot_teach.audit.draws import (
     SOUND_RANDOM,
     OtherDraws,
@@ -133,9 +134,145 @@ def test_another_shape_one_too_many_and_one_too_few_are_named():
 
 @pytest.mark.parametrize("dropout", [nn.functional.dropout, lambda x: torch.native_dropout(x, 0.5, True)])
 def test_a_draw_of_dropout_is_called_so(dropout):
-    message = r"draw 0 \(dropout\) has the shape \(3,\), expected \(2,\)"
+    message = r"draw 0 \(dropout(, or bernoulli_)?\) has the shape \(3,\), expected \(2,\)"
     with pytest.raises(OtherDraws, match=message), Replayer([torch.zeros(2)]):
         dropout(torch.ones(3))
+
+
+# ------------------------------------------------------------------------- draws that are made with a policy's numbers
+
+NORMAL = {
+    "around a mean": lambda x: torch.normal(x, 2.0),
+    "of a spread": lambda x: torch.normal(0.0, x),
+    "both": lambda x: torch.normal(x, x),
+    "into another": lambda x: torch.normal(x, 1.0, out=torch.empty(2, 3)),
+    "of a distribution": lambda x: torch.distributions.Normal(x, 2.0).sample(),
+}
+
+
+@pytest.mark.parametrize("what", NORMAL)
+def test_normal_numbers_follow_the_mean_and_the_spread_of_each_run(what):
+    x = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+    with Recorder() as recorder:
+        first = NORMAL[what](x)
+    with Replayer(recorder.drawn):
+        assert torch.equal(NORMAL[what](x), first)
+    mean, spread = {"around a mean": (1, 0), "of a spread": (0, 1), "both": (1, 1)}.get(what, (1, 0))
+    with Replayer(recorder.drawn):
+        again = NORMAL[what](x + 1)
+    assert torch.allclose(again, first + mean + spread * recorder.drawn[0], atol=1e-5)
+
+
+CHOICES = {
+    "bernoulli": torch.bernoulli,
+    "into another": lambda p: torch.bernoulli(p, out=torch.empty_like(p)),
+    "in place": lambda p: torch.zeros(p.shape, dtype=torch.bool).bernoulli_(p),
+    "of a distribution": lambda p: torch.distributions.Bernoulli(p).sample(),
+    "one of two": lambda p: torch.multinomial(torch.stack([1 - p, p], -1), 1).flatten(),
+    "one of two, many times": lambda p: torch.multinomial(torch.stack([1 - p, p], -1), 3, replacement=True).T,
+    "category": lambda p: torch.distributions.Categorical(torch.stack([1 - p, p], -1)).sample(),
+    "one hot": lambda p: torch.distributions.OneHotCategorical(torch.stack([1 - p, p], -1)).sample()[:, 1],
+}
+
+
+@pytest.mark.parametrize("what", CHOICES)
+def test_a_choice_follows_the_probabilities_of_each_run_and_tips_when_they_move_a_little(what):
+    choose, p = CHOICES[what], torch.linspace(0.2, 0.8, 400)
+    torch.manual_seed(1)
+    with Recorder() as recorder:
+        first = choose(p).bool()
+
+    def again(p):
+        with Replayer(recorder.drawn):
+            return choose(p).bool()
+
+    assert torch.equal(again(p), first)
+    assert torch.equal(again(p + 1e-5), first)  # no more than rounding
+    assert 0.1 < first[..., p < 0.3].float().mean() < 0.4 < 0.6 < first[..., p > 0.7].float().mean() < 0.9
+    assert torch.equal(again(p + 0.01), torch.ones_like(first))
+    assert torch.equal(again(p - 0.01), torch.zeros_like(first))
+    assert torch.equal(again(torch.ones(400)), torch.ones_like(first))
+    assert torch.equal(again(torch.zeros(400)), torch.zeros_like(first))
+
+
+def test_several_different_classes_follow_their_probabilities():
+    p = torch.tensor([[0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]])
+    with Recorder() as recorder:
+        first = torch.multinomial(p, 2)
+    assert (first[:, 0] != first[:, 1]).all()
+    with Replayer(recorder.drawn):
+        assert torch.equal(torch.multinomial(p, 2), first)
+    with Replayer(recorder.drawn):
+        again = torch.multinomial(torch.tensor([[1.0, 1, 0, 0], [0, 0, 1, 1]]), 2)
+    assert again.sort().values.tolist() == [[0, 1], [2, 3]]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_class_without_a_chance_is_never_chosen(count):
+    p = torch.zeros(50, count)
+    p[:, -1] = 1
+    with Recorder() as recorder:
+        assert (torch.multinomial(p, 1) == count - 1).all()
+    with Replayer(recorder.drawn):
+        assert (torch.multinomial(p.flip(1), 1) == 0).all()
+
+
+OTHERS = {
+    "gamma": lambda x: torch.distributions.Gamma(x, torch.ones(2)).sample(),
+    "beta": lambda x: torch.distributions.Beta(x, torch.ones(2)).sample(),
+    "poisson": torch.poisson,
+    "binomial": lambda x: torch.binomial(x, torch.full((2,), 0.5)),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_is_made_of_numbers_in_another_way_is_repeated_for_the_same_numbers_alone(what):
+    x = torch.tensor([4.0, 7.0])
+    with Recorder() as recorder:
+        first = OTHERS[what](x)
+    with Replayer(recorder.drawn):
+        assert torch.equal(OTHERS[what](x * (1 + 1e-6)), first)
+    with pytest.raises(OtherDraws, match="draws with other numbers than in the first run"), Replayer(recorder.drawn):
+        OTHERS[what](x + 1)
+
+
+def test_bernoulli_draws_are_taken_for_dropout():
+    with Recorder() as recorder:
+        torch.bernoulli(torch.full((20,), 0.3)), torch.randn(3)
+    chances, noise = keep_everything([recorder.drawn[0][2:4], recorder.drawn[1]])
+    with Replayer([chances]):
+        assert torch.bernoulli(torch.full((2,), 0.3)).tolist() == [1, 1]
+    assert torch.equal(noise, recorder.drawn[1])
+
+
+LATENTS = {
+    "normal": lambda score: torch.normal(score, 0.1),
+    "bernoulli": lambda score: torch.bernoulli(score.sigmoid()),
+    "category": lambda score: torch.multinomial(score.softmax(-1), 1).expand(-1, 6).float(),
+    "gamma": lambda score: torch.distributions.Gamma(score.exp(), 1.0).sample(),
+}
+
+
+@pytest.mark.parametrize("reads_padding", [False, True])
+@pytest.mark.parametrize("what", LATENTS)
+def test_padding_that_moves_what_a_latent_is_drawn_from_is_seen(what, reads_padding):
+    torch.manual_seed(1)
+    tokens, real = torch.randn(3, 5, 4), torch.arange(5) < torch.tensor([[5], [3], [2]])
+    layer = nn.Linear(4, 6)
+
+    def run(b):
+        mask = torch.ones_like(b["mask"]) if reads_padding else b["mask"]
+        score = (layer(b["tokens"]) * mask[..., None]).sum(1)
+        return Answer(LATENTS[what](score))
+
+    padding = [Padding("tokens", real, {"tokens": 1}, {"mask": 1})]
+    report = audit_masks(run, {"tokens": tokens, "mask": real}, padding, axes={}, excused={"sampler": "none"})
+    found = {(one.stage, one.axis, one.kind) for one in report.unintended}
+    if what == "gamma":  # nothing is found, and nothing is called clean
+        assert not found
+        assert any("draws with other numbers" in look.why for look in report.unseen)
+    else:
+        assert (("prediction", "tokens", "leak") in found) == reads_padding
 
 
 @pytest.mark.skipif(not hasattr(TorchDispatchMode, "supports_higher_order_operators"), reason="this torch cannot")
