@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from groot_teach.audit.names import LEAK_OF_STAGE, ORDER, PARITY, STAGES
@@ -42,6 +43,7 @@ __all__ = [
 
 
 @foreign_draws_kept()  # outside, because the check of types draws as well
+@torch.inference_mode(False)  # a caller's inference mode would take all gradients away
 @checked
 def audit_masks(
     run: Callable[[dict[str, Any]], Any],
@@ -69,7 +71,8 @@ def audit_masks(
     and replayed in all later runs. The first run is repeated once, and the two must give the same result.
 
     Each run is given copies of the batch, so it may write into them; the report says which entries it writes into. When
-    the audit is over, the batch, the policy's buffers, modes and generators, and all random streams are as they were.
+    the audit is over, the batch, the parameters, buffers, attributes and modes of the policy's modules, its
+    generators, and all random streams are as they were.
 
     Args:
         run: takes the batch and returns an `Answer`; or the loss alone, if `prediction` names a module.
@@ -173,6 +176,11 @@ def _notes(policy: Policy) -> tuple[str, ...]:
         names = ", ".join(map(repr, sorted(policy.edited)))
         notes.append(
             f"the policy writes into {names} of the batch that it is given; each run of the audit had its own copy"
+        )
+    for name, axis in sorted(policy.not_along):
+        notes.append(
+            f"{name!r} is declared along {axis}, and training or the sampler draws something under this name that is "
+            "not as long; there it was not taken for padded"
         )
     if policy.batch_size == 1:
         notes.append(

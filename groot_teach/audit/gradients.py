@@ -33,7 +33,7 @@ def find_target(
     target = torch.where(counts, start - first / torch.where(counts, slope, 1), start)
     if _is_target(loss_of, target):
         return target
-    reach = 16 * (1 + start.abs().max())
+    reach = 16 * (1 + start[start.isfinite()].abs().max())  # padding may be predicted as NaN
     low, high = start - reach, start + reach
     at_low, at_high = gradient_at(loss_of, low), gradient_at(loss_of, high)
     counts = (at_low < 0) & (at_high > 0)

@@ -35,7 +35,7 @@ from groot_teach.audit.report import Look, Step, percent
 
 DETACHED = (
     "the loss is detached from the prediction: it moves with it and has no gradient. Return it without `.detach()`, "
-    "`.item()`, `torch.tensor` or `torch.no_grad()`"
+    "`.item()`, `torch.tensor`, `torch.no_grad()` or `torch.inference_mode()`"
 )
 DROPS = (
     "dropout stands behind the prediction, so an error of 1 there is another one where the loss looks; set its rate to "

@@ -209,6 +209,7 @@ class Policy:
         batch: the entries of the batch, those of a nested one by their path.
         padding: the kinds of padding, by label, with copies of their masks.
         edited: the entries of the batch that a run has written into.
+        not_along: draws that are declared along an axis, and that some run draws without this axis.
         precision: the coarsest rounding among the predictions and the matrix products of all runs so far, as the
             distance from 1 to the next number.
         dear: whether each question about the loss is a whole run of the policy.
@@ -241,6 +242,7 @@ class Policy:
         self.arrange = arrange or (lambda output: output, lambda said, output: said)
         self.dear = prediction is not None
         self.edited: set[str] = set()
+        self.not_along: set[tuple[str, str]] = set()
         self.precision = 0.0
         self.runs, self.most_runs = 0, most_runs
         self._prediction_path = prediction
@@ -255,6 +257,7 @@ class Policy:
         self.batch_size = len(next(iter(self.padding.values())).real)
         self._state = State(run, sample, self.module)
         self._sparing = not torch.accelerator.is_available()
+        self._takes_gradients = False
 
     # asking
 
@@ -295,8 +298,8 @@ class Policy:
                 assert callable(loss)
                 return _scalar(loss(_put(prediction, part, said)))
 
-            value, listener = self._heard(once, drawn)
-            return value, listener.drawn
+            value, listener = self._with_gradients(lambda: self._heard(once, drawn))
+            return value if torch.is_grad_enabled() else value.detach(), listener.drawn
 
         own, free, kept = None if loss is None or callable(loss) else _scalar(loss), None, None
         if callable(loss):
@@ -352,9 +355,31 @@ class Policy:
             return said
 
         # A first run is heard in full, which also tells how precise its products are.
-        said, listener = self._heard(once, drawn, in_full=drawn is None)
+        said, listener = self._with_gradients(lambda: self._heard(once, drawn, in_full=drawn is None))
         self.precision = max(self.precision, listener.precision)
+        if not torch.is_grad_enabled():
+            said = _without_graph(said)
+            if hooks:
+                hooks.without_graph()
         return said, listener.drawn
+
+    def _with_gradients(self, heard: Callable[[], Said]) -> Said:
+        """What it returns. Most runs need no gradients; a policy that takes some itself is allowed to.
+
+        The first run that fails for want of them tells. Guidance takes such gradients, and so does a gradient penalty.
+        """
+        if self._takes_gradients or torch.is_grad_enabled():
+            with torch.enable_grad():
+                return heard()
+        try:
+            return heard()
+        except RuntimeError as error:
+            if "require grad" not in str(error):
+                raise
+        with torch.enable_grad():
+            said = heard()
+        self._takes_gradients = True
+        return said
 
     def _heard(
         self, once: Callable[[], Said], drawn: Sequence[Tensor] | None, in_full: bool = False
@@ -382,6 +407,9 @@ class Policy:
             if "torch._dynamo" in sys.modules:  # what is compiled runs as it is written, so that it can be heard
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             listener = stack.enter_context(_drawing(drawn, sparing))
+            if drawn is None and not sparing:
+                stack.enter_context(self._state.watching())
+            stack.enter_context(self._state.saved_apart())
             return once(), listener
 
     def _round_off(self, prediction: Any) -> None:
@@ -583,8 +611,14 @@ class Policy:
         return found if len(found) == len(several) == kind.real.ndim - 1 else None
 
     def _may_be_short(self, kind: Padding, size: int) -> bool:
-        """A prediction may leave out dims that no sample has."""
-        return kind.axis == "dims" and kind.real.ndim == 2 and not kind.real[:, size:].any()
+        """A prediction may leave out dims that no sample has, and all steps behind the last one that any sample has.
+
+        One step less can mean that the next one is predicted. Of a sample alone it cannot, if the batch had them all.
+        """
+        if kind.real.ndim != 2 or kind.real[:, size:].any():
+            return False
+        trimmed = size + 1 < kind.real.shape[1] or len(kind.real) == 1 < self.batch_size
+        return kind.axis == "dims" or (trimmed and bool(kind.real[:, size - 1 : size].any()))
 
     def sampled(self, kinds: Kinds | None = None) -> dict[str, Padding]:
         """The kinds of padding along which sampled actions are padded. Everything that is real is sampled."""
@@ -637,7 +671,7 @@ class Policy:
                 return False
             by_place = value.movedim(axes_of(kind, place), (1,)).flatten(2) if value.ndim > 2 else value[..., None]
             real, padded = by_place[kind.real.to(value.device)], by_place[~kind.real.to(value.device)]
-            if (padded != padded[0, 0]).any() or (real == padded[0, 0]).all(dim=1).any():
+            if not _equal(padded, padded[0, 0]).all() or _equal(real, padded[0, 0]).all(dim=1).any():
                 return False
         return True
 
@@ -666,6 +700,11 @@ class Policy:
         """
         kind = self.padding[label]
         found = {name: axes_of(kind, place) for name, place in kind.values.items() if name in given}
+        for name in [name for name in found if is_draw_name(name)]:
+            # Training and the sampler may give one name to two different draws.
+            if tuple(given[name].shape[at] for at in found[name] if at < given[name].ndim) != kind.real.shape[1:]:
+                self.not_along.add((name, kind.axis))
+                del found[name]
         like = {}
         for name, places in found.items():
             kept = _axes_with_extent(given[name])
@@ -880,6 +919,12 @@ class _Hooks:
                 stack.callback(module.get_submodule(path).register_forward_hook(listener).remove)
             yield
 
+    def without_graph(self) -> None:
+        """Keeps the numbers of what was heard alone."""
+        self.predictions = [one.detach() for one in self.predictions]
+        for calls in self.tapped.values():
+            calls[:] = [one.detach() for one in calls]
+
     def _at_tap(self, tap: Tap) -> Callable:
         there, back = tap.arrange or (_first_tensor, _with_first_tensor)
 
@@ -902,7 +947,9 @@ class _Hooks:
         if not self.policy._is_own(self.calls - 1):
             return output
         if self.say is not None:
-            said = self.policy._call_of(self.say, said, len(self.predictions))
+            own, said = said, self.policy._call_of(self.say, said, len(self.predictions))
+            if self.policy._takes_gradients:  # those of its own prediction; the numbers stay
+                said = said + (own - own.detach()).nan_to_num()
         self.predictions.append(said)
         return back(said, output)
 
@@ -994,6 +1041,11 @@ def _without_draws(given: Given) -> tuple[Given, list[Tensor] | None]:
     return batch, [given[name] for name in given if is_draw_name(name) and name != NO_DRAWS]
 
 
+def _equal(values: Tensor, one: Tensor) -> Tensor:
+    """Which values are this number. NaN is taken for a number as any other."""
+    return (values == one) | (values.isnan() & one.isnan())
+
+
 def _axes_with_extent(value: Tensor) -> list[int]:
     """The axes that are longer than 1, and always the first one, the samples."""
     return [axis for axis, size in enumerate(value.shape) if size > 1 or axis == 0]
@@ -1001,6 +1053,14 @@ def _axes_with_extent(value: Tensor) -> list[int]:
 
 def is_draw_name(name: str) -> bool:
     return name.startswith("drawn ")
+
+
+def _without_graph(said: Any) -> Any:
+    """The same answer, or tensor, without what is needed for gradients by it."""
+    if isinstance(said, Answer) and isinstance(said.prediction, Tensor):
+        loss = said.loss.detach() if isinstance(said.loss, Tensor) else said.loss
+        return replace(said, prediction=said.prediction.detach(), loss=loss)
+    return said.detach() if isinstance(said, Tensor) else said
 
 
 def _put(prediction: Tensor, part: tuple[slice, ...], said: Tensor) -> Tensor:

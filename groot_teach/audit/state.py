@@ -1,34 +1,51 @@
 """What a policy keeps from one call to the next, and how it is put back.
 
-A policy in train mode changes more than it returns: BatchNorm updates its running statistics, a generator of its own
-goes on, a sampler switches to `eval()`. Each run of an audit has to start from the same state, and the caller's policy
-has to be as it was when the audit is over.
+A policy in train mode changes more than it returns: BatchNorm updates its running statistics, a teacher follows by a
+moving average, a counter or a generator of its own goes on, a sampler switches to `eval()`. Each run of an audit has to
+start from the same state, and the caller's policy has to be as it was when the audit is over.
+
+What modules hold is remembered name by name, and buffers are copied. Parameters are too large for that: a copy is made
+only of those that a first run writes into, just before it does.
 """
 
 import random
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from operator import is_not
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import is_lazy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 MOST = 20_000
 """How many objects are looked through at most, so that a function which refers to half of a program costs no time."""
 
 
 class State:
-    """The buffers, modes and generators of everything that can be reached from a policy's functions and modules."""
+    """What everything holds that can be reached from a policy's functions and modules.
+
+    These are the parameters, buffers, attributes and modes of modules, and generators. What is written into a list or a
+    dict that a module holds is not noticed, nor is what other objects hold.
+    """
 
     def __init__(self, *roots: Any):
         reached = [*_reached(roots)]
         self.modules = [one for one in reached if isinstance(one, nn.Module)]
         self._generators = [(one, one.get_state()) for one in reached if isinstance(one, torch.Generator)]
         inside = dict.fromkeys(part for module in self.modules for part in _parts(module))
+        owned = [one for part in inside for one in part.parameters(recurse=False) if not is_lazy(one)]
+        self._held = [(names, dict(names)) for part in inside for names in _names_of(part)]
+        self._storages = {storage: (one, one.detach()) for one in owned if (storage := _storage_of(one))}
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        self._without_gradient = [one for one in owned if one.grad is None]
         self._modes = [(part, part.training) for part in inside]
         buffers = {id(one): (one, part) for part in inside for one in part.buffers(recurse=False)}
         self._buffers = [(one, one.detach().clone(), isinstance(part, _NormBase)) for one, part in buffers.values()]
@@ -36,6 +53,18 @@ class State:
     @torch.no_grad()
     def restore(self) -> None:
         """Puts everything back to what it was when this record was made."""
+        for names, kept in self._held:
+            if len(names) != len(kept) or any(map(is_not, names.values(), kept.values())):
+                names.clear()
+                names.update(kept)
+        for one, kept in self._storages.values():
+            if one.data_ptr() != kept.data_ptr():
+                one.data = kept
+        for one, kept in self._copies:
+            if not torch.equal(one, kept):
+                one.copy_(kept)
+        for one in self._without_gradient:
+            one.grad = None
         for buffer, kept, is_statistic in self._buffers:
             if _written(buffer, kept):
                 # No gradient reads the running statistics that a run has written, but PyTorch would refuse to take one
@@ -45,6 +74,42 @@ class State:
             part.training = mode
         for generator, kept in self._generators:
             generator.set_state(kept)
+
+    def watching(self) -> TorchDispatchMode:
+        """Inside it, a copy of each parameter is kept before it is written into. It costs time at each operation."""
+        return _Watching(self._keep)
+
+    def saved_apart(self) -> AbstractContextManager:
+        """Inside it, what is saved for gradients is apart from what is put back, if a run writes into parameters."""
+        if not self._copies:
+            return nullcontext()
+        put_back = {_storage_of(one) for one, *_ in [*self._copies, *self._buffers]}
+        return saved_tensors_hooks(lambda one: one.clone() if _storage_of(one) in put_back else one, lambda one: one)
+
+    def _keep(self, written: Tensor) -> None:
+        found = self._storages.get(_storage_of(written))
+        if found is not None and not any(found[0] is one for one, _ in self._copies):
+            self._copies.append((found[0], found[1].clone()))
+
+
+class _Watching(TorchDispatchMode):
+    supports_higher_order_operators = True
+
+    def __init__(self, keep: Callable[[Tensor], None]) -> None:
+        super().__init__()
+        self.keep = keep
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        schema = getattr(func, "_schema", None)  # what is given functions has none
+        if schema is not None and schema.is_mutable:
+            for place, argument in enumerate(schema.arguments):
+                if argument.is_write:
+                    given = args[place] if place < len(args) else kwargs.get(argument.name)
+                    for one in given if isinstance(given, list | tuple) else [given]:
+                        if isinstance(one, Tensor):
+                            self.keep(one)
+        return func(*args, **kwargs)
 
 
 @contextmanager
@@ -62,6 +127,23 @@ def foreign_draws_kept() -> Iterator[None]:
 
 def _parts(module: nn.Module) -> Iterable[nn.Module]:
     return [part for part in module.modules() if isinstance(getattr(part, "training", None), bool)]
+
+
+def _names_of(part: nn.Module) -> list[dict[str, Any]]:
+    """What a module holds by name: its attributes, parameters, buffers and parts. A lazy one becomes another module."""
+    if isinstance(part, LazyModuleMixin):
+        return []
+    own = vars(part)
+    inside = [own.get(kind) for kind in ("_parameters", "_buffers", "_modules")]
+    return [own, *(names for names in inside if isinstance(names, dict))]  # TorchScript has others
+
+
+def _storage_of(tensor: Tensor) -> int:
+    """Where its numbers lie; 0 = nowhere, as for a tensor without numbers or one inside `torch.func`."""
+    try:
+        return tensor.untyped_storage().data_ptr()
+    except (RuntimeError, NotImplementedError):
+        return 0
 
 
 def _written(buffer: Tensor, kept: Tensor) -> bool:

@@ -65,6 +65,12 @@ def test_a_target_is_looked_for_sixteen_times_as_far_away_as_predictions_are_lar
     assert find_target(distance, numbers(*start)).tolist() == pytest.approx(target, abs=1e-10)
 
 
+def test_a_padded_entry_that_is_predicted_as_nan_does_not_hide_where_the_others_are_smallest():
+    start = numbers(0.5, 0.5, torch.nan)
+    found = find_target(lambda said: (said - TARGET)[:2].abs().sum(), start)
+    assert found[:2].tolist() == pytest.approx([1, -2], abs=1e-12)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_an_entry_that_counts_a_thousand_times_less_still_has_its_target(dtype):
     found = find_target(lambda said: (numbers(1, 1e-3) * (said.double() - 2).square()).sum(), numbers(0, 0).to(dtype))

@@ -7,7 +7,7 @@ import torch
 from audit_cases import DIM_MASK, DIMS, STEP_MASK, STEPS, TOKEN_MASK, Toy, lengths, toy_batch, toy_padding
 from torch import nn
 
-from groot_teach.audit import Answer, Padding, Tap
+from groot_teach.audit import Answer, Padding, Tap, audit_masks
 from groot_teach.audit.draws import OtherDraws
 from groot_teach.audit.policy import (
     SEED,
@@ -516,6 +516,34 @@ def test_of_too_many_places_those_are_wanted_that_the_padding_says():
         toy_policy().wanted(torch.zeros(3, STEPS + 2, DIMS))
 
 
+def test_a_prediction_may_end_with_the_longest_sample_and_no_earlier_nor_later():
+    """As of a policy that trims its batch."""
+    policy = toy_policy()
+    kinds = {"dims": Padding("dims", lengths(7, 4, 3), {}), "steps": Padding("steps", lengths(5, 3, 2), {})}
+    assert policy.wanted_for(kinds)(torch.zeros(2, 3, 7)) == (slice(None),) * 3
+    for steps in (2, 4):
+        with pytest.raises(ValueError, match=rf"prediction: got {steps} steps, expected 5"):
+            policy.wanted_for(kinds)(torch.zeros(2, steps, 7))
+    alone = {"steps": Padding("steps", lengths(5, 4), {})}
+    assert policy.wanted_for(alone)(torch.zeros(1, 4, 7)) == (slice(None),) * 3
+
+
+@pytest.mark.parametrize("reads_padding", [False, True])
+def test_a_policy_that_trims_its_batch_to_the_longest_sample_is_audited(reads_padding):
+    real = lengths(6, 4, 2, 3)
+
+    def run(b):
+        mask = b["mask"][:, : int(b["mask"].sum(1).max())]
+        x = b["action"][:, : mask.shape[1]]
+        read = x if reads_padding else x.where(mask[..., None], 0)
+        said = x + read.sum(1, keepdim=True)
+        return Answer(said, lambda said: ((said - x)[mask] ** 2).mean())
+
+    batch = {"action": torch.randn(3, 6, 2, generator=torch.Generator().manual_seed(1)), "mask": real}
+    report = audit_masks(run, batch, [Padding("steps", real, {"action": 1}, {"mask": 1})], excused={"sampler": "none"})
+    assert report.is_clean != reads_padding
+
+
 def test_a_prediction_may_lack_dims_that_no_robot_has_but_no_step_and_no_real_dim():
     wide = {"dims": Padding("dims", lengths(7, 4, 3), {}), "steps": Padding("steps", lengths(5, 5, 2), {})}
     policy = toy_policy()
@@ -646,7 +674,7 @@ def test_padding_lies_where_it_is_declared_and_in_draws_of_the_same_shape():
 def test_a_draw_that_is_declared_lies_where_that_says():
     policy, given = small(padding=[Padding("tokens", REAL, {"x": 1, "drawn 0": 2})])
     assert policy.places("tokens", given) == {"x": (1,)}
-    assert policy.places("tokens", given | {"drawn 0": torch.zeros(2, 4, 3)}) == {"x": (1,), "drawn 0": (2,)}
+    assert policy.places("tokens", given | {"drawn 0": torch.zeros(2, 3, 4)}) == {"x": (1,), "drawn 0": (2,)}
 
 
 def test_axes_of_one_place_do_not_tell_shapes_apart_but_that_of_samples_stays():
@@ -827,3 +855,129 @@ def test_a_loss_is_one_number():
     assert _scalar(torch.tensor([[2.0]])).shape == ()
     assert _kind(TOKEN_MASK) == "a tensor of torch.bool, (3, 3)"
     assert _kind(3) == "a int"
+
+
+# ------------------------------------------------------------------------------ policies that take gradients themselves
+
+
+def energy(b, reads_padding):
+    """The gradient of an energy of the real steps, as some policies predict it."""
+    mask = (torch.ones_like(b["mask"]) if reads_padding else b["mask"])[..., None]
+    with torch.enable_grad():
+        x = b["action"].clone() if b["action"].requires_grad else b["action"].clone().requires_grad_()
+        total = ((x * mask).sum(1, keepdim=True).square() * mask + x**3).sum()
+        return torch.autograd.grad(total, x, create_graph=True)[0]
+
+
+def without_enabling(b, reads_padding):
+    mask = (torch.ones_like(b["mask"]) if reads_padding else b["mask"])[..., None]
+    x = b["action"].clone().requires_grad_()
+    total = ((x * mask).sum(1, keepdim=True).square() * mask + x**3).sum()
+    return torch.autograd.grad(total, x, create_graph=True)[0]
+
+
+@pytest.mark.parametrize("reads_padding", [False, True])
+@pytest.mark.parametrize("predict", [energy, without_enabling])
+def test_a_policy_and_a_sampler_that_take_gradients_themselves_are_audited(predict, reads_padding):
+    real = lengths(4, 2, 3)
+    batch = {"action": torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(1)), "mask": real}
+    report = audit_masks(
+        lambda b: Answer(predict(b, reads_padding), lambda said: (said[b["mask"]] ** 2).mean()),
+        batch,
+        [Padding("steps", real, {"action": 1}, {"mask": 1})],
+        sample=lambda b: predict(b, reads_padding),
+    )
+    found = {one.name for one in report.findings}
+    assert found >= {"prediction, steps", "sampler, steps"} if reads_padding else report.is_clean
+
+
+class Penalised(nn.Module):
+    """A policy whose loss has a penalty on the gradient of its prediction."""
+
+    def __init__(self, counts_padding):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.counts_padding = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 3)), counts_padding
+
+    def forward(self, b):
+        x = b["action"].clone().requires_grad_()
+        mask = torch.ones_like(b["mask"]) if self.counts_padding else b["mask"]
+        said = self.net(x)
+        slope = torch.autograd.grad(said[mask].sum(), x, create_graph=True)[0]
+        return ((said - b["action"])[b["mask"]] ** 2).mean() + slope[mask].square().mean()
+
+
+@pytest.mark.parametrize("counts_padding", [False, True])
+def test_a_penalty_on_gradients_is_part_of_the_loss(counts_padding):
+    real, policy = lengths(4, 2, 3), Penalised(counts_padding)
+    report = audit_masks(
+        policy,
+        {"action": torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(1)), "mask": real},
+        [Padding("steps", real, {"action": 1}, {"mask": 1})],
+        module=policy,
+        prediction="net",
+        excused={"sampler": "none", "unit error": "a penalty"},
+    )
+    assert report.is_clean != counts_padding
+
+
+def test_an_error_that_has_nothing_to_do_with_gradients_is_not_tried_again():
+    calls = []
+
+    def run(b):
+        calls.append(0)
+        raise RuntimeError("no")
+
+    policy, given = small(run)
+    with torch.no_grad(), pytest.raises(RuntimeError, match="no"):
+        policy.ask(given)
+    assert len(calls) == 1
+
+
+def test_an_audit_inside_inference_mode_is_one_outside_of_it():
+    toy = Toy()
+    with torch.inference_mode():
+        report = audit_masks(toy.answer, toy_batch(), toy_padding(), sample=toy.sample)
+    assert report.is_clean
+
+
+# ----------------------------------------------------------------------------------------- draws with one name, and NaN
+
+
+@pytest.mark.parametrize("reads_padding", [False, True])
+def test_a_draw_that_is_declared_may_be_another_one_in_the_sampler(reads_padding):
+    real = lengths(4, 2, 3)
+
+    def read(b, noise):
+        return b["action"] + noise.where(b["mask"][:, None, :, None] | reads_padding, 0).sum((1, 2))[:, None]
+
+    def run(b):
+        said = read(b, torch.randn(len(b["action"]), 5, b["mask"].shape[1], 3))
+        return Answer(said, lambda said: ((said - b["action"])[b["mask"]] ** 2).mean())
+
+    report = audit_masks(
+        run,
+        {"action": torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(1)), "mask": real},
+        [Padding("steps", real, {"action": 1, "drawn 0": 2}, {"mask": 1})],
+        sample=lambda b: b["action"] + torch.rand(len(b["action"]), 1, 1),
+    )
+    assert report.is_clean != reads_padding
+    assert report.notes == (
+        "'drawn 0' is declared along steps, and training or the sampler draws something under this name that is not as "
+        "long; there it was not taken for padded",
+    )
+
+
+@pytest.mark.parametrize("reads_padding", [False, True])
+def test_padding_of_nan_may_be_what_a_policy_knows_it_by(reads_padding):
+    real = lengths(4, 2, 3)
+    x = torch.randn(2, 4, 3, generator=torch.Generator().manual_seed(1)).where(real[..., None], torch.nan)
+
+    def run(b):
+        known = b["x"].isfinite()
+        x = b["x"].where(known, 0)
+        return Answer(x + x.sum(1, keepdim=True) / (x.shape[1] if reads_padding else known.sum(1, keepdim=True)))
+
+    excused = dict.fromkeys(["sampler", "loss sum", "loss count"], "none")
+    report = audit_masks(run, {"x": x}, [Padding("steps", real, {"x": 1})], excused=excused)
+    assert report.is_clean != reads_padding

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from groot_teach.audit import state
+from groot_teach.audit import Answer, Padding, audit_masks, state
 from groot_teach.audit.state import State, foreign_draws_kept
 
 GLOBAL = nn.BatchNorm1d(2)
@@ -128,6 +128,95 @@ def test_buffers_modes_and_generators_are_put_back():
     assert torch.equal(module[0].running_mean, torch.zeros(2))
     assert module[0].num_batches_tracked == 0
     assert torch.equal(torch.rand(3, generator=generator), drawn)
+
+
+class Teacher(nn.Module):
+    """A policy whose teacher follows it by a moving average, in forward."""
+
+    def __init__(self, how, reads_padding=False):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net, self.teacher, self.how, self.reads_padding = nn.Linear(3, 3), nn.Linear(3, 3), how, reads_padding
+        self.register_buffer("mean", torch.zeros(3))
+        self.seen = 0
+
+    @torch.no_grad()
+    def follow(self, x):
+        pairs = [*zip(self.teacher.parameters(), self.net.parameters(), strict=True)]
+        if self.how == "in place":
+            for old, new in pairs:
+                old.mul_(0.9).add_(new, alpha=0.1)
+        elif self.how == "data in place":
+            for old, new in pairs:
+                old.data.lerp_(new, 0.1)
+        elif self.how == "all at once":
+            torch._foreach_mul_([old for old, _ in pairs], 0.9)
+        elif self.how == "other data":
+            for old, new in pairs:
+                old.data = old.data.lerp(new, 0.1)
+        elif self.how == "another parameter":
+            self.teacher.weight = nn.Parameter(self.teacher.weight.lerp(self.net.weight, 0.1))
+        elif self.how == "another buffer":
+            self.mean = 0.9 * self.mean + 0.1 * x.mean((0, 1))
+        elif self.how == "another part":
+            self.teacher = nn.Linear(3, 3).requires_grad_(False)
+        elif self.how == "a counter":
+            self.seen += 1
+
+    def forward(self, b):
+        mask = torch.ones_like(b["mask"]) if self.reads_padding else b["mask"]
+        x = b["x"] * mask[..., None]
+        self.follow(x)
+        read = (x.sum(1) / mask.sum(1, keepdim=True))[:, None]
+        return Answer(self.net(x + read) + self.teacher(x + read - self.mean) * (1 + self.seen))
+
+
+HOW = ["in place", "data in place", "all at once", "other data", "another parameter", "another buffer", "another part"]
+
+
+@pytest.mark.parametrize("reads_padding", [False, True])
+@pytest.mark.parametrize("how", [*HOW, "a counter"])
+def test_a_policy_that_changes_itself_in_each_run_is_audited_and_is_as_it_was_afterwards(how, reads_padding):
+    policy = Teacher(how, reads_padding)
+    held = {name: (one, one.detach().clone()) for name, one in [*policy.named_parameters(), *policy.named_buffers()]}
+    real = torch.arange(4) < torch.tensor([[4], [2], [3]])
+    batch = {"x": torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(1)), "mask": real}
+    excused = dict.fromkeys(["sampler", "loss sum", "loss count"], "none") | {"compact": "statistics of the batch"}
+    report = audit_masks(policy, batch, [Padding("steps", real, {"x": 1}, {"mask": 1})], excused=excused)
+    assert report.is_clean != reads_padding
+    now = dict([*policy.named_parameters(), *policy.named_buffers()])
+    assert now.keys() == held.keys()
+    for name, (one, kept) in held.items():
+        assert now[name] is one
+        assert torch.equal(one, kept)
+    assert policy.seen == 0
+
+
+def test_gradients_that_a_policy_leaves_in_its_parameters_are_taken_away():
+    module = nn.Linear(2, 2)
+    kept = State(module)
+    module(torch.ones(1, 2)).sum().backward()
+    kept.restore()
+    assert all(one.grad is None for one in module.parameters())
+
+
+def test_of_parameters_only_those_that_are_written_into_are_copied_and_each_once():
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    kept = State(module)
+    with torch.no_grad(), kept.watching():
+        module[1].weight.mul_(module[0].weight)
+        module[1].weight.add_(1)
+        torch.add(module[0].bias, 1, out=module[1].bias)
+    assert [id(one) for one, _ in kept._copies] == [id(module[1].weight), id(module[1].bias)]
+
+
+def test_a_lazy_module_becomes_what_it_should_and_stays_so():
+    module = nn.LazyLinear(2)
+    kept = State(module)
+    module(torch.ones(1, 3))
+    kept.restore()
+    assert module.in_features == 3
+    assert module.weight.shape == (2, 3)
 
 
 def test_a_buffer_that_nobody_wrote_into_is_not_written_and_one_of_another_shape_is_left_alone():
