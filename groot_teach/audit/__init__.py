@@ -197,4 +197,9 @@ def _notes(policy: Policy) -> tuple[str, ...]:
         else:
             continue
         notes.append(f"{left} and could not be cut off; there the audit only wrote other numbers")
+    for (axis, most), several in policy.left_unmoved.items():
+        notes.append(
+            f"of up to {several} real {axis} of a sample only {most} were moved one by one, others in each sample, to "
+            "see whether they have an effect; of a batch of shorter samples none is left out"
+        )
     return tuple(notes)

@@ -30,6 +30,10 @@ FORGOTTEN_DOCUMENTS = (
     "if these rows pack several documents that must not read each other, your declaration lacks it: say by "
     "`Padding(..., documents=...)` to which document each place belongs"
 )
+MAY_BE_CAUSAL = (
+    "if the {axis} follow in time as the {main} do, and each of the {main} may read none of its future, declare that: "
+    "`intended={{'{stage}, {axis}, lost': 'causal'}}`"
+)
 """What to look at first, where a policy is right if its user has forgotten to declare something."""
 
 ANY = ""

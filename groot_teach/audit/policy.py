@@ -214,6 +214,8 @@ class Policy:
             distance from 1 to the next number.
         dear: whether each question about the loss is a whole run of the policy.
         runs: how many times the policy and its sampler have been run.
+        left_unmoved: where not all places of a kind were moved one by one: the axis and how many of a sample were -> of
+            how many.
     """
 
     def __init__(
@@ -245,6 +247,7 @@ class Policy:
         self.not_along: set[tuple[str, str]] = set()
         self.precision = 0.0
         self.runs, self.most_runs = 0, most_runs
+        self.left_unmoved: dict[tuple[str, int], int] = {}
         self._prediction_path = prediction
         self._called_by_steps = False  # a chunk of one step has one call as well: a longer one tells
         self._own_calls: list[bool] | None = None  # of each call of the module in a run, whether it is the prediction

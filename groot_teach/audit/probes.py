@@ -15,7 +15,7 @@ Here are the probes of the prediction. Those of the loss are in `losses`, those 
 entries are lost is asked in `reads`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from math import inf
 
@@ -51,6 +51,11 @@ from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting, doubt_
 NOTHING_MOVES = (
     "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still "
     "zero, or is `real` upside down?"
+)
+
+A_TARGET = (
+    "it moves the loss, so these {axis} may be there to be predicted and not to be read. If they are, say so: "
+    "`excused={{'prediction, {axis}': 'a target'}}`"
 )
 
 WITHOUT_PADDING = "what is predicted for a sample alone, once its padding is cut off,"
@@ -145,13 +150,19 @@ class Probes:
             where = moved_in(self.base.prediction, heard.prediction, self.real) if size else ""
             yield Look(PREDICTION, axis, "perturb", size, why=why, where=where)
             if policy.place_of(label) is None and label not in self.moving and self._can_move(label):
-                why = f"nothing real in {' and '.join(map(repr, places))} moves what is predicted for a real entry"
-                if size:
-                    why += f", and padding does: {UPSIDE_DOWN.format(axis=axis)}"
-                yield Look(PREDICTION, axis, "perturb", 1.0, "lost", why)
+                yield self._unread(axis, places, control, size)
         else:
             yield Look(PREDICTION, axis, "perturb", None, why=NOTHING_MOVES)
         yield from self.loss.perturbed(axis, heard, self.base.prediction, size)
+
+    def _unread(self, axis: str, places: Mapping[str, object], control: Heard, size: float) -> Look:
+        """What to say if nothing real of a kind moves a prediction, and padding moves it by `size`."""
+        why = f"nothing real in {' and '.join(map(repr, places))} moves what is predicted for a real entry"
+        if size:
+            why += f", and padding does: {UPSIDE_DOWN.format(axis=axis)}"
+        elif any(look.size for look in self.loss.perturbed(axis, control, self.base.prediction, 0.0)):
+            return Look(PREDICTION, axis, "perturb", None, "lost", f"{why}; {A_TARGET.format(axis=axis)}")
+        return Look(PREDICTION, axis, "perturb", 1.0, "lost", why)
 
     def _can_move(self, label: str) -> bool:
         """Whether this kind is read at all by a policy that obeys it: dims are read with the steps that hold them."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from groot_teach.audit.advice import FORGOTTEN_DOCUMENTS, FORGOTTEN_TARGETS
+from groot_teach.audit.advice import FORGOTTEN_DOCUMENTS, FORGOTTEN_TARGETS, MAY_BE_CAUSAL
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
 from groot_teach.audit.measure import at_end, changed, reason, samples_with, such_as
 from groot_teach.audit.names import PREDICTION, Probe
@@ -25,7 +25,10 @@ from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along, n
 from groot_teach.audit.report import Look
 
 MOST = 16
-"""How many places of a sample are moved one by one at most: the first ones, the last ones, and some between."""
+"""How many places of a sample are moved one by one at most: the first one, the last one, and some between, which are
+others in each sample. A note says how many are left out."""
+ENDS = 2
+"""The first place and the last one: nothing is left out if no more than these are asked for."""
 
 Moved = tuple[Tensor, Tensor]
 """Which places were moved (`batch, *size`, at most one in each sample), and which entries of an answer moved then."""
@@ -54,7 +57,9 @@ def who_reads_what(policy: Policy, given: Given, base: Heard, real: Tensor) -> I
     """A look for each stage: which real steps do not depend on a real step or token, though they should?
 
     Every step should read every token. If one step reads another in any sample, it should read it in every sample that
-    has both. If it reads it in no sample, the mask may be causal, and that is not reported. If any step reads its own
+    has both, unless all samples are alike once places are counted from the first or the last real one, and all steps
+    read that one. If it reads it in no sample, the mask may be causal, and that is not reported; but a place that no
+    other step reads should be read by steps as far away as those that read all other places. If any step reads its own
     place, all should. Steps that are only given to be read, and are no target, are compared with such steps alone, and
     each of them should be read by some step behind it.
 
@@ -97,7 +102,7 @@ def who_reads_what(policy: Policy, given: Given, base: Heard, real: Tensor) -> I
             single = policy.main_axis.removesuffix("s")
             why = f"in {pairs} a real {single} does not depend on one of the real {axis}"
             where = such_as(lost, {policy.main_axis: 1, f"{axis} ": 2})
-            hint = _forgotten(one, lost, policy).format(axis=axis)
+            hint = _forgotten(one, lost, policy).format(axis=axis, main=policy.main_axis, stage=one.stage)
             yield Look(one.stage, axis, one.probe, size, "lost", why + where, hint=hint)
 
 
@@ -161,7 +166,7 @@ def moves(
         again: the places have been moved once. They are moved the other way, and both ways among places that are all
             alike and of which none is dropped: sharp attention can round a small weight to 0, and among places that are
             alike no weight is small.
-        most: how many places of a sample are moved: the first ones, the last ones, and some between.
+        most: how many places of a sample are moved: the first one, the last one, and some between.
 
     Raises:
         Exception: all of these runs fail.
@@ -171,6 +176,8 @@ def moves(
         alike = _all_alike(policy, nothing_dropped(given), label)
         ways = [(given, -1), (alike, 1), (alike, -1)]
     places, errors, rounds = policy.places(label, given), [], 0
+    if (several := int(asked.flatten(1).sum(dim=1).max())) > most > ENDS:
+        policy.left_unmoved.setdefault((policy.padding[label].axis, most), several)
     with torch.no_grad():
         for start, way in ways if asked.any() else []:
             first = before if start is given else ask(start)
@@ -204,7 +211,11 @@ def _predict(policy: Policy) -> Callable[[Given], Tensor]:
 def _one_by_one(asked: Tensor, most: int = MOST) -> Iterator[Tensor]:
     """For each round a mask like `asked`, with one place of each sample, until all chosen places have been there."""
     flat = asked.flatten(1)
-    chosen = [_some_of(row.nonzero().flatten().tolist(), most) for row in flat]
+    several = [row.nonzero().flatten().tolist() for row in flat]
+    longer = [sample for sample, places in enumerate(several) if len(places) > most]
+    chosen = several.copy()
+    for rank, sample in enumerate(longer):
+        chosen[sample] = _some_of(several[sample], most, rank / len(longer))
     for turn in range(max(map(len, chosen), default=0)):
         where = torch.zeros_like(flat)
         for sample, places in enumerate(chosen):
@@ -213,13 +224,14 @@ def _one_by_one(asked: Tensor, most: int = MOST) -> Iterator[Tensor]:
         yield where.view_as(asked)
 
 
-def _some_of(places: list[int], most: int) -> list[int]:
-    if len(places) <= most:
-        return places
-    ends = max(most // 4, 1)
-    between = places[ends:-ends]
-    more = most - 2 * ends
-    return [*places[:ends], *(between[len(between) * at // more] for at in range(more)), *places[-ends:]]
+def _some_of(places: list[int], most: int, shift: float) -> list[int]:
+    """The first place, the last one, and some between; `shift` = 0.5 takes those half way to the next.
+
+    What a mask hides often lies at the same place in each sample. So the samples together leave out as few as they can.
+    """
+    first, *between, last = places
+    more = most - ENDS
+    return [first, *(between[int(len(between) * (at + shift) / more)] for at in range(more)), last]
 
 
 def _chosen(asked: Tensor) -> Tensor:
@@ -233,29 +245,82 @@ def _lost(found: Reach, policy: Policy, prediction: Tensor, steps: Tensor) -> tu
     pairs = steps[:, :, None] & (kind.real & found.asked)[:, None] & policy.same_document(found.label, prediction)
     if policy.place_of(found.label) != (policy.main,):
         expected = pairs & found.reach.any()
-    else:
-        expected = torch.zeros_like(pairs)
-        for read_only in (kind.real & ~kind.fitted, kind.fitted):
-            alike = pairs & read_only[:, None]
-            expected |= alike & (alike & found.reach).any(dim=0)
-        given = pairs & (kind.real & ~kind.fitted)[:, None]
-        behind = given & torch.ones(pairs.shape[1:], dtype=torch.bool).tril()
-        expected |= behind & ~(given & found.reach).any(dim=1, keepdim=True)
-        if pairs.shape[1] == pairs.shape[2]:
-            own = pairs & torch.eye(pairs.shape[1], dtype=torch.bool)
-            expected |= own & (own & found.reach).any()
+        return expected & ~found.reach, expected
+    expected = torch.zeros_like(pairs)
+    for read_only in (kind.real & ~kind.fitted, kind.fitted):
+        alike = pairs & read_only[:, None]
+        wanted = alike & (alike & found.reach).any(dim=0) | _hidden_from_all(alike, found.reach)
+        lost = bool((wanted & ~found.reach).any())
+        expected |= alike & found.reach if lost and _is_told_by_an_end(alike, found.reach) else wanted
+    given = pairs & (kind.real & ~kind.fitted)[:, None]
+    behind = given & torch.ones(pairs.shape[1:], dtype=torch.bool).tril()
+    expected |= behind & ~(given & found.reach).any(dim=1, keepdim=True)
+    if pairs.shape[1] == pairs.shape[2]:
+        own = pairs & torch.eye(pairs.shape[1], dtype=torch.bool)
+        expected |= own & (own & found.reach).any()
     return expected & ~found.reach, expected
+
+
+def _hidden_from_all(pairs: Tensor, reach: Tensor) -> Tensor:
+    """Pairs of a place that no other step reads, though steps as far away read each of the places that somebody reads.
+
+    A mask that is causal, a window or made of blocks hides some distances, or none from its first place on. It hides no
+    single place from steps at a distance at which all others are read. Two of those at least have to show that, and
+    most places have to be read: what is read by all, such as a global token, tells nothing of the rest.
+    """
+    step, place = (torch.arange(size) for size in pairs.shape[1:])
+    distance = step[:, None] - place
+    asked = pairs.any(dim=0) & (distance != 0)
+    read = (pairs & reach).any(dim=0) & asked
+    could = asked & torch.isin(distance, distance[read])
+    hidden = could.any(dim=0) & ~read.any(dim=0)
+    expected = torch.zeros_like(could)
+    if 2 * hidden.sum() < asked.any(dim=0).sum():
+        for far in distance[could & hidden].unique():
+            others = could & ~hidden & (distance == far)
+            if others.sum() > 1 and read[others].all():
+                expected |= could & hidden & (distance == far)
+    return pairs & expected
+
+
+def _is_told_by_an_end(pairs: Tensor, reach: Tensor) -> bool:
+    """Whether steps read the first real place of each sample, or its last one, and otherwise the same everywhere.
+
+    Counted from that end nothing is lost, such as of a policy that is given its goal by the last real state. Counted
+    from the first place something would be, since the end lies elsewhere in each sample.
+    """
+    if pairs.shape[1] != pairs.shape[2]:
+        return False
+    there = pairs.any(dim=1) & pairs.any(dim=2)
+    for last in (False, True):
+        ends = [int(rows.nonzero()[-1 if last else 0]) if rows.any() else 0 for rows in there]
+        asked, read = (
+            torch.stack([one.roll((-end, -end), (0, 1)) for one, end in zip(entries, ends, strict=True)])
+            for entries in (pairs, pairs & reach)
+        )
+        if not (asked & read.any(dim=0) & ~read).any() and (read | ~asked)[:, :, 0].all() and asked.any():
+            return True
+    return False
 
 
 def _forgotten(found: Reach, lost: Tensor, policy: Policy) -> str:
     """What the lost pairs look like, if it is not the policy that is wrong: a declaration that is not there."""
     kind = policy.padding[found.label]
     if policy.place_of(found.label) != (policy.main,):
-        return ""
+        return MAY_BE_CAUSAL if _end_later_and_later(lost, found.reach) else ""
     if kind.documents is None and _lie_between_groups(lost, found.reach):
         return FORGOTTEN_DOCUMENTS
     looks_ahead = torch.ones(lost.shape[1:], dtype=torch.bool).triu(1)  # as a prompt does, in front of what is learnt
     return FORGOTTEN_TARGETS if kind.targets is None and not (lost & ~looks_ahead).any() else ""
+
+
+def _end_later_and_later(lost: Tensor, reach: Tensor) -> bool:
+    """Whether each step reads all places up to one and none behind it, further than the steps in front of it."""
+    last = (torch.arange(1, reach.shape[2] + 1) * reach).amax(dim=2)
+    no_gap = not (lost & (torch.arange(reach.shape[2]) < last[..., None])).any()
+    by_step = last.amax(dim=0)
+    same = ~lost.any(dim=2) | (last == by_step)
+    return no_gap and bool(same.all()) and bool((by_step.diff() >= 0).all())
 
 
 def _lie_between_groups(lost: Tensor, reach: Tensor) -> bool:

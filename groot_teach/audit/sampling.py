@@ -29,14 +29,19 @@ from groot_teach.audit.measure import (
 )
 from groot_teach.audit.names import OTHER_SAMPLES, SAMPLED, SAMPLER
 from groot_teach.audit.policy import NOT_REPEATABLE, Given, Policy, along, with_draws
-from groot_teach.audit.reads import moves
+from groot_teach.audit.reads import ENDS, moves
 from groot_teach.audit.report import Look, Step
 
 Looks = Iterator[Look]
 
+MAY_BE_ROUNDED = (
+    "but actions are the same few numbers again and again, or do not move at all: they may be rounded, clipped or the "
+    "largest of some scores. Let `sample` return what it has before that"
+)
+
 MOST_SAMPLED = 6
 """How many places of a sample are moved one by one at most, because a sampler runs its network many times. Of steps
-only the first and the last are, since nothing but the end of a chunk tells their masks apart."""
+only the ends are, the first and the last, since nothing else tells their masks apart."""
 
 
 class SamplerProbes:
@@ -65,6 +70,7 @@ class SamplerProbes:
             raise ValueError(f"sample: {NOT_REPEATABLE}")
         self.leaked: dict[str, float] = {}  # how far padding moves what is sampled, by kind of padding
         self.unsure: dict[str, Look] = {}  # what padding moved, if its value may be what the policy masks by
+        self._moved_by_way: dict[int, Tensor] = {}
         self.alone: dict[int, Tensor] = {}  # the actions sampled for each sample alone, with its padding
 
     def steps(self) -> list[Step]:
@@ -117,7 +123,7 @@ class SamplerProbes:
             known = bool(of_place.any())
             suspected = expected & (of_place == 0) if known else expected
             reached, asked = of_place > 0, of_place > 0
-            most = MOST_SAMPLED if policy.place_of(label) is None else 2
+            most = MOST_SAMPLED if policy.place_of(label) is None else ENDS
             for again in (False, True):
                 left = asked & ~reached if again else suspected
                 for where, moved in moves(
@@ -134,9 +140,17 @@ class SamplerProbes:
         elif not reached.any() and label not in self.moving:
             return  # training does not read them either: the probes of the prediction say that
         lost = expected & ~reached
+
+        def told() -> str:
+            return f"{int(lost.sum())} of {int(expected.sum())} real {kind.axis} do not move any sampled action"
+
+        rounded = self._are_rounded(samples_with(lost)) if lost.any() else samples_with(lost)
+        if rounded.any():
+            yield Look(SAMPLER, kind.axis, "perturb", None, "lost", f"{told()}; {MAY_BE_ROUNDED}")
+            expected &= ~rounded[:, None]
+            lost &= ~rounded[:, None]
         if expected.any():
-            size = (lost.sum() / expected.sum()).item()
-            why = f"{int(lost.sum())} of {int(expected.sum())} real {kind.axis} do not move any sampled action"
+            size, why = (lost.sum() / expected.sum()).item(), told()
             yield Look(SAMPLER, kind.axis, "perturb", size, "lost", why + such_as(lost, {kind.axis: 1}))
 
     def _gradient(self, label: str) -> Tensor:
@@ -237,18 +251,68 @@ class SamplerProbes:
             yield Look(SAMPLER, axis, "perturb", None, "lost", reason(error))
             return
         if moved.any():
-            still = ((self.actions == 0) & ~moved | ~self.real).all(dim=place, keepdim=True) & self.real
-            size = (still.sum() / self.real.sum()).item()
-            why = f"{int(still.sum())} of {int(self.real.sum())} real entries are sampled as 0, whatever is given"
-            yield Look(SAMPLER, axis, "perturb", size, "lost", why)
+            still = self._still(moved, place)
+            for way in (-1, 10, -10):  # what is rounded or clipped to 0 may need more to move
+                if still.any():
+                    moved = moved | self._moved_otherwise(way)
+                    still = self._still(moved, place)
+
+            def told() -> str:
+                return f"{int(still.sum())} of {int(self.real.sum())} real entries are sampled as 0, whatever is given"
+
+            rounded = self._are_rounded(samples_with(still)) if still.any() else samples_with(still)
+            if rounded.any():
+                yield Look(SAMPLER, axis, "perturb", None, "lost", f"{told()}; {MAY_BE_ROUNDED}")
+                still = still & ~along(rounded[:, None], still.ndim, 1)
+            if still.any() or not rounded.any():
+                yield Look(SAMPLER, axis, "perturb", (still.sum() / self.real.sum()).item(), "lost", told())
+
+    def _still(self, moved: Tensor, place: int) -> Tensor:
+        """The real entries that are 0 and not moved, nor is any other along the axis `place`."""
+        return ((self.actions == 0) & ~moved | ~self.real).all(dim=place, keepdim=True) & self.real
 
     @cached_property
     def _all_moved(self) -> Tensor:
         """The actions that are sampled if everything real is moved."""
+        return self.sampled(self._everything_moved(1))
+
+    def _everything_moved(self, way: int) -> Given:
         other = self.given
         for label, kind in self.policy.padding.items():
-            other = changed(other, self.policy.places(label, other), kind.real)
-        return self.sampled(other)
+            other = changed(other, self.policy.places(label, other), kind.real, way)
+        return other
+
+    def _moved_otherwise(self, way: int) -> Tensor:
+        """Which actions move if everything real is moved the other way, or further; none, if that cannot be run."""
+        if way not in self._moved_by_way:
+            try:
+                after = self.sampled(self._everything_moved(way))
+                moved = (after != self.actions) & after.isfinite()
+            except Exception:
+                moved = torch.zeros_like(self.real)
+            self._moved_by_way[way] = moved
+        return self._moved_by_way[way]
+
+    @torch.no_grad()
+    def _are_rounded(self, samples: Tensor) -> Tensor:
+        """Of which of these samples all actions may be rounded or clipped, so that a small change need not move any.
+
+        A number that is neither comes back in no other run. A dim that never moves says nothing.
+        """
+        try:
+            after = self._all_moved
+        except Exception:
+            return torch.zeros_like(samples)
+        place = self.policy.axes.get("dims")
+        at = place if isinstance(place, int) and 0 < place < after.ndim else after.ndim - 1
+        real = self.real.to(after.device)
+        moved = real & (after != self.actions)
+        again = torch.isin(after, self.actions[real]) | torch.isin(self.actions, after[real])
+        exact = torch.zeros_like(samples)
+        for of_dim, comes_again in zip(moved.unbind(at), (moved & again).unbind(at), strict=True):
+            if not comes_again.any():
+                exact |= samples_with(of_dim).cpu()
+        return samples & ~exact
 
 
 VALUE = "all padding holds one value that no real place has, so the policy may take the value for its mask"

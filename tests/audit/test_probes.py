@@ -225,6 +225,19 @@ def test_a_run_that_fails_when_a_document_changes_says_so():
     assert packed(read) == [(None, "RuntimeError: another document")]
 
 
+def test_what_only_the_loss_reads_may_be_a_target_and_nobody_knows():
+    def run(b, of_loss=1.0):
+        target = (b["words"] * b["word_mask"]).sum(1)[:, None, None]
+        return Answer(2 * b["x"] * real_of(b), lambda said: mean_of(said + of_loss * target, b))
+
+    ((size, why),) = at("prediction", "tokens", "perturb", "lost", found=looks(run))
+    assert size is None
+    assert why.startswith("nothing real in 'words' moves what is predicted for a real entry; it moves the loss")
+    assert why.endswith("`excused={'prediction, tokens': 'a target'}`")
+    ((size, _),) = at("prediction", "tokens", "perturb", "lost", found=looks(lambda b: run(b, 0.0)))
+    assert size == 1
+
+
 # ------------------------------------------------------------------------------------------- a value that is the mask
 
 VALUE = "all padding holds one value that no real place has, so the policy may take the value for its mask"

@@ -5,9 +5,9 @@ import torch
 from audit_cases import lengths
 from torch import nn
 
-from groot_teach.audit import Answer, Padding, Tap
+from groot_teach.audit import Answer, Padding, Tap, audit_masks
 from groot_teach.audit.policy import Policy, with_draws
-from groot_teach.audit.reads import Reach, _alike, _lost, _mean_where, who_reads_what
+from groot_teach.audit.reads import Reach, _alike, _lost, _mean_where, _one_by_one, who_reads_what
 
 STEPS, TOKENS = lengths(3, 3, 2), lengths(4, 4, 2)
 """Two samples: three steps and four words are real in the first one, two and two in the second one."""
@@ -99,6 +99,54 @@ def test_steps_that_no_sample_reads_may_be_causal_and_one_that_another_sample_re
     assert seen(reading(steps=cut))[0] == said("steps", 1 / 9, "1 of 9", ", such as sample 1, step 1, step 0")
 
 
+def long_steps(*lengths_of, first=False):
+    """Samples of so many of five steps, and what is asked of a policy that reads some of them: how many are lost."""
+    real = lengths(5, *lengths_of)
+    real = real.flip(1) if first else real
+    given = {"x": torch.arange(1.0, 1 + 10 * len(real)).reshape(-1, 5, 2)}
+
+    def lost(reads):
+        run = lambda b: Answer(reads.expand(len(real), 5, 5) @ b["x"])  # noqa: E731
+        found = seen(run, given, real[..., None].expand(-1, 5, 2), padding=[Padding("steps", real, {"x": 1})])
+        return found[0][5].split(" pairs")[0]
+
+    return lost
+
+
+@pytest.mark.parametrize("seen_by", [torch.ones(5, 5), torch.ones(5, 5).tril()], ids=["both ways", "causal"])
+def test_a_step_that_is_hidden_from_all_others_is_lost_where_others_are_read_from_as_far(seen_by):
+    lost = long_steps(5, 3)
+    assert lost(seen_by).startswith("in 0 of ")
+    first_hidden = torch.where(torch.eye(5) + (torch.arange(5) > 0) > 0, seen_by, 0.0)
+    # Those that are 1 and 2 steps behind it, in both samples: at 3 only one other step is read, and at 4 none.
+    assert lost(first_hidden).startswith("in 4 of ")
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        torch.block_diag(torch.ones(2, 2), torch.ones(2, 2), torch.ones(1, 1)) + torch.ones(5, 5).tril() > 0,
+        torch.eye(5) + (torch.arange(5) < 1) > 0,
+        torch.eye(5) + torch.eye(5).roll(1, 0).tril() > 0,
+        torch.eye(5) > 0,
+    ],
+    ids=["causal blocks", "a global step", "the step before", "its own"],
+)
+def test_masks_of_other_designs_hide_no_single_step(right):
+    assert long_steps(5, 4)(right.float()).startswith("in 0 of ")
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["the last real step", "the first real step"])
+def test_steps_may_read_one_end_of_their_sample_wherever_it_lies(first):
+    """Five, three and two steps, padded behind or in front."""
+    ends = torch.zeros(3, 1, 5)
+    for sample, end in enumerate([0, 2, 3] if first else [4, 2, 1]):
+        ends[sample, 0, end] = 1
+    lost, reads = long_steps(5, 3, 2, first=first), (torch.eye(5) + ends > 0).float()
+    assert lost(reads).startswith("in 0 of ")
+    assert not lost(without(reads, 0, 3, 0 if first else 4)).startswith("in 0 of ")
+
+
 def test_a_padded_step_that_is_read_does_not_ask_others_to_read_it():
     """The third step of the second sample is padded: that it reads the first one obliges nobody."""
     reads = OWN_STEP.clone()
@@ -144,6 +192,36 @@ def test_of_many_places_the_first_the_last_and_some_between_are_moved():
     _, look = seen(torch.no_grad()(run), {"x": batch()["x"], "words": long}, padding=padding)
     # 16 words of the first sample beside its 3 steps, 10 of the second one beside its 2.
     assert look[5] == said("tokens", 0, "3 of 68", ", such as sample 0, step 0, token 39")[5]
+
+
+def test_samples_of_many_places_together_leave_out_none_and_it_is_said_how_many_are_moved():
+    """16 of 40 words in each of three samples; word 20 is hidden in all of them."""
+    rounds = torch.stack([*_one_by_one(torch.ones(3, 40, dtype=torch.bool), 16)])
+    assert rounds.sum(dim=(0, 2)).tolist() == [16, 16, 16]
+    assert rounds.any(dim=(0, 1)).all()
+    assert rounds.any(dim=0)[:, [0, -1]].all()
+
+    given, real = {"x": torch.ones(3, 3, 2), "words": torch.arange(120.0).reshape(3, 40, 1)}, lengths(40, 40, 40, 10)
+    kinds = [Padding("steps", lengths(3, 3, 3, 2), {"x": 1}), Padding("tokens", real, {"words": 1})]
+    heard = real & (torch.arange(40) != 20)
+    run = lambda b: Answer(b["x"] + (b["words"] * heard[..., None]).sum((1, 2))[:, None, None])  # noqa: E731
+    report = audit_masks(torch.no_grad()(run), given, kinds)
+    (found,) = [finding for finding in report.findings if finding.full_name == "prediction, tokens, lost"]
+    assert ", token 20" in found.why
+    (note,) = [note for note in report.notes if "moved one by one" in note]
+    assert note.startswith("of up to 40 real tokens of a sample only 16 were moved")
+    assert not audit_masks(reading(), batch(), padding()[1:]).notes
+
+
+@pytest.mark.parametrize("frames", [torch.ones(3, 4).tril(), torch.ones(3, 4).tril().flip(1)])
+def test_frames_that_steps_read_up_to_a_place_that_grows_may_be_causal(frames):
+    run = reading(torch.cat([frames[:2], torch.ones(1, 4)]).expand(2, 3, 4))
+    policy = Policy(run, batch(), padding())
+    looks = who_reads_what(policy, batch(), policy.ask(batch()), STEPS[..., None].expand(2, 3, 2))
+    (look,) = [look for look in looks if look.axis == "tokens"]
+    assert look.size
+    assert look.size > 0
+    assert ("intended={'prediction, tokens, lost': 'causal'}" in look.hint) == bool(frames[0, 0])
 
 
 def test_a_place_on_which_a_run_fails_if_it_is_moved_is_read():

@@ -289,6 +289,48 @@ def test_steps_are_needed_to_see_what_is_held_at_zero():
     assert set(found) == {HELD, perturbed("dims"), compacted("samples")}
 
 
+def of_words(b, places):
+    """A sampler in which the words at these places move every action, before anything is rounded."""
+    return masked(b | {"word_mask": b["word_mask"] & (torch.arange(b["words"].shape[1]) < places)})
+
+
+@pytest.mark.parametrize("places", [1, 2])
+def test_a_sampler_that_rounds_need_not_move_and_one_that_does_not_round_has_to(places):
+    rounded = lambda b: torch.where(of_words(b, places) > 100, 1.0, -1.0) * b["dim_mask"][:, None]  # noqa: E731
+    look = by_name(rounded)["sampler", "tokens", "perturb", "lost"]
+    assert look.size is None
+    assert look.why.startswith("3 of 3 real tokens do not move any sampled action; but actions are the same few")
+    look = by_name(lambda b: of_words(b, places))["sampler", "tokens", "perturb", "lost"]
+    assert look.size == {1: pytest.approx(1 / 3), 2: 0}[places]
+
+
+def test_where_one_dim_is_not_rounded_a_word_that_moves_nothing_is_lost():
+    def sample(b):
+        x = of_words(b, 1)
+        return torch.cat([x[..., :1], torch.where(x[..., 1:] > 100, 1.0, -1.0)], dim=-1)
+
+    lost = by_name(sample)["sampler", "tokens", "perturb", "lost"]
+    assert (lost.size, lost.why[:11]) == (pytest.approx(1 / 3), "1 of 3 real")
+
+
+def test_a_dim_that_is_clipped_at_0_is_moved_further_before_it_is_called_lost():
+    """Only if everything is moved by ten times as much is a dim above 12."""
+    clipped = by_name(lambda b: torch.where(torch.arange(4) > 0, masked(b), (b["x"] - 12).clamp(0)))
+    assert clipped[LOST].size == 0
+    hidden = by_name(lambda b: torch.where(torch.arange(4) > 0, masked(b), 0 * (b["x"] - 12).clamp(0)))
+    assert hidden[LOST].size == 5 / 16
+
+
+def test_a_dim_of_rounded_actions_that_stays_at_0_may_be_one_of_their_values():
+    def sample(b):
+        steps = torch.where(b["x"] + b["words"].sum(1)[:, None, None] > 4, 1.0, -1.0)
+        return torch.where(torch.arange(4) > 0, steps, 0.0) * b["dim_mask"][:, None]
+
+    look = by_name(sample)[LOST]
+    assert look.size is None
+    assert look.why.startswith("5 of 16 real entries are sampled as 0, whatever is given; but actions are the same few")
+
+
 # ---------------------------------------------------------------------------------------------------- not a number
 
 
