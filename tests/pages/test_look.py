@@ -194,11 +194,11 @@ def test_a_guess_is_answered_and_what_would_give_it_away_waits(visit):
     tab = visit(f"notebooks/{NOTEBOOKS[4]}", viewport=WIDE)
     guess = tab.locator("div.guess").first
     waits = tab.locator("div.guess:first-of-type ~ .cell > .cell_output.veiled").first
-    assert guess.locator("button").all_inner_texts() == ["nothing", "a fifth", "two fifths"]
+    assert guess.locator("button").all_inner_texts() == ["nothing", "about a fifth", "two fifths"]
     assert not guess.get_by_text("2 parts of 11").is_visible()
     assert not waits.is_visible()
     guess.locator("button").first.press("Enter")
-    assert guess.get_by_role("status").inner_text() == "You chose: nothing. The answer is: a fifth."
+    assert guess.get_by_role("status").inner_text() == "You chose: nothing. The answer is: about a fifth."
     assert guess.get_by_text("2 parts of 11").is_visible()
     assert guess.locator("button[aria-pressed=true]").inner_text() == "nothing"
     guess.locator("button").nth(1).press("Space")
