@@ -46,6 +46,7 @@ class _Listening(TorchDispatchMode):
         drawn: what was drawn, in order.
         precision: the coarsest rounding of all matrix products: the distance from 1 to the next number. A policy whose
             batch and loss are float64 may well multiply its matrices in bfloat16.
+        chances: the probabilities of each choice, such as that of a token.
     """
 
     supports_higher_order_operators = True  # such as flex attention
@@ -54,6 +55,7 @@ class _Listening(TorchDispatchMode):
         super().__init__()
         self.drawn: list[Tensor] = []
         self.precision = 0.0
+        self.chances: list[Tensor] = []
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kind = _kind_of(func)
@@ -73,6 +75,8 @@ class _Listening(TorchDispatchMode):
         if not isinstance(out, Tensor):
             return out
         noise, made_of = _behind(str(func), args, out, self.precision)
+        if str(func).startswith((*BERNOULLI, MULTINOMIAL)):
+            self.chances.append(next(one for one in reversed(args) if isinstance(one, Tensor)).detach().clone())
         drawn = self._draw(func, noise)
         return drawn if made_of is None else out.copy_(made_of(drawn))
 
@@ -90,6 +94,11 @@ class _Listening(TorchDispatchMode):
 
 PRODUCTS = ("aten.mm.", "aten.addmm.", "aten.bmm.", "aten.baddbmm.", "aten.convolution.", "aten._scaled_dot_product")
 """The operations that multiply matrices."""
+
+
+BERNOULLI = ("aten.bernoulli.default", "aten.bernoulli.out", "aten.bernoulli.Tensor", "aten.bernoulli_.T")
+MULTINOMIAL = "aten.multinomial."
+"""The operations that choose with probabilities that a policy may have predicted."""
 
 
 @cache
@@ -121,12 +130,12 @@ def _behind(
     if name.startswith(("aten.normal.Tensor", "aten.normal.float_Tensor")):
         mean, std = args if len(args) == 2 else (args[0], 1)
         return torch.randn_like(out), lambda noise: noise * std + mean
-    if name.startswith(("aten.bernoulli.default", "aten.bernoulli.out", "aten.bernoulli.Tensor", "aten.bernoulli_.T")):
+    if name.startswith(BERNOULLI):
         chance = args[-1]
         margin = _margin(chance, precision)
         at_brink = torch.where(out.bool(), chance - margin, chance + margin).to(_exact(chance))
         return at_brink.as_subclass(Chances), lambda noise: noise.as_subclass(Tensor) < chance
-    if name.startswith("aten.multinomial."):
+    if name.startswith(MULTINOMIAL):
         chances, count = args[:2]
         if count > 1 and not any(args[2:]):  # each class at most once
             waited = torch.empty_like(chances, dtype=_exact(chances)).exponential_()

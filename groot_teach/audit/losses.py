@@ -283,7 +283,7 @@ class LossProbes:
         weight. Where it is not, or where the weights depend on the prediction (as those of a root of a mean do), they
         are not known, and nothing is said. If the unit error has found the right divisor, there is nothing to ask.
         """
-        if self.base.loss_of is None or self.policy.dear or self.counts_right or len(alone) < self.policy.batch_size:
+        if self.base.loss_of is None or self.counts_right or len(alone) < self.policy.batch_size:
             return
         start, found = self.base.prediction.detach(), []
         for factor in (1.5, -1.25):

@@ -212,6 +212,7 @@ class Policy:
         not_along: draws that are declared along an axis, and that some run draws without this axis.
         precision: the coarsest rounding among the predictions and the matrix products of all runs so far, as the
             distance from 1 to the next number.
+        chooses: whether runs choose something, such as a token, with probabilities that move with the batch.
         dear: whether each question about the loss is a whole run of the policy.
         runs: how many times the policy and its sampler have been run.
         left_unmoved: where not all places of a kind were moved one by one: the axis and how many of a sample were -> of
@@ -246,6 +247,8 @@ class Policy:
         self.edited: set[str] = set()
         self.not_along: set[tuple[str, str]] = set()
         self.precision = 0.0
+        self.chooses = False
+        self._chances: Sequence[Tensor] | None = None  # with which the first run chose
         self.runs, self.most_runs = 0, most_runs
         self.left_unmoved: dict[tuple[str, int], int] = {}
         self._prediction_path = prediction
@@ -360,11 +363,20 @@ class Policy:
         # A first run is heard in full, which also tells how precise its products are.
         said, listener = self._with_gradients(lambda: self._heard(once, drawn, in_full=drawn is None))
         self.precision = max(self.precision, listener.precision)
+        if code is self.run:
+            self._note_choices(listener.chances)
         if not torch.is_grad_enabled():
             said = _without_graph(said)
             if hooks:
                 hooks.without_graph()
         return said, listener.drawn
+
+    def _note_choices(self, chances: Sequence[Tensor]) -> None:
+        """Probabilities that move with the batch are predicted; a rate of dropout, or a drawn one, stays."""
+        if self._chances is None:
+            self._chances = chances
+        pairs = zip(self._chances, chances, strict=False)
+        self.chooses |= any(one.shape == other.shape and not torch.allclose(one, other) for one, other in pairs)
 
     def _with_gradients(self, heard: Callable[[], Said]) -> Said:
         """What it returns. Most runs need no gradients; a policy that takes some itself is allowed to.

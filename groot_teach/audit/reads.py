@@ -30,6 +30,12 @@ others in each sample. A note says how many are left out."""
 ENDS = 2
 """The first place and the last one: nothing is left out if no more than these are asked for."""
 
+A_CHOICE = (
+    "; but the policy draws a choice from probabilities, and one of the {axis} alone may not tip it. Audit it once "
+    "with the probabilities in place of the choice, as a straight-through gradient has them"
+)
+"""Why a place that seems to be lost may be read all the same."""
+
 Moved = tuple[Tensor, Tensor]
 """Which places were moved (`batch, *size`, at most one in each sample), and which entries of an answer moved then."""
 
@@ -102,6 +108,9 @@ def who_reads_what(policy: Policy, given: Given, base: Heard, real: Tensor) -> I
             single = policy.main_axis.removesuffix("s")
             why = f"in {pairs} a real {single} does not depend on one of the real {axis}"
             where = such_as(lost, {policy.main_axis: 1, f"{axis} ": 2})
+            if size and policy.chooses:
+                yield Look(one.stage, axis, one.probe, None, "lost", why + where + A_CHOICE.format(axis=axis))
+                continue
             hint = _forgotten(one, lost, policy).format(axis=axis, main=policy.main_axis, stage=one.stage)
             yield Look(one.stage, axis, one.probe, size, "lost", why + where, hint=hint)
 
@@ -138,7 +147,9 @@ def lost_places(
     size = (unread.sum() / expected.sum().clamp(min=1)).item()
     why = f"{int(unread.sum())} of {int(expected.sum())} real {kind.axis} have no effect on any real prediction"
     why += such_as(unread, dict(zip(kind.axis.split(" and "), range(1, kind.real.ndim), strict=False)))
-    yield Look(PREDICTION, kind.axis, "gradient" if known else "perturb", size, "lost", why)
+    may_be_read = bool(size) and policy.chooses
+    why += A_CHOICE.format(axis=kind.axis) if may_be_read else ""
+    yield Look(PREDICTION, kind.axis, "gradient" if known else "perturb", None if may_be_read else size, "lost", why)
 
 
 def moves(
@@ -294,6 +305,8 @@ def _is_told_by_an_end(pairs: Tensor, reach: Tensor) -> bool:
     there = pairs.any(dim=1) & pairs.any(dim=2)
     for last in (False, True):
         ends = [int(rows.nonzero()[-1 if last else 0]) if rows.any() else 0 for rows in there]
+        if len({end for end, rows in zip(ends, there, strict=True) if rows.any()}) < 2:
+            continue  # counted from an end that is the same in all samples, as much is lost as counted from the first
         asked, read = (
             torch.stack([one.roll((-end, -end), (0, 1)) for one, end in zip(entries, ends, strict=True)])
             for entries in (pairs, pairs & reach)

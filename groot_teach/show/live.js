@@ -58,8 +58,11 @@ export function paintable(cells, columns, isOn, paint) {
   let brush = null;
   const at = (event) => cells.indexOf(document.elementFromPoint(event.clientX, event.clientY)?.closest(".cell"));
   const stroke = (place) => { if (place >= 0 && isOn(place) !== brush) paint(place, brush); };
-  const focus = (place) => {
-    cells.forEach((cell, i) => { cell.tabIndex = i === place ? 0 : -1; });
+  const focus = (place, by_pointer = false) => {
+    cells.forEach((cell, i) => {
+      cell.tabIndex = i === place ? 0 : -1;
+      cell.toggleAttribute("data-pointed", by_pointer); // a pointer shows where it is, a key needs the ring
+    });
     cells[place].focus({ preventScroll: true });
   };
 
@@ -70,7 +73,7 @@ export function paintable(cells, columns, isOn, paint) {
       if (event.button) return;
       event.preventDefault();
       cell.releasePointerCapture?.(event.pointerId);
-      focus(place);
+      focus(place, true);
       brush = !isOn(place);
       stroke(place);
     });

@@ -275,6 +275,30 @@ def test_padding_that_moves_what_a_latent_is_drawn_from_is_seen(what, reads_padd
         assert (("prediction", "tokens", "leak") in found) == reads_padding
 
 
+@pytest.mark.parametrize("axes", [{}, {"steps": 1}], ids=["of all", "of each step"])
+def test_a_place_that_seems_hidden_from_a_policy_that_makes_a_choice_could_not_be_looked_at(axes):
+    """All words but the first shift the chances too little for the choice to follow."""
+    torch.manual_seed(1)
+    words, weight = torch.randn(2, 4), torch.tensor([1.0, 1e-6, 1e-6, 1e-6])
+    real = torch.arange(4) < torch.tensor([[4], [3]])
+
+    def lost(predicted):
+        def run(b):
+            score = (weight * b["words"] * b["mask"]).sum(1, keepdim=True)
+            chances = score.sigmoid() if predicted else torch.full_like(score, 0.3)
+            return Answer(torch.bernoulli(chances).expand(-1, 3) + score.round())
+
+        padding = [Padding("words", real, {"words": 1}, {"mask": 1})]
+        report = audit_masks(run, {"words": words, "mask": real}, padding, axes=axes, excused={"sampler": "none"})
+        return [one for one in report.looks if one.kind == "lost" and one.stage == "prediction"]
+
+    (unseen,) = lost(predicted=True)
+    assert unseen.size is None
+    assert "but the policy draws a choice from probabilities, and one of the words alone may not tip it" in unseen.why
+    (found,) = lost(predicted=False)
+    assert found.size == pytest.approx(5 / 7)
+
+
 @pytest.mark.skipif(not hasattr(TorchDispatchMode, "supports_higher_order_operators"), reason="this torch cannot")
 @pytest.mark.parametrize("mode", [Recorder(), Replayer([])], ids=["written down", "repeated"])
 def test_operations_that_are_given_functions_run_as_well(mode):

@@ -333,13 +333,31 @@ def test_how_a_loss_weighs_its_samples_need_not_be_known(together):
     assert [size for size, _ in at("loss count", None, "compact", found=found)] == [0]
 
 
+def by_the_largest_sample(said, b):
+    return ((said - 7).square() * real_of(b)).sum() / len(said) / real_of(b).sum((1, 2)).max()
+
+
+class WithALoss(torch.nn.Module):
+    """Gives the loss alone, as most policies do."""
+
+    def __init__(self, loss):
+        super().__init__()
+        self.head, self.loss = torch.nn.Identity(), loss
+
+    def forward(self, b):
+        return self.loss(self.head(predicted(b)), b)
+
+
 def test_samples_whose_weights_add_up_to_something_else_have_a_wrong_divisor():
     """The largest sample stands for both: 12 and 4 of 24 entries, of which 12 and 4 are the samples' own count."""
-    run = lambda b: Answer(  # noqa: E731
-        predicted(b),
-        lambda said: ((said - 7).square() * real_of(b)).sum() / len(said) / real_of(b).sum((1, 2)).max(),
-    )
+    run = lambda b: Answer(predicted(b), lambda said: by_the_largest_sample(said, b))  # noqa: E731
     assert at("loss count", None, "compact", found=looks(run)) == [weights(16 / 24)]
+    policy = WithALoss(by_the_largest_sample)
+    assert at("loss count", None, "compact", found=looks(policy, module=policy, prediction="head")) == [
+        weights(16 / 24)
+    ]
+    right = WithALoss(lambda said, b: mean_of(said - 7, b))
+    assert at("loss count", None, "compact", found=looks(right, module=right, prediction="head")) == []
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6])

@@ -120,6 +120,8 @@ def test_a_step_that_is_hidden_from_all_others_is_lost_where_others_are_read_fro
     first_hidden = torch.where(torch.eye(5) + (torch.arange(5) > 0) > 0, seen_by, 0.0)
     # Those that are 1 and 2 steps behind it, in both samples: at 3 only one other step is read, and at 4 none.
     assert lost(first_hidden).startswith("in 4 of ")
+    second_hidden = torch.where(torch.eye(5) + (torch.arange(5) != 1) > 0, seen_by, 0.0)
+    assert not lost(second_hidden).startswith("in 0 of ")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 
 TRAINING = "padded dims: how large in training"
 SAMPLER = "padded dims: how large in the sampler"
-SIZES = "how large the 32 numbers of the first step are (orange: not as large as in training)"
+SIZES = "how large the 32 numbers of the first step are (orange: padded dims not as large as in training)"
 SAMPLERS = {
     "kept": lambda t, noise: noise,
     "zero": lambda t, noise: torch.zeros_like(noise),
@@ -41,7 +41,7 @@ def test_noise_drawn_anew_in_the_size_of_training_is_right_though_each_number_is
         return (1 - t) * torch.randn(noise.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(7))
 
     panels = line_panels("dual-arm", t, fresh)
-    assert panels[SAMPLER].text() == f"{1 - t:.2f}, as it should be"
+    assert panels[SAMPLER].text() == panels[TRAINING].text() == f"{1 - t:.2f}"
     assert panels[SIZES].cells[1] == "r" * 32
 
 

@@ -42,8 +42,9 @@ def _gradient_cases():
 def gradient(velocity_pred, velocity_target, action_mask):
     """The gradient, with infinity in the padding
 
-    A finite loss can send a NaN back into the network, so check the gradient. `velocity_pred` and `velocity_target`
-    (batch, action_horizon, padded_dim; float64), `action_mask` (the same shape; bool, True = real). **Where the mask is
+    A finite loss can send a NaN back into the network, so check the gradient. You get `velocity_pred` and
+    `velocity_target` (batch, action_horizon, padded_dim; float64), and `action_mask` (the same shape; bool, True =
+    real). **Where the mask is
     False, the target may hold anything, infinity too**; where it is True, all is finite. The loss is the mean of the
     squared error over all real entries of the batch. Return its gradient with respect to `velocity_pred` (the same
     shape; float64), 0 in padding; at least one entry is real. Let autograd find it, or write down the derivative."""

@@ -33,7 +33,7 @@ NOTICES = {
     "quiet": "The predictions move a lot and the loss only a little, so the loss alone would hardly show it.",
     "loud": "Padding reaches every number that comes after an open door.",
 }
-NUMBERS = {"predictions": "predictions move by", "loss": "the loss by", "actions": "the robot's actions by"}
+NUMBERS = {"predictions": "predictions in training by", "loss": "the loss by", "actions": "actions on the robot by"}
 MOST = 1.0
 """The share at which a bar is full."""
 
@@ -121,7 +121,7 @@ def six_doors_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("six_doors.js"),
         title="Six stages, seven doors",
-        caption="At each door a mask could stop padding. Orange dots got through; hollow ones were set to 0.",
+        caption="At each door a mask could stop padding. Grey: not in yet; orange: got in; hollow: set to 0.",
         body=_body(state, report),
         said=_said("N1.7", report),
         state=state,
@@ -174,11 +174,17 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
     worth_trying = {
         "input leak alone": _state("strict", encoder_input="open"),
         "N1.5, context leak shut": _state("N1.5", cross_attention="closed"),
-        "half a fix: input leak shut": _state("N1.7", encoder_input="closed"),
+        "half a fix": _state("N1.7", encoder_input="closed"),
         "target leak alone": _state("strict", loss="open"),
     }
     return f"""<div class="live-controls">
 {chips("version", "version", [*CHOICES, OWN], "N1.7")}
+</div>
+{tries(worth_trying)}
+<div class="results doors-results">
+<p>Garbled padding moves</p>
+{numbers}
+<p class="live-readout" aria-hidden="true">{NOTICES[report.notice]}</p>
 </div>
 <fieldset class="doors" disabled><legend>Doors</legend>
 <div class="stages">
@@ -187,13 +193,7 @@ def _body(state: dict[str, Any], report: DoorsReport) -> str:
 <p class="dit" aria-hidden="true">transformer (DiT)</p>
 {pipes}
 {boxes}
-</div></fieldset>
-<div class="results doors-results">
-<p>With garbled padding,</p>
-{numbers}
-<p class="live-readout" aria-hidden="true">{NOTICES[report.notice]}</p>
-</div>
-{tries(worth_trying)}"""
+</div></fieldset>"""
 
 
 def _stage(number: int, stage: str, leaks: list[Leak], doors: Mapping[str, str], report: DoorsReport) -> str:

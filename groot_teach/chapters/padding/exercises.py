@@ -192,10 +192,10 @@ def may_be_read(camera_is_present, tokens_per_camera, token_mask):
 
     A sample's row holds `tokens_per_camera` places for each camera, camera by camera, then the words of its prompt.
     `camera_is_present` (batch, cameras; bool) says which robot has which camera; an absent one keeps its places.
-    `token_mask` (batch, words) comes from a tokenizer: **int64**, 1 = a real word, 0 = padding. Here only the words are
-    padded, on the left: the padding stands between the cameras and the words, where the chapter padded the whole row,
-    before the cameras. Return one mask for the row (batch, cameras * tokens_per_camera + words; **bool**, True = may be
-    read)."""
+    `token_mask` (batch, words) comes from a tokenizer: **int64**, 1 = a real word, 0 = padding. Unlike in the chapter,
+    where a whole row was padded in front, only the words are padded here, on their left, so the padding stands between
+    the cameras and the words. Return one mask for the row (batch, cameras * tokens_per_camera + words; **bool**, True =
+    may be read)."""
     image_tokens = camera_is_present.repeat_interleave(tokens_per_camera, dim=1)
     return torch.cat([image_tokens, token_mask == 1], dim=1)
 

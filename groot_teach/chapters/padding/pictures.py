@@ -161,7 +161,7 @@ def batch_entries(
 def token_rows(batch: VLBatch) -> Picture:
     """A batch of toy tokens of width 1: the number of each token, and below it what both masks say of it.
 
-    Blue: real. Hollow: the place of an absent camera. Grey and hatched: padding.
+    Blue: real, and pale if it is a word. Hollow: the place of an absent camera. Grey and hatched: padding.
 
     Raises:
         ValueError: the tokens are wider than 1, or there is no `image_mask`.
@@ -175,7 +175,10 @@ def token_rows(batch: VLBatch) -> Picture:
         kinds = [words[pair] for pair in zip(real.tolist(), image.tolist(), strict=True)]
         numbers = [f"{value:.1f}" if value else "0" for value in tokens.tolist()]
         digits = [[str(int(bit)) for bit in mask.tolist()] for mask in (real, image)]
-        blocks.append(Block([kinds] * 3, f"robot {number}", words=[numbers, *digits]))
+        strength = [
+            0.25 if kind == "real" and not of_camera else 1.0 for kind, of_camera in zip(kinds, image, strict=True)
+        ]
+        blocks.append(Block([kinds] * 3, f"robot {number}", words=[numbers, *digits], parts=[strength] * 3))
     return beside([Sheet(blocks, rows=["token", "backbone_attention_mask", "image_mask"], cell=38)])
 
 

@@ -74,8 +74,8 @@ function verdict({ weights, answer, mask }, may_read, form, passed_to, refusals,
     ? "To the key_padding_mask of MultiheadAttention, True means hide"
     : "To the attn_mask of scaled_dot_product_attention, True means read";
   const gives = Number.isNaN(answer)
-    ? `It gives NaN, or 0 with need_weights=False (${release}).`
-    : `It gives 0 (${release}), where older releases gave NaN.`;
+    ? `PyTorch gives NaN, or 0 with need_weights=False (${release}).`
+    : `PyTorch gives 0 (${release}), where older releases gave NaN.`;
   const any = may_read.some(Boolean);
   if (typeof mask[0] === "boolean") {
     const upside_down = hides(mask[0], passed_to) === may_read[0];
@@ -157,13 +157,13 @@ export const picture = {
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
       compare(".on-hidden", ".should-hidden", hidden, leaks, refused ? "nothing is read" : leaks ? `should be ${percent(0)}` : "as it should be");
-      const decided = right === null ? "0 or an error" : off ? wanted : "as it should be";
-      compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : off ? `should be ${decided}` : decided);
-      const decide = right === null && !refused ? " What it should be is for you to decide." : "";
+      const decided = right === null ? "no answer is right" : off ? `should be ${wanted}` : "as it should be";
+      compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : decided);
+      const decide = right === null && !refused ? " What should come out, 0 or an error, is for you to decide." : "";
       const words_of = verdict(result, may_read, form, passed_to, refusals, release) + decide;
       put(find(".verdict"), words_of);
       put(find(".live-said"), (refused ? "There is no answer. " : `${hidden} of the attention goes to hidden words. `
-        + `The answer is ${said}${off ? ` and should be ${decided}` : `, ${decided}`}. `) + words_of);
+        + `The answer is ${said}${off && right !== null ? " and" : ","} ${decided}. `) + words_of);
     };
   },
 };

@@ -17,8 +17,8 @@ def nothing_to_read(
 ) -> Picture:
     """What one query reads although every key is hidden: a row for each way to hide them, a column for each key.
 
-    A key that is read is blue, the more so the more it is read. One that is not, or whose weight is NaN, is hollow.
-    No answer is right here, so none is drawn as wrong. At the right of each row is the answer, the weights times the
+    A key that is read although it is hidden, or whose weight is NaN, is orange, and one that is not read is hollow. No
+    answer is right here, so none is drawn as wrong. At the right of each row is the answer, the weights times the
     values, and what it is called.
 
     Args:
@@ -48,9 +48,9 @@ def nothing_to_read(
         y = top + high * row
         picture.words(left - 12, y + 15, name, anchor="end")
         for column, weight in enumerate(weights.tolist()):
-            kind, strength = ("real", 0.1 + 0.5 * weight) if weight > 0 else ("hidden", 1.0)
-            picture.box(left + (width + 4) * column, y, width, high - 5, kind, strength)
-            write_on(picture, left + (width + 4) * column + width / 2, y + 15, _number(weight), kind, strength)
+            kind = "hidden" if weight == 0 else "leak"
+            picture.box(left + (width + 4) * column, y, width, high - 5, kind)
+            write_on(picture, left + (width + 4) * column + width / 2, y + 15, _number(weight), kind)
         picture.words(right, y + 15, _number((weights @ values).item()), bold=True)
         picture.words(right + 64, y + 15, answer)
     return picture

@@ -201,9 +201,11 @@ class Velocity:
         return (given + self.times_point * noisy_actions)[..., : self.dims]
 
     def __repr__(self) -> str:
-        mean = f" + {self.times_mean:g} * the mean over its dims" if self.times_mean else ""
-        formula = f"{self.constant:g} + {self.times_t:g} * t + {self.times_point:g} * noisy_actions{mean}"
-        return f"a function that gives {formula}" + (f", in {self.dims} dims" if self.dims else "")
+        terms = {"t": self.times_t, "noisy_actions": self.times_point, "the mean of all dims": self.times_mean}
+        told = [f"{factor:g} * {name}" for name, factor in terms.items() if factor]
+        told = [f"{self.constant:g}", *told] if self.constant or not told else told
+        where = f", in each of {self.dims} dims" if self.dims else ""
+        return f"a function that gives {' + '.join(told)}{where}"
 
 
 @exercise(

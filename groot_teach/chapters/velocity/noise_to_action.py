@@ -201,7 +201,7 @@ def _body(noise: Tensor, actions: Tensor, drift: Tensor, report: FlowReport) -> 
 <div class="results flow-results">
 <p>in training <strong class="trained-size big">{fixed(report.in_training, 2)}</strong></p>
 <p>in this sampler <strong class="sampled-size big wrong">{fixed(report.in_sampler, 2)}</strong>
-<span class="off wrong">should be {fixed(report.in_training, 2)}</span></p>
+<span class="off wrong">not {fixed(report.in_training, 2)}, as in training</span></p>
 <p class="live-readout" aria-hidden="true">{NOTICES[sampler]}</p>
 </div>
 {tries(settings)}"""

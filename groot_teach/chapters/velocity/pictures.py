@@ -26,8 +26,8 @@ CHUNKS = 1000
 """How many chunks a filling is judged by: of 256,000 numbers drawn anew, the size is right to two decimals."""
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
 HOLDS_LEGEND = {
-    "r": ("real", "as large as in training"),
-    "x": ("leak", "padded dims, larger or smaller than in training"),
+    "r": ("real", "real, or padded and together as large as in training"),
+    "x": ("leak", "padded, and together larger or smaller than in training"),
 }
 
 
@@ -58,14 +58,14 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     training = interpolate(actions, noise, noise.new_full((CHUNKS,), t))
     shown = torch.where(real, training, hold(t, noise))
     in_training = _size(training[~real])
-    in_sampler = Number(_size(shown[~real]), digits=2, should_be=in_training)
-    padded = "r" if in_sampler.value == in_sampler.should_be else "x"
+    in_sampler = Number(_size(shown[~real]), digits=2)
+    padded = "r" if in_sampler.value == Number(in_training, digits=2).value else "x"
     real_dims = embodiment.action_dim
     dims = [f"dim {dim} ({'real' if dim <= real_dims else 'padded'})" for dim in range(1, PADDED_DIM + 1)]
     return {
         "padded dims: how large in training": Number(in_training, digits=2),
         "padded dims: how large in the sampler": in_sampler,
-        "how large the 32 numbers of the first step are (orange: not as large as in training)": HeatMap(
+        "how large the 32 numbers of the first step are (orange: padded dims not as large as in training)": HeatMap(
             torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
             rows=["training shows", "the sampler shows"],
             columns=dims,
