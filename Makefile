@@ -39,6 +39,9 @@ FRESH := unset GROOT_TEACH_DATA GROOT_TEACH_EPISODE GROOT_TEACH_GROUPS GROOT_TEA
 
 # One test process for each core, and one thread in each: more threads would only wait for each other.
 PARALLEL := OMP_NUM_THREADS=1
+# Of some tests that take long `make test` asks one case in several, and CASES=all, as in CI, asks all of them.
+CASES ?=
+FEW := $(if $(CASES),$(if $(filter-out all,$(CASES)),$(error CASES: got $(CASES), expected all or nothing)),--few-cases)
 # The tests of the ideas, of the widgets and of the arrows between the parts.
 QUICK := $(wildcard tests/test_*.py) tests/show
 
@@ -67,11 +70,11 @@ book: $(VENV)/$(if $(DATA),.stamp-full,.stamp-book)  ## build the site to _build
 pdf: $(VENV)/.stamp-full  ## print the whole book to _build/book.pdf, with Chromium; the site then offers it
 	@PYTHONPATH=. $(BIN)/python tools/print_book.py
 
-test: book unit nbval  ## everything: site, unit and page tests, every stored output
+test: book unit nbval  ## everything: site, unit and page tests, every stored output (CASES=all: as long as in CI)
 
 # `make test` builds the book first, since the page tests open it; alone, `make unit` tests the book that is there.
 unit: $(VENV)/.stamp-full  ## only the tests in tests/
-	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -p no:nbval -n auto --dist loadgroup
+	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -p no:nbval -n auto --dist loadgroup $(FEW)
 
 # Strict: every stored output is compared with what the code gives now.
 nbval: $(VENV)/.stamp-full  ## only the stored outputs of the notebooks

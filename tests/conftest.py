@@ -3,11 +3,25 @@
 import os
 
 import pytest
+from many_cases import left_out, name_of
 
 
 def skipped_in_ci(config) -> int:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     return len(reporter.stats.get("skipped", [])) if reporter and os.environ.get("CI") == "true" else 0
+
+
+def pytest_addoption(parser):
+    parser.addoption("--few-cases", action="store_true", help="one case in some of the tests that take longest")
+
+
+# Last of all: in the order in which the cases stand in their files.
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("few_cases"):
+        places = set(left_out([name_of(item) for item in items]))
+        config.hook.pytest_deselected(items=[items[place] for place in places])
+        items[:] = [item for place, item in enumerate(items) if place not in places]
 
 
 # First of all: the reporter's own hook reads the exit status that this one sets.

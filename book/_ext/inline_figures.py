@@ -4,10 +4,14 @@ A picture in an `<img>` is sealed: it knows neither whether the page is dark nor
 node with an SVG file, from a notebook or from `book/figures`, becomes an `<svg>` of the page. The picture's own paper
 is taken away, its ids get a prefix, since several pictures on a page use the same ones, and its alt text becomes its
 label. Pictures and plots of `groot_teach.show` already name their colours as `look.css` does.
+
+A picture that says where it may be cut is there a second time, as the parts between the cuts, for pages on which it is
+too wide: `drawing.css` shows the one or the other. The parts show what the whole holds, so it is written only once.
 """
 
 import re
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 
 from docutils import nodes
@@ -30,7 +34,25 @@ def inline(svg: str, prefix: str, alt: str) -> str:
     for name in set(re.findall(r'\bid="([^"]+)"', svg)):
         for before, after in (('id="', '"'), ("url(#", ")"), ('href="#', '"')):
             svg = svg.replace(f"{before}{name}{after}", f"{before}{prefix}{name}{after}")
-    return svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
+    svg = svg.replace("<svg", f'<svg role="img" aria-label="{escape(alt)}"', 1)
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    return _in_parts(svg, f"{prefix}whole", float(size[1]), float(size[2])) if size else svg
+
+
+def _in_parts(svg: str, name: str, width: float, height: float) -> str:
+    """The picture, and if it may be cut its parts behind it. `--width` tells drawing.css how wide each of them is."""
+    root, inside = svg[: svg.index(">")], svg[svg.index(">") + 1 :].removesuffix("</svg>")
+    cuts = re.search(r' data-cuts="([\d. ]+)"', root)
+    if not cuts:
+        return f'{root} style="--width: {width:g}px">{inside}</svg>'
+    look = " ".join(re.findall(r'(?:fill|font-family|font-size|stroke-linejoin)="[^"]*"', root))
+    parts = [
+        f'<svg width="{end - start:g}" height="{height:g}" viewBox="{start:g} 0 {end - start:g} {height:g}" '
+        f'style="--width: {end - start:g}px"><use href="#{name}"/></svg>'
+        for start, end in pairwise([0.0, *map(float, cuts[1].split()), width])
+    ]
+    whole = f'{root} style="--width: {width:g}px"><g id="{name}" {look}>{inside}</g></svg>'
+    return f'{whole}<div class="parts" aria-hidden="true">{"".join(parts)}</div>'
 
 
 class InlineFigures(SphinxPostTransform):

@@ -148,11 +148,17 @@ Mark = Box | Words | Line
 
 
 class Picture:
-    """A drawing of `width` by `height` pixels. `marks` holds what is drawn, from the back to the front."""
+    """A drawing of `width` by `height` pixels.
+
+    Attributes:
+        marks: what is drawn, from the back to the front.
+        cuts: how far from the left a narrow page may cut the picture, to put what follows below.
+    """
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
         self.marks: list[Mark] = []
+        self.cuts: list[float] = []
 
     def box(self, x: float, y: float, width: float, height: float, kind: str, strength: float = 1.0) -> None:
         self.marks.append(Box(x, y, width, height, kind, strength))
@@ -187,6 +193,7 @@ class Picture:
 
     def _repr_svg_(self) -> str:
         width, height = _short(self.width), _short(self.height)
+        cuts = f' data-cuts="{" ".join(map(_short, self.cuts))}"' if self.cuts else ""
         drawn = "\n".join(_svg(self.marks))
         hatches = [
             f'<pattern id="{name}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -196,7 +203,7 @@ class Picture:
         ]
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-            f'viewBox="0 0 {width} {height}" fill="{colour("ink")}" font-family="var(--sans,{SANS})" '
+            f'viewBox="0 0 {width} {height}"{cuts} fill="{colour("ink")}" font-family="var(--sans,{SANS})" '
             f'font-size="{SIZE}" stroke-linejoin="round">\n'
             + "".join(f"<defs>{hatch}</defs>\n" for hatch in hatches)
             + f'<path class="paper" fill="{colour("paper")}" d="M0 0h{width}v{height}H0z"/>\n{drawn}\n</svg>\n'

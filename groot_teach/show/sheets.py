@@ -149,6 +149,7 @@ def beside(sheets: Sequence[Sheet], between: Sequence[str] = ()) -> Picture:
         middle = sheet.draw(picture, x, 2)
         x += sheet.width + gap
         picture.words(x - gap / 2, middle, sign, ink="quiet", size=24, anchor="middle")
+        picture.cuts += [x - 6] if gap else []  # a sign stays with what stands before it
     return picture
 
 

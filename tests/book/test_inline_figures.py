@@ -1,5 +1,7 @@
 """Pictures in the pages: without their paper, under ids of their own, with their alt text, and with nothing foreign."""
 
+import re
+
 import pytest
 from inline_figures import inline
 from small_book import build_small_book
@@ -44,6 +46,20 @@ def test_ids_get_a_prefix_wherever_they_are_used():
 def test_the_marks_of_a_plot_refer_to_the_ids_with_the_prefix():
     svg = inline('<svg><path id="mark"/><use href="#mark"/><use href="#marked"/></svg>', "figure-2-", "x")
     assert '<path id="figure-2-mark"/><use href="#figure-2-mark"/><use href="#marked"/>' in svg
+
+
+def test_a_picture_that_may_be_cut_has_its_parts_beside_it():
+    picture = Picture(40, 20)
+    picture.box(0, 0, 18, 18, "real")
+    picture.cuts = [19]
+    svg = inline(picture._repr_svg_(), "figure-1-", "x")
+    whole, parts = svg.split('<div class="parts" aria-hidden="true">')
+    assert '<g id="figure-1-whole" fill="var(--ink)" font-family="var(--sans)" font-size="15"' in whole
+    assert whole.count("<path") == 1
+    seen = [(part[1], part[2]) for part in re.finditer(r'viewBox="([\d. ]+)" style="--width: (\d+)px"', parts)]
+    assert seen == [("0 0 19 20", "19"), ("19 0 21 20", "21")]
+    assert parts.count('<use href="#figure-1-whole"/>') == 2
+    assert "parts" not in inline(a_picture(), "figure-1-", "x")
 
 
 @pytest.mark.parametrize(

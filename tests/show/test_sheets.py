@@ -23,6 +23,9 @@ def test_a_sheet_has_a_box_for_each_entry_and_a_word_in_it():
     )
     assert rows(picture) == ["rrp rrp", "rpp rpp"] * 2
     assert texts(picture).count("1") == texts(picture).count("=") + 1 == texts(picture).count("two") == 2
+    sign = next(mark for mark in picture.marks if isinstance(mark, Words) and mark.text == "=")
+    (cut,) = picture.cuts
+    assert sign.x + width_of("=", sign.size) / 2 < cut < min(box.x for box in boxes(picture) if box.x > sign.x)
     first, second, third = boxes(picture)[:3]
     assert second.x - first.x == third.x - second.x > first.width
     at = next(mark for mark in picture.marks if isinstance(mark, Words) and mark.text == "2")

@@ -1,0 +1,34 @@
+"""Which cases `make test` leaves out: of the tests in a list, all but one in some, and never one that is not listed."""
+
+import ast
+import subprocess
+import sys
+
+import pytest
+from contents import ROOT
+from many_cases import ONE_OF, left_out
+
+
+@pytest.mark.parametrize("file", sorted({name.split("::")[0] for name in ONE_OF}))
+def test_each_test_in_the_list_is_there(file):
+    defined = {
+        node.name for node in ast.walk(ast.parse((ROOT / file).read_text())) if isinstance(node, ast.FunctionDef)
+    }
+    assert {name.split("::")[1] for name in ONE_OF if name.startswith(f"{file}::")} <= defined
+
+
+def test_the_first_case_is_asked_and_then_one_in_as_many_as_the_list_says():
+    often, never, other = (next(name for name, many in ONE_OF.items() if many == want) for want in (7, 0, 5))
+    names = [often, never, "tests/test_loss.py::not_listed"] * 9 + [other] * 6
+    asked = [place for place in range(len(names)) if place not in left_out(names)]
+    assert [place for place in asked if names[place] == often] == [0, 21]
+    assert [place for place in asked if names[place] == never] == []
+    assert sum(names[place].endswith("not_listed") for place in asked) == 9
+    assert [place for place in asked if names[place] == other] == [27, 32]
+
+
+@pytest.mark.parametrize(("options", "deselected"), [([], False), (["--few-cases"], True)])
+def test_pytest_alone_asks_all_cases_and_with_the_option_says_how_many_it_leaves_out(options, deselected):
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:nbval", "tests/test_loss.py", *options]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
+    assert ("deselected" in said.splitlines()[-1]) is deselected
