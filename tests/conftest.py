@@ -19,7 +19,7 @@ def pytest_addoption(parser):
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config, items):
     if config.getoption("few_cases"):
-        places = set(left_out([name_of(item) for item in items]))
+        places = set(left_out([name_of(item.nodeid) for item in items]))
         config.hook.pytest_deselected(items=[items[place] for place in places])
         items[:] = [item for place, item in enumerate(items) if place not in places]
 

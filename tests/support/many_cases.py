@@ -5,6 +5,8 @@ each page, each policy of the zoo, each head of a grid. Whoever changes somethin
 one case in some tells nearly as much as all of them.
 """
 
+import re
+
 ONE_OF: dict[str, int] = {
     # each page of the site in a browser
     "tests/pages/test_site.py::test_axe_finds_no_fault_in_the_article_in_light_and_in_dark": 7,
@@ -73,9 +75,9 @@ ONE_OF: dict[str, int] = {
 """A test -> of how many cases `make test` asks one, the first of them; 0 = it asks none."""
 
 
-def name_of(item) -> str:
-    """The test of a case: its file and its function."""
-    return f"{item.nodeid.split('::')[0]}::{item.originalname}"
+def name_of(case: str) -> str:
+    """The test of a case: the id of the case without what stands in brackets, or the name of a group, at its end."""
+    return re.split(r"[\[@]", case)[0]
 
 
 def left_out(names: list[str]) -> list[int]:
