@@ -13,12 +13,24 @@ Maps and bars are HTML tables that CSS draws as pictures, so a reader who cannot
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from itertools import groupby
+from math import isclose
 from typing import Any
 
-from groot_teach.show.numbers import kept, known_digits, known_scale, listed, named, part, rounded, texts, written
+from groot_teach.show.numbers import (
+    finite,
+    kept,
+    known_digits,
+    known_scale,
+    listed,
+    named,
+    part,
+    rounded,
+    texts,
+    written,
+)
 from groot_teach.show.tables import Table
 
 KINDS = ("real", "real-too", "padding", "leak", "hidden")
@@ -46,16 +58,22 @@ class Number:
         digits: how many decimals are shown, and tested.
         should_be: what the number would be if padding had no effect on it, or None if no such number is known. Where
             the two differ as they are shown, the number is orange, and the difference stands beside it in per cent.
+            Where they differ in later decimals alone, that is said.
     """
 
     value: float
     digits: int = 4
     should_be: float | None = None
+    is_exact: bool = field(init=False, repr=False, compare=False)
+    """Whether the number is what it should be in all of its decimals."""
 
     def __post_init__(self) -> None:
         known_digits(self.digits)
         right = None if self.should_be is None else rounded("should_be", self.should_be, self.digits)
-        kept(self, value=rounded("value", self.value, self.digits), should_be=right)
+        is_exact = right is None or isclose(
+            finite("value", self.value), finite("should_be", self.should_be), abs_tol=1e-12
+        )
+        kept(self, value=rounded("value", self.value, self.digits), should_be=right, is_exact=is_exact)
 
     def fixed(self) -> dict:
         return {"panel": "number", "digits": self.digits}
@@ -83,7 +101,8 @@ class Number:
         if right is None:
             return ""
         if right == self.value:
-            return "as it should be"
+            decimals = f"{self.digits} decimal{'s' if self.digits != 1 else ''}"
+            return "as it should be" if self.is_exact else f"as it should be, to {decimals}"
         off = 100 * (self.value - right) / abs(right) if right else 0
         apart = f" ({off:+.0f} %)".replace("-", "\N{MINUS SIGN}") if abs(off) >= 1 else ""
         return f"should be {written(right, self.digits)}{apart}"

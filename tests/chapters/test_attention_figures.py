@@ -82,11 +82,11 @@ def test_a_score_that_cannot_be_drawn_is_refused(score):
 
 
 def ribbons(picture):
-    """The curves: their ink, width, and where they begin and end."""
+    """The curves, without the paper below them: their ink, width, and where they begin and end."""
     return [
         (mark.ink, mark.width, mark.points[0], mark.points[-1])
         for mark in picture.marks
-        if isinstance(mark, Line) and mark.curved
+        if isinstance(mark, Line) and mark.curved and mark.ink != "paper"
     ]
 
 

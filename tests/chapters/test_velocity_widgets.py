@@ -8,7 +8,7 @@ from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 
 TRAINING = "padded dims: how large in training"
 SAMPLER = "padded dims: how large in the sampler"
-SIZES = "how large the 32 numbers of the first step are (orange: padded dims not as large as in training)"
+SIZES = "how large the 32 numbers of the first step are (orange: padding, not as large as in training)"
 SAMPLERS = {
     "kept": lambda t, noise: noise,
     "zero": lambda t, noise: torch.zeros_like(noise),

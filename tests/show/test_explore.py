@@ -39,7 +39,9 @@ class TestPanels:
         assert Number(3, digits=0, should_be=-2).text() == "3, should be -2 (+250 %)"
         assert Number(0.351, digits=3, should_be=0).text() == "0.351, should be 0.000"
         assert Number(1.004, digits=3, should_be=1).text() == "1.004, should be 1.000"
-        assert Number(1.00004, digits=3, should_be=torch.tensor(1)).text() == "1.000, as it should be"
+        assert Number(1.00004, digits=3, should_be=torch.tensor(1)).text() == "1.000, as it should be, to 3 decimals"
+        assert Number(0.04, digits=1, should_be=0).text() == "0.0, as it should be, to 1 decimal"
+        assert Number(0.1 + 0.2, digits=1, should_be=0.3).text() == "0.3, as it should be"
         assert "wrong" in Number(2, should_be=1).html()
         assert "wrong" not in Number(2, should_be=2).html()
         assert Number(2).text() == "2.0000"

@@ -182,7 +182,8 @@ def _in_words(number: Number) -> tuple[str, str]:
     if right is None:
         return value, ""
     if right == value:
-        return value, "as it should be"
+        decimals = f"{number.digits} decimal{'s' if number.digits != 1 else ''}"
+        return value, "as it should be" if number.is_exact else f"as it should be, to {decimals}"
     percent = 100 * (number.value / number.should_be - 1) if number.should_be else 0
     percent *= 1 if (number.should_be or 0) >= 0 else -1
     sign = "+" if percent > 0 else "\N{MINUS SIGN}"

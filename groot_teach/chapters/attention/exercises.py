@@ -170,8 +170,8 @@ def read_earlier_steps(action_is_pad):
 
     Action steps read each other. From `action_is_pad` (batch, action_horizon; bool, LeRobot's polarity: True =
     padding), return an attention mask (batch, action_horizon, action_horizon; bool, True = this step, a row, may read
-    that step, a column): every step may read itself and the **real** steps before it. A padded step may read itself
-    too, so that no row is empty. Padding can stand anywhere."""
+    that step, a column): every step, a padded one too, may read itself, so that no row is empty, and the **real** steps
+    before it. Padding can stand anywhere."""
     steps = torch.arange(action_is_pad.shape[1])
     earlier, itself = steps[:, None] > steps, steps[:, None] == steps
     return earlier & ~action_is_pad[:, None, :] | itself

@@ -255,4 +255,5 @@ def _ribbons(
                 elif part > 0:
                     of_padding.append((curve, max(1.0, width)))
     for curve, width in of_padding:  # above all others, so that none is mixed with blue
+        picture.line(*curve, curved=True, width=width + 2, ink="paper")
         picture.line(*curve, curved=True, width=width, ink="leak")

@@ -129,7 +129,7 @@ export const picture = {
 
       const off = off_by === null || percent(off_by) !== percent(0);
       put(find(".off-by"), nothing ? "no answer" : off_by === null ? "nothing to compare with" : `off by ${percent(off_by)}`);
-      put(find(".off-should"), nothing ? "since there is nothing to read" : off ? "should be 0\u00a0%" : "as it should be");
+      put(find(".off-should"), nothing ? "" : off ? "should be 0\u00a0%" : "as it should be");
       find(".off-bar i").style.width = width(Math.min(1, off_by ?? 0));
       wrong(".off-by", off);
       wrong(".off-should", off);

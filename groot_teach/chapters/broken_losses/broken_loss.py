@@ -237,6 +237,7 @@ def _body(state: dict, report: BrokenLoss) -> str:
 def _settings(opening: dict) -> dict[str, dict]:
     padded_nan = {"painted": opening["painted"], "nan": opening["nan"]}
     return {
+        "the quiet way": opening,
         "the loud way": padded_nan | {"way": "square, then × mask", "divide_by": "count (N1.5)"},
         "the safe way": padded_nan | {"way": "select, then square", "divide_by": "raise an error (ours)"},
         "a NaN that counts": opening | {"nan": "00100000", "way": "select, then square"},

@@ -13,15 +13,14 @@ function six_doors({ parts, doors, leaks, positions, depends, moved, counts }) {
   };
   const [predictions, loss, actions] = ["predictions", "loss", "actions"].map(number);
   const read = mixing || context;
-  const unread = step ? "blank" : "pad";
   const lines = {
     actions: "pad",
     encoded: encoder ? "leak" : "blank",
     tokens: "pad",
     mixed: mixing ? "leak" : "pad",
     read: read ? "leak" : "none",
-    predicted: encoder || read ? "leak" : unread,
-    sampled: (encoder && rollout) || read ? "leak" : unread,
+    predicted: encoder || read ? "leak" : "blank",
+    sampled: (encoder && rollout) || read ? "leak" : "blank",
   };
   const silent = () => {
     if (step) return "blank";

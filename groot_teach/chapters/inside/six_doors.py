@@ -76,16 +76,15 @@ def six_doors(parts: str, masking: Masking) -> DoorsReport:
     )
     read = mixing or context
     rollout, count = "rollout leak" in leaks, "denominator leak" in leaks
-    unread = "blank" if step else "pad"
     lines = {
         "actions": "pad",
         "encoded": "leak" if encoder else "blank",
         "tokens": "pad",
         "mixed": "leak" if mixing else "pad",
         "read": "leak" if read else "none",
-        "predicted": "leak" if encoder or read else unread,
+        "predicted": "leak" if encoder or read else "blank",
         # At inference a shut sampler keeps padding at 0, so the encoder has nothing to let in.
-        "sampled": "leak" if (encoder and rollout) or read else unread,
+        "sampled": "leak" if (encoder and rollout) or read else "blank",
     }
     if not predictions and not loss and not actions:
         notice = "blank" if step else "count" if count else "drift" if rollout else "none"

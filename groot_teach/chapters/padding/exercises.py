@@ -33,8 +33,8 @@ def count_real(action_is_pad, action_dim):
 
     Several robots share a batch. `action_is_pad` (batch, action_horizon; bool, LeRobot's polarity: True = padding) says
     which steps were filled in, `action_dim` (batch; int64) says how many dims each robot has. Return how many real
-    entries each robot has (batch; int64). An entry is one number: one dim of one step. Real steps need not stand
-    together."""
+    entries each robot has (batch; int64). An entry is one number: one dim of one step. Real steps need not be
+    contiguous."""
     real_steps = (~action_is_pad).sum(dim=1)
     return real_steps * action_dim
 
@@ -84,7 +84,7 @@ def _(action_is_pad, action_dim):
 def action_mask(dim_mask, action_is_pad):
     """Build the action mask
 
-    An entry is real when its dim **and** its step are real: that is GR00T N1.7's `action_mask`. Build it from
+    An entry is real when its dim **and** its step are real: that is `action_mask` in LeRobot's N1.7. Build it from
     `dim_mask` (batch, padded_dim; bool, True = this robot has this dim) and `action_is_pad` (batch, action_horizon;
     bool, True = padding). Return `action_mask` (batch, action_horizon, padded_dim; bool, True = real). Real dims and
     steps need not stand together."""

@@ -156,8 +156,8 @@ export const picture = {
       };
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
-      compare(".on-hidden", ".should-hidden", hidden, leaks, refused ? "nothing is read" : leaks ? `should be ${percent(0)}` : "as it should be");
-      const decided = right === null ? "no answer is right" : off ? `should be ${wanted}` : "as it should be";
+      compare(".on-hidden", ".should-hidden", hidden, leaks, refused ? "nothing is read" : leaks ? `should be ${percent(0)}` : "as you marked it");
+      const decided = right === null ? "no answer is right" : off ? `should be ${wanted}` : "as you marked it";
       compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : decided);
       const decide = right === null && !refused ? " What should come out, 0 or an error, is for you to decide." : "";
       const words_of = verdict(result, may_read, form, passed_to, refusals, release) + decide;

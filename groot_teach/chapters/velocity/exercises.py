@@ -38,8 +38,8 @@ def training_pair(actions, noise, t):
 
     Build what GR00T's head is shown and what it is asked for. `actions` (batch, action_horizon, action_dim; float64)
     are those of a robot with no more dims than the head; `noise` (batch, action_horizon, padded_dim; float64) is as
-    wide as the head. Append zeros to the dims of `actions` until they are as wide as `noise`. `t` (batch; float64) is
-    each sample's own flow time, 0 = noise, 1 = data. Return a tuple `(noisy_actions, velocity_target)`, both (batch,
+    wide as the head. Append zeros to the dims of `actions` until they are as wide as `noise`. Each sample has its own
+    flow time `t` (batch; float64), 0 = noise, 1 = data. Return a tuple `(noisy_actions, velocity_target)`, both (batch,
     action_horizon, padded_dim): the point at `t` on the straight line, and the velocity along it in the direction of
     growing `t`. No mask is applied here."""
     padding = noise.shape[2] - actions.shape[2]

@@ -103,7 +103,7 @@ export const picture = {
       [find(".sampled-size"), find(".off")].forEach((element) => element.classList.toggle("wrong", wrong));
       put(find(".trained-size"), inTraining);
       put(find(".sampled-size"), inSampler);
-      const should = inSampler === inTraining ? "the right size, but other numbers" : `not ${inTraining}, as in training`;
+      const should = inSampler === inTraining ? "the right size, but other numbers" : `${Number(inSampler) < Number(inTraining) ? "smaller" : "larger"} than in training`;
       put(find(".off"), wrong ? should : "as in training");
       put(find(".live-readout"), notice);
       put(find(".live-said"), `At flow time ${fixed(t, 2)}, the padded dim holds numbers of size ${inTraining} in training and `

@@ -201,10 +201,14 @@ def _body(noise: Tensor, actions: Tensor, drift: Tensor, report: FlowReport) -> 
 <div class="results flow-results">
 <p>in training <strong class="trained-size big">{fixed(report.in_training, 2)}</strong></p>
 <p>in this sampler <strong class="sampled-size big wrong">{fixed(report.in_sampler, 2)}</strong>
-<span class="off wrong">not {fixed(report.in_training, 2)}, as in training</span></p>
+<span class="off wrong">{_compared(report)}</span></p>
 <p class="live-readout" aria-hidden="true">{NOTICES[sampler]}</p>
 </div>
 {tries(settings)}"""
+
+
+def _compared(report: FlowReport) -> str:
+    return "smaller than in training" if report.in_sampler < report.in_training else "larger than in training"
 
 
 def _plane(noise: Tensor, actions: Tensor, shown: Tensor, t: float) -> str:

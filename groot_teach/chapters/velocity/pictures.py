@@ -65,7 +65,7 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     return {
         "padded dims: how large in training": Number(in_training, digits=2),
         "padded dims: how large in the sampler": in_sampler,
-        "how large the 32 numbers of the first step are (orange: padded dims not as large as in training)": HeatMap(
+        "how large the 32 numbers of the first step are (orange: padding, not as large as in training)": HeatMap(
             torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
             rows=["training shows", "the sampler shows"],
             columns=dims,
