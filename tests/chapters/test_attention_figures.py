@@ -113,9 +113,9 @@ def test_padding_reaches_the_action_through_words_or_directly():
     (leak,) = (ribbon for ribbon in ribbons(directly) if ribbon[0] == "leak")
     assert leak[1] == quarter
     assert leak[3][1] == 322  # at the action
-    assert ink_of(through, "mixing leak") == ink_of(through, "38 % of this") == "leak-ink"
-    assert ink_of(through, "context leak") == ink_of(through, "0 % of this") == "ink"
-    assert ink_of(directly, "context leak") == ink_of(directly, "25 % of this") == "leak-ink"
+    assert ink_of(through, "mixing leak") == ink_of(through, "38 % is read") == "leak-ink"
+    assert ink_of(through, "context leak") == ink_of(through, "0 % is read") == "ink"
+    assert ink_of(directly, "context leak") == ink_of(directly, "25 % is read") == "leak-ink"
     assert rows(through) == ["lrr", "prr", "r"]  # a pad is orange where it is read
     assert rows(directly) == ["prr", "lrr", "r"]
     assert len(ribbons(through)) == 6 + 4  # what the pad itself reads does not matter

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from groot_teach.chapters.velocity.pictures import ROBOTS, line_panels
+from groot_teach.chapters.velocity.pictures import ROBOTS, SIZES, line_panels
 from groot_teach.embodiments import DUAL_ARM, GR1, SO101
 
 TRAINING = "padded dims: how large in training"
 SAMPLER = "padded dims: how large in the sampler"
-SIZES = "how large the 32 numbers of the first step are (orange: padding, not as large as in training)"
 SAMPLERS = {
     "kept": lambda t, noise: noise,
     "zero": lambda t, noise: torch.zeros_like(noise),

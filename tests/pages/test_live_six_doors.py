@@ -56,7 +56,7 @@ def test_pull_request_741_is_recognised_when_its_three_doors_are_shut_by_keyboar
             tab.keyboard.press("Tab")
         tab.keyboard.press("Space")
     assert version(tab) == "N1.7 + PR 741"
-    assert "comes through it" in result_of(tab)
+    assert "comes along in real tokens" in result_of(tab)
     assert orange(tab) == {"mixed", "read", "predicted", "sampled"}
 
 

@@ -88,8 +88,9 @@ def _panel(fixed: dict, moving):
         same["groups"] = dict(same["groups"])
     match fixed["panel"]:
         case "number":
-            value, should_be, _ = moving
-            return Number(value, should_be=should_be, **same)
+            value, should_be, beside = moving  # both are stored as they are shown
+            further = 0.1 ** (same["digits"] + 2) if "decimal" in beside else 0.0
+            return Number(value + further, should_be=should_be, **same)
         case "bars":
             return Bars(values=moving, **same)
         case "kinds":

@@ -214,8 +214,8 @@ def two_token_leaks(
     for y, name, part in ((94, "mixing leak", mixed), (250, "context leak", direct)):
         ink = "leak-ink" if part else "ink"
         picture.words(left - 14, y, name, ink=ink, anchor="end", bold=True)
-        picture.words(left - 14, y + 22, f"{100 * part:.0f} % of this", ink=ink, anchor="end")
-        picture.words(left - 14, y + 42, "is padding", ink=ink, anchor="end")
+        picture.words(left - 14, y + 22, f"{100 * part:.0f} % is read", ink=ink, anchor="end")
+        picture.words(left - 14, y + 42, "from pads", ink=ink, anchor="end")
     return picture
 
 

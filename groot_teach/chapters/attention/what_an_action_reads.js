@@ -113,6 +113,7 @@ export const picture = {
         cell.setAttribute("aria-selected", String(cell.hidden || may_read[token]));
         cell.setAttribute("aria-label", cell.hidden ? "" : `${names[token]}, ${what}, ${does}`);
         put(cell.firstElementChild, share);
+        cell.firstElementChild.classList.toggle("none", share === percent(0));
         const face = cell.lastElementChild;
         if (face.innerHTML !== (faces[token] ?? "")) face.innerHTML = faces[token] ?? "";
         paths[place].setAttribute("class", kind);

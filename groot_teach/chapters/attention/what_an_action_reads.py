@@ -34,7 +34,7 @@ CUP = '<path d="M0 20h24"/><path class="cup" d="M6 8h9v12H6z"/><path d="M15 11h4
 
 NOTICES = {
     "nothing": "Every token is hidden. A softmax over nothing is not defined, so there is no answer and no loss.",
-    "missing": "A token of the prompt is hidden, so the answer is not that of the prompt.",
+    "missing": "A token of the prompt is hidden, so the answer is not that of the prompt, whatever the pads do.",
     "alone": "There is no padding, so there is nothing for a mask to hide.",
     "masked": "The mask hides all the padding, so answer and loss are those of the prompt alone.",
     "luck": "The action reads next to nothing of these pads, so they do no harm without a mask. That is luck.",

@@ -237,9 +237,9 @@ def _body(state: dict, report: BrokenLoss) -> str:
 def _settings(opening: dict) -> dict[str, dict]:
     padded_nan = {"painted": opening["painted"], "nan": opening["nan"]}
     return {
-        "the quiet way": opening,
-        "the loud way": padded_nan | {"way": "square, then × mask", "divide_by": "count (N1.5)"},
-        "the safe way": padded_nan | {"way": "select, then square", "divide_by": "raise an error (ours)"},
+        "quiet": opening,
+        "loud": padded_nan | {"way": "square, then × mask", "divide_by": "count (N1.5)"},
+        "safe": padded_nan | {"way": "select, then square", "divide_by": "raise an error (ours)"},
         "a NaN that counts": opening | {"nan": "00100000", "way": "select, then square"},
-        "an empty mask": {"painted": "0" * len(ERROR), "nan": "0" * len(ERROR), "divide_by": "at least 1 (ACT)"},
+        "empty mask": {"painted": "0" * len(ERROR), "nan": "0" * len(ERROR), "divide_by": "at least 1 (ACT)"},
     }

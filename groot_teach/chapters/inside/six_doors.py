@@ -29,7 +29,7 @@ NOTICES = {
     "drift": "Padded dims drift while actions are sampled, but every door to a reader of them is shut.",
     "loss": "Predictions and actions hold, but the loss compares padded entries as well.",
     "training": "Padding gets in while training; on the robot the sampler keeps it at 0, so no action moves.",
-    "mixed": "The context door is shut, but padding comes through it, mixed into real tokens one stage before.",
+    "mixed": "The context door is shut, but padding comes along in real tokens, into which it was mixed before.",
     "quiet": "The predictions move a lot and the loss only a little, so the loss alone would hardly show it.",
     "loud": "Padding reaches every number that comes after an open door.",
 }

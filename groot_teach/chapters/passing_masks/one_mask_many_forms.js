@@ -62,7 +62,7 @@ function written(bit, form) {
 // Its dtype, and what PyTorch does with a mask of that dtype.
 function taken(form, passed_to) {
   if (form === INTEGERS) return "int64, refused";
-  if (typeof WRITTEN[form][0] === "boolean") return `bool, True = ${passed_to === MODULE ? "hide" : "read"}`;
+  if (typeof WRITTEN[form][0] === "boolean") return `bool, here True = ${passed_to === MODULE ? "hide" : "read"}`;
   return "float64, added";
 }
 
@@ -162,7 +162,7 @@ export const picture = {
       const decide = right === null && !refused ? " What should come out, 0 or an error, is for you to decide." : "";
       const words_of = verdict(result, may_read, form, passed_to, refusals, release) + decide;
       put(find(".verdict"), words_of);
-      put(find(".live-said"), (refused ? "There is no answer. " : `${hidden} of the attention goes to hidden words. `
+      put(find(".live-said"), (refused ? "There is no answer. " : `${Number.isNaN(on_hidden) ? "The attention is NaN" : `${hidden} of the attention goes to hidden words`}. `
         + `The answer is ${said}${off && right !== null ? " and" : ","} ${decided}. `) + words_of);
     };
   },

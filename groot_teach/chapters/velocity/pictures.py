@@ -25,6 +25,7 @@ ACTION_HORIZON, PADDED_DIM = 16, 32
 CHUNKS = 1000
 """How many chunks a filling is judged by: of 256,000 numbers drawn anew, the size is right to two decimals."""
 ROBOTS = {robot.name: robot for robot in (DUAL_ARM, GR1, SO101)}
+SIZES = "how large the 32 numbers of the first step are (orange: the padding as a whole is not as large as in training)"
 HOLDS_LEGEND = {
     "r": ("real", "real, or padded and together as large as in training"),
     "x": ("leak", "padded, and together larger or smaller than in training"),
@@ -65,7 +66,7 @@ def line_panels(robot: str, t: float, hold: Callable[[float, Tensor], Tensor]) -
     return {
         "padded dims: how large in training": Number(in_training, digits=2),
         "padded dims: how large in the sampler": in_sampler,
-        "how large the 32 numbers of the first step are (orange: padding, not as large as in training)": HeatMap(
+        SIZES: HeatMap(
             torch.stack([training[0, 0], shown[0, 0]]).abs().tolist(),
             rows=["training shows", "the sampler shows"],
             columns=dims,
