@@ -56,7 +56,7 @@ class Card:
 
 
 def _html_code(code: str) -> str:
-    return f'<pre style="overflow-x: auto"><code>{escape(code)}</code></pre>'
+    return f'<pre style="white-space: pre-wrap"><code>{escape(code)}</code></pre>'
 
 
 def _inline(words: str) -> str:
