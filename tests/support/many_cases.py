@@ -1,8 +1,8 @@
 """The tests that take longest, and how many of their cases `make test` asks. `make test CASES=all`, as in CI, asks all.
 
-Together they take three quarters of the time of all tests and are a tenth of their number: the same question again, of
-each page, each policy of the zoo, each head of a grid. Whoever changes something wants to hear of a mistake soon, and
-one case in some tells nearly as much as all of them.
+They ask the same question again, of each page, each policy of the zoo, each head of a grid, or run something several
+times. What is left out is a ninth of all cases and more than half of the time. Whoever changes something wants to hear
+of a mistake soon, and one case in some tells nearly as much as all of them.
 """
 
 import re
