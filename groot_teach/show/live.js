@@ -77,7 +77,9 @@ export function paintable(cells, columns, isOn, paint) {
       brush = !isOn(place);
       stroke(place);
     });
+    cell.addEventListener("blur", () => cell.removeAttribute("data-pointed"));
     cell.addEventListener("keydown", (event) => {
+      cell.removeAttribute("data-pointed");
       if (event.altKey || event.ctrlKey || event.metaKey) return;
       if (event.key === " " || event.key === "Enter") {
         event.preventDefault();

@@ -96,3 +96,20 @@ def test_each_control_changes_what_is_said_and_every_try_is_a_setting_of_its_own
             chip.click()
             assert tab.evaluate(STANDING) != before
     assert tab.complaints == []
+
+
+def test_a_cell_that_was_clicked_shows_its_ring_once_a_key_is_pressed_or_the_keyboard_comes_back(shown):
+    tab, _ = shown("one_mask_many_forms")
+    cell = tab.locator('[data-line="words"] .cell').first
+
+    def ring():
+        return cell.evaluate("(el) => getComputedStyle(el).outlineStyle")
+
+    cell.click()
+    assert ring() == "none"
+    tab.keyboard.press("Space")
+    assert ring() == "solid"
+    cell.click()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Shift+Tab")
+    assert ring() == "solid"
