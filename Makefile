@@ -98,10 +98,11 @@ experiments: $(VENV)/.stamp-full  ## train the heads of chapter 8 again (half an
 	@$(if $(DATA),OMP_NUM_THREADS=1 $(BIN)/python -m groot_teach.training.recorded "$(DATA)" --groups right_arm \
 	  --out $(RESULTS)/gr1_right_arm.json)
 
-# Neither is a part of `make test`, they take too long: the weekly workflow runs both. MODULES="..." breaks some modules only.
+# Neither is a part of `make test`, they take too long: the weekly workflow runs both. MODULES="..." breaks some modules
+# only, and PART=2/8 makes the second of eight parts of the changes.
 MODULES ?= $(addprefix groot_teach/,loss.py padding.py masks.py attention.py checks.py shapes.py) $(wildcard groot_teach/audit/*.py)
 mutants: $(VENV)/.stamp-upstream  ## break the masks' ideas and the auditor on purpose, and see that a test notices (hours)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate $(MODULES)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tools.mutate $(MODULES) $(if $(PART),--part $(PART))
 
 retrain: $(VENV)/.stamp-upstream  ## train some of the stored heads of chapter 8 again to their end, and compare; every test that takes minutes
 	@$(FRESH) $(PARALLEL) $(BIN)/python -m pytest tests -m weekly -n auto

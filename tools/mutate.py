@@ -9,10 +9,12 @@ change changes nothing. tools/survivors.json says of each known survivor why it 
 and so is a reason that no survivor needs any more.
 
 A mutant is first asked of the module's own tests. One that they let live, and of which no reason is known, is asked of
-all tests in their folder as well, which takes longer.
+the other tests in their folder as well. Only tests that come to the changed lines are asked: which ones do, all of them
+show in a first run, without any change.
 
 No file is changed. torch is loaded once; each mutant then gets a fork of this process, in which the changed module
-stands in for the real one. (Tests that start a process of their own see the real one there.) A fork needs Unix.
+stands in for the real one. (Tests that start a process of their own see the real one there.) A fork needs Unix. As many
+mutants are asked at a time as there are cores, or `--jobs`; `--part 2/5` makes the second of five parts of them.
 
 Not changed: docstrings, prose (a string with a space in it), the text of f-strings, types of results.
 """
@@ -21,18 +23,21 @@ import argparse
 import ast
 import gc
 import json
+import marshal
 import multiprocessing
 import os
 import resource
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from importlib.abc import MetaPathFinder
 from importlib.machinery import SourceFileLoader
 from importlib.util import spec_from_file_location
 from math import ceil
 from pathlib import Path
-from types import CodeType
+from time import perf_counter
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -230,31 +235,35 @@ def copy_of(expression: ast.expr) -> ast.expr:
 
 class Mutant(NamedTuple):
     line: int
+    lines: range  # a test that comes to none of them cannot notice
     where: str  # the function or class
     change: str
-    code: CodeType
+    code: bytes  # marshalled
 
 
 def mutants(file: Path) -> Iterator[Mutant]:
     """Every module that differs from `file` by one change."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     first_bindings, seen = find_first_bindings(tree), Counter()
-    for parent, field, place, node, where in places(tree, ""):
+    for parent, field, place, node, where, lines in places(tree, "", None):
         for other in (*expressions(node), *statements(node, first_bindings), *signatures(node)):
             if ast.dump(node) == ast.dump(other):
                 continue
             line = getattr(node, "lineno", getattr(parent, "lineno", 0))
             put(parent, field, place, other)
-            code = compile(ast.fix_missing_locations(tree), file, "exec")
+            code = marshal.dumps(compile(ast.fix_missing_locations(tree), file, "exec"))
             put(parent, field, place, node)
             change = difference(node, other)
             seen[where, change] += 1
             times = seen[where, change]
-            yield Mutant(line, where, change if times == 1 else f"{change} ({times})", code)
+            yield Mutant(line, lines, where, change if times == 1 else f"{change} ({times})", code)
 
 
-def places(parent: ast.AST, where: str) -> Iterator[tuple]:
-    """Each node that may be replaced: parent, field, index in a list or None, the node, the name of its function."""
+def places(parent: ast.AST, where: str, lines: range | None) -> Iterator[tuple]:
+    """Each node that may be replaced: parent, field, index in a list or None, the node, its function, its lines.
+
+    The lines are those of the whole statement, or, of a statement that holds others, those of the node.
+    """
     for field, value in ast.iter_fields(parent):
         if field in ("annotation", "returns"):
             continue
@@ -265,8 +274,11 @@ def places(parent: ast.AST, where: str) -> Iterator[tuple]:
                 continue  # the text between the braces of an f-string
             is_named = isinstance(node, ast.FunctionDef | ast.ClassDef)
             inner = f"{where}.{node.name}".lstrip(".") if is_named else where
-            yield parent, field, place, node, inner
-            yield from places(node, inner)
+            placed = node if hasattr(node, "lineno") else parent
+            own = lines or range(getattr(placed, "lineno", 0), getattr(placed, "end_lineno", 0) + 1)
+            yield parent, field, place, node, inner, own
+            is_whole = isinstance(node, ast.stmt) and not hasattr(node, "body")
+            yield from places(node, inner, own if is_whole else lines)
 
 
 def put(parent: ast.AST, field: str, place: int | None, node: ast.AST) -> None:
@@ -315,7 +327,7 @@ class InItsPlace(MetaPathFinder, SourceFileLoader):
         parts = file.relative_to(ROOT).with_suffix("").parts
         self.is_package = parts[-1] == "__init__"
         self.module = ".".join(parts[:-1] if self.is_package else parts)
-        self.code, self.was_loaded = code, False
+        self.code = code
         SourceFileLoader.__init__(self, self.module, str(file))
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
@@ -325,68 +337,155 @@ class InItsPlace(MetaPathFinder, SourceFileLoader):
         return spec_from_file_location(name, self.path, loader=self, submodule_search_locations=inside)
 
     def get_code(self, fullname: str) -> CodeType:
-        self.was_loaded = True
         return self.code
 
 
-def name_of(test: Any) -> str:
-    return test.nodeid.partition("::")[2]
+def file_of(test: str) -> Path:
+    return Path(test.partition("::")[0])
 
 
-class FirstFailure:
-    """A pytest plugin: which test fails first. Those that killed a mutant lately go first: neighbours die alike."""
+class Asked:
+    """A pytest plugin: asks some of the tests, the likeliest to fail first, and notes which one fails.
 
-    def __init__(self, lately: list[str]) -> None:
-        self.test, self.rank = "", {name: rank for rank, name in enumerate(lately)}
+    Those that killed a mutant lately go first, since neighbours die alike, and then the quickest.
+    """
+
+    def __init__(self, wanted: dict[str, float], lately: list[str]) -> None:
+        self.failed, self.wanted = "", wanted
+        self.rank = {test: rank for rank, test in enumerate(lately)}
 
     def pytest_collection_modifyitems(self, items: list) -> None:
-        items.sort(key=lambda item: self.rank.get(name_of(item), len(self.rank)))
+        items[:] = [item for item in items if item.nodeid in self.wanted]
+        items.sort(key=lambda item: (self.rank.get(item.nodeid, len(self.rank)), self.wanted[item.nodeid]))
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.failed and not self.test:
-            self.test = name_of(report)
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
 
     def pytest_collectreport(self, report: Any) -> None:
-        if report.failed and not self.test:
-            self.test = "at import"
+        if report.failed and not self.failed:
+            self.failed = "at import"
 
 
-OPTIONS = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:nbval", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+class Visits:
+    """A pytest plugin: to which lines of the modules each test comes, and how many seconds it takes.
+
+    Lines that run at the import of a module have no test of their own: they are noted under an empty name.
+    """
+
+    def __init__(self, files: list[Path]) -> None:
+        self.files = {str(file) for file in files}
+        self.lines: dict[str, dict[str, set[int]]] = {file: defaultdict(set) for file in self.files}
+        self.seconds: dict[str, float] = {}
+        self.failed, self.test, self.since, self.status = "", "", 0.0, 0
+
+    def pytest_sessionstart(self) -> None:
+        sys.settrace(self.call)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.test, self.since = nodeid, perf_counter()
+        sys.settrace(self.call)  # a test may have set its own
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.seconds[nodeid] = perf_counter() - self.since
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
+
+    def call(self, frame: FrameType, event: str, argument: Any) -> Callable | None:
+        file = frame.f_code.co_filename
+        if file not in self.files:
+            return None
+        visited = self.lines[file][self.test]
+        visited.add(frame.f_lineno)
+
+        def line(frame: FrameType, event: str, argument: Any) -> Callable:
+            visited.add(frame.f_lineno)
+            return line
+
+        return line
 
 
-def test_run(file: Path, code: CodeType, tests: list[str], seconds: int, lately: list[str], answer: Any) -> None:
-    """In the fork: the tests with `code` in the place of `file`, as far as the first one that fails."""
-    import pytest
+OPTIONS = [
+    "-x",
+    "-q",
+    "--rootdir",
+    ".",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:nbval",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+]
 
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    finder, failure = InItsPlace(file, code), FirstFailure(lately)
-    sys.meta_path.insert(0, finder)
-    status = pytest.main([*OPTIONS, *tests], plugins=[failure])
-    answer.send((int(status), finder.was_loaded, failure.test))
 
-
-def outcome(file: Path, code: CodeType, tests: list[str], seconds: int, lately: list[str]) -> tuple[str, str]:
-    """`survived`, or `killed` and by which test; `never loaded` if no test imports the module.
+def in_a_fork(seconds: int, run: Callable[[], Any]) -> Any:
+    """What `run` returns in a fork of this process, or None where it crashed, or computed for longer.
 
     `seconds` of computing, not of a clock: on a busy machine the same tests take longer and compute as much.
     """
+
+    def answer(send: Any) -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+        quiet = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(quiet, 1)
+        os.dup2(quiet, 2)
+        send.send(run())
+
     receive, send = FORK.Pipe(duplex=False)
-    child = FORK.Process(target=test_run, args=(file, code, tests, seconds, lately, send))
+    child = FORK.Process(target=answer, args=(send,))
     child.start()
     send.close()
     try:
-        status, was_loaded, test = receive.recv() if receive.poll(60 * seconds) else (None, True, "it waits for ever")
+        result = receive.recv() if receive.poll(60 * seconds) else None
     except EOFError:
-        status, was_loaded, test = None, True, f"it crashed, or computed for {seconds} s"
-    if status is None:
+        result = None
+    if result is None:
         child.kill()
     child.join()
-    if not was_loaded:
-        return "never loaded", f"pytest ended with status {status}"
-    return ("survived", "") if status == 0 else ("killed", test)
+    return result
+
+
+def look_at(files: list[Path], tests: list[str]) -> Visits:
+    """One run of the tests, without any change.
+
+    Raises:
+        SystemExit: a test fails.
+    """
+    import pytest
+
+    def run() -> Visits:
+        visits = Visits(files)
+        visits.status = int(pytest.main([*OPTIONS, *tests], plugins=[visits]))
+        sys.settrace(None)
+        return visits
+
+    visits = in_a_fork(3600, run)
+    if visits is None or visits.status:
+        failed = visits.failed if visits else "they crashed, or computed for an hour"
+        name = failed.partition("::")[2] or failed or f"pytest ended with status {visits.status}"
+        raise SystemExit(f"{' '.join(tests)}: the tests fail before anything is changed: {name}")
+    return visits
+
+
+def first_to_fail(file: Path, mutant: Mutant, tests: dict[str, float], lately: list[str]) -> str:
+    """The test that kills a mutant, or an empty text where it survives. `tests` have the seconds that each takes."""
+    import pytest
+
+    if not tests:
+        return ""
+
+    def run() -> tuple[int, str]:
+        sys.meta_path.insert(0, InItsPlace(file, marshal.loads(mutant.code)))
+        asked = Asked(tests, lately)
+        files = dict.fromkeys(str(file_of(test)) for test in tests)
+        return int(pytest.main([*OPTIONS, *files], plugins=[asked])), asked.failed
+
+    seconds = ceil(30 + 3 * sum(tests.values()))
+    status, failed = in_a_fork(seconds, run) or (None, f"it crashed, or computed for {seconds} s")
+    return "" if status in (0, 5) else failed or "at import"  # 5: none of these tests is there any more
 
 
 def load_once() -> None:
@@ -405,35 +504,42 @@ def load_once() -> None:
     gc.freeze()  # or each fork would look through all of torch when it ends
 
 
-def computed() -> float:
-    """Seconds that all ended forks have computed."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+LATELY: list[str] = []  # the tests that killed a mutant lately in this process, the last one first
 
 
-def examine(file: Path, tests: list[str], further: list[str], every: int, progress: Callable) -> dict:
-    """What became of each mutant of one module. `further` tests are asked about survivors that have no reason.
+def fate(file: Path, mutant: Mutant, own: dict[str, float], further: dict[str, float]) -> dict:
+    """What becomes of a mutant: by which test it is killed, or an empty text."""
+    test = first_to_fail(file, mutant, own, LATELY) or first_to_fail(file, mutant, further, LATELY)
+    if test:
+        LATELY[:] = [test, *(name for name in LATELY if name != test)]
+    named = test.partition("::")[2] or test
+    result = "killed" if test else "survived"
+    return {"line": mutant.line, "in": mutant.where, "change": mutant.change, "result": result, "by": named}
 
-    Raises:
-        SystemExit: the tests fail without any change, or never import the module.
-    """
-    before = computed()
-    result, test = outcome(file, compile(file.read_text(encoding="utf-8"), file, "exec"), tests, 3600, [])
-    if result == "never loaded":
-        raise SystemExit(f"{file.name}: {' '.join(tests)} never import it; {test}")
-    if result != "survived":
-        raise SystemExit(f"{file.name}: the tests fail before anything is changed: {test}")
-    seconds = ceil(10 + 3 * (computed() - before))
-    explained, found, lately = reasons_for(str(file.relative_to(ROOT))), [], []
-    for mutant in progress(list(mutants(file))[::every], str(file.relative_to(ROOT))):
-        result, test = outcome(file, mutant.code, tests, seconds, lately)
-        if result == "survived" and further and (mutant.where, mutant.change) not in explained:
-            result, test = outcome(file, mutant.code, further, 3600, lately)
-        if test:
-            lately = [test, *(name for name in lately if name != test)]
-        found.append({"line": mutant.line, "in": mutant.where, "change": mutant.change, "result": result, "by": test})
+
+def examine(file: Path, visits: Visits, own: list[str], part: slice, jobs: int, progress: Callable) -> dict:
+    """What became of each mutant of one module. `own` tests come first, others for survivors without a reason."""
+    visited, explained = visits.lines[str(file)], reasons_for(str(file.relative_to(ROOT)))
+    if not visited:
+        raise SystemExit(f"{file.name}: its tests never import it")
+
+    def asked(mutant: Mutant) -> tuple[Path, Mutant, dict[str, float], dict[str, float]]:
+        at_import = not visited[""].isdisjoint(mutant.lines)
+        able = {test for test in visits.seconds if at_import or not visited[test].isdisjoint(mutant.lines)}
+        first = {test for test in able if any(file_of(test).is_relative_to(name) for name in own)}
+        then = able - first if (mutant.where, mutant.change) not in explained else set()
+        return file, mutant, *({test: visits.seconds[test] for test in tests} for tests in (first, then))
+
+    every = list(mutants(file))
+    todo = [asked(mutant) for mutant in every[part]]
+    with ProcessPoolExecutor(jobs, FORK) as pool:
+        found = list(progress(pool.map(fate, *zip(*todo, strict=True)), str(file.relative_to(ROOT)), len(todo)))
     survivors = [{name: one[name] for name in ("line", "in", "change")} for one in found if one["result"] != "killed"]
-    return {"mutants": len(found), "killed": len(found) - len(survivors), "survivors": survivors, "all": found}
+    killed = {(one["in"], one["change"]) for one in found if one["result"] == "killed"}
+    needed = {(mutant.where, mutant.change) for mutant in every} - killed  # those of other parts are for other runs
+    old_reasons = [f"{where}: {change}" for where, change in explained.keys() - needed]
+    counts = {"mutants": len(found), "killed": len(killed)}
+    return counts | {"survivors": survivors, "old reasons": sorted(old_reasons), "all": found}
 
 
 # --------------------------------------------------------------------------------------------------- the command
@@ -459,7 +565,10 @@ def main(arguments: list[str] | None = None) -> int:
         "tests, unless --tests are given)",
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where to store every mutant and its end, as JSON")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="make every Nth mutant alone: an estimate")
+    parser.add_argument(
+        "--part", type=part_of, default="1/1", metavar="K/N", help="only every Nth mutant, from the Kth on"
+    )
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="N", help="how many mutants at a time")
     parser.add_argument("--list", action="store_true", help="only print the mutants")
     options = parser.parse_args(arguments)
     files = [module.resolve() for module in options.modules]
@@ -475,20 +584,37 @@ def main(arguments: list[str] | None = None) -> int:
     os.chdir(ROOT)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # plugins, nbval above all, take longer to load than most tests
     load_once()
-    report, failed = {}, False
+    report, failed, looked = {}, False, {}
     for file in files:
         name = str(file.relative_to(ROOT))
         own = Path(named_tests(file))
         folder = [str(own.parent)] if own.parent.name != "tests" else []
         tests = options.tests or ([str(own)] if own.exists() else folder)
         further = options.further or ([] if options.tests else folder)
+        both = (*further, *(test for test in tests if not any(Path(test).is_relative_to(other) for other in further)))
+        if both not in looked:
+            print(f"{' '.join(both)}: which tests come to which lines? One run of them all.", flush=True)
+            looked[both] = look_at(files, [*both])
         report[name] = examine(
-            file, tests, further, options.every, lambda todo, what: tqdm(todo, desc=what, unit="mutant")
+            file,
+            looked[both],
+            tests,
+            options.part,
+            options.jobs,
+            lambda todo, what, total: tqdm(todo, desc=what, unit="mutant", total=total),
         )
-        failed |= not explain(name, report[name], options.every > 1)
+        failed |= not explain(name, report[name])
         if options.out:
             options.out.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return int(failed)
+
+
+def part_of(text: str) -> slice:
+    """`2/5` -> the second of five parts."""
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"got {text!r}, expected K/N, such as 2/5 for the second of five parts")
+    return slice(int(part) - 1, None, int(parts))
 
 
 def named_tests(file: Path) -> str:
@@ -507,18 +633,17 @@ def reasons_for(name: str) -> dict[tuple[str, str], str]:
     return {(one["in"], one["change"]): one["why"] for one in reasons}
 
 
-def explain(name: str, found: dict, is_part: bool) -> bool:
+def explain(name: str, found: dict) -> bool:
     """Prints the survivors of a module with their reasons; False if one has none, or a reason has no survivor."""
     why = reasons_for(name)
     print(f"{name}: {found['killed']} of {found['mutants']} killed, {found['killed'] / found['mutants']:.1%}")
     for survivor in found["survivors"]:
-        survivor["why"] = why.pop((survivor["in"], survivor["change"]), "")
+        survivor["why"] = why.get((survivor["in"], survivor["change"]), "")
         place = f"{name}:{survivor['line']} {survivor['in']}"
         print(f"  {place}: {survivor['change']}\n    {survivor['why'] or 'SURVIVES, and no reason is known'}")
-    unused = {} if is_part else why
-    for where, change in unused:
-        print(f"  {REASONS.name}: {where}: {change}\n    IS KILLED now, or cannot be made: remove its reason")
-    return not unused and all(survivor["why"] for survivor in found["survivors"])
+    for old in found["old reasons"]:
+        print(f"  {REASONS.name}: {old}\n    IS KILLED now, or cannot be made: remove its reason")
+    return not found["old reasons"] and all(survivor["why"] for survivor in found["survivors"])
 
 
 if __name__ == "__main__":

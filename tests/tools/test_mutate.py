@@ -1,15 +1,18 @@
 """The mutation tester: which changes it makes, and that it tells a missing test from a test."""
 
+import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tools.mutate import ROOT, mutants, named_tests
+from tools.mutate import ROOT, mutants, named_tests, part_of
 
 TOOL = Path(__file__).resolve().parents[2] / "tools" / "mutate.py"
 
@@ -88,9 +91,23 @@ def test_the_tests_of_a_module_have_its_name_and_are_there(module, tests):
     assert (ROOT / tests).exists()
 
 
-def test_every_week_all_of_the_auditor_is_broken():
-    weekly = (ROOT / ".github" / "workflows" / "weekly.yml").read_text(encoding="utf-8").split()
-    assert {str(module.relative_to(ROOT)) for module in (ROOT / "groot_teach" / "audit").glob("*.py")} <= {*weekly}
+def test_every_week_all_of_the_auditor_is_broken_in_parts_that_make_a_whole():
+    weekly = yaml.safe_load((ROOT / ".github" / "workflows" / "weekly.yml").read_text(encoding="utf-8"))
+    parts = weekly["jobs"]["mutants"]["strategy"]["matrix"]["part"]
+    file = ROOT / "groot_teach" / "audit" / "names.py"
+    every = [mutant.change for mutant in mutants(file)]
+    assert sorted(change for part in parts for change in every[part_of(part)]) == sorted(every)
+    dry = subprocess.run(
+        ["make", "--dry-run", "mutants", "PART=2/3"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    modules = {str(module.relative_to(ROOT)) for module in (ROOT / "groot_teach" / "audit").glob("*.py")}
+    assert modules | {"--part", "2/3"} <= {*dry.stdout.split()}
+
+
+@pytest.mark.parametrize("wrong", ["2", "0/3", "4/3", "a/b", "1/0"])
+def test_a_part_that_is_none_is_refused(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match=re.escape(f"got {wrong!r}, expected K/N")):
+        part_of(wrong)
 
 
 def test_a_survivor_fails_the_run_until_it_is_explained_and_an_old_reason_fails_it_too(tmp_path):
@@ -107,8 +124,8 @@ def test_a_survivor_fails_the_run_until_it_is_explained_and_an_old_reason_fails_
     more = f"{importing}def test_fractions():\n    assert is_positive(-0.5) is False\n"
     (own.parent / "test_more.py").write_text(more)
 
-    def run() -> tuple[int, str]:
-        command = [sys.executable, "-m", "tools.mutate", toy, "--out", "report.json"]
+    def run(part: str = "1/1") -> tuple[int, str]:
+        command = [sys.executable, "-m", "tools.mutate", toy, "--out", "report.json", "--part", part]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         return done.returncode, done.stdout + done.stderr
@@ -131,6 +148,12 @@ def test_a_survivor_fails_the_run_until_it_is_explained_and_an_old_reason_fails_
     assert status == 1
     assert "5 of 5 killed, 100.0%" in said
     assert said.count("remove its reason") == 1
+
+    every = [f"{one['in']}: {one['change']}" for one in json.loads((tmp_path / "report.json").read_text())[toy]["all"]]
+    killed_in = 1 + every.index("is_positive: x > 0 -> x >= 0")
+    for part in (killed_in, killed_in % 5 + 1):  # the reason is judged by the part that makes its mutant
+        status, said = run(f"{part}/5")
+        assert (status, said.count("remove its reason")) == (int(part == killed_in), int(part == killed_in))
 
     own.write_text(f"{importing}def test_no():\n    assert False\n")
     status, said = run()
