@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=10, help="how many runs, the settings in turn (10)")
     runs = parser.parse_args(arguments).runs
     command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env", "--nbval-cell-timeout=120"]
+    command += ["-n", "auto", "--dist", "loadfile"]  # a notebook runs as a whole, several at a time
     green, tried = Counter(), Counter()
     for name in tqdm(list(islice(cycle(SETTINGS), runs)), unit="run"):
         with tempfile.TemporaryDirectory() as fresh:

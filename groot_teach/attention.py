@@ -61,10 +61,10 @@ def may_read_real_steps(step_mask: StepMask) -> Bool[Tensor, "batch action_horiz
 def may_read_earlier_steps(step_mask: StepMask) -> Bool[Tensor, "batch action_horizon action_horizon"]:
     """An action step may read itself and the real steps before it: causal attention. No row is empty.
 
-    reads \\ is read   step 0   step 1   step 2
-    step 0               yes       no       no
-    step 1               yes      yes       no
-    step 2               yes      yes      yes
+    is read      step 0   step 1   step 2
+    by step 0       yes       no       no
+    by step 1       yes      yes       no
+    by step 2       yes      yes      yes
     """
     steps = torch.arange(step_mask.shape[1], device=step_mask.device)
     earlier = steps[:, None] >= steps

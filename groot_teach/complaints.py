@@ -68,7 +68,9 @@ def in_short(said: str, function: str, annotations: Mapping[str, Any], values: M
     lengths = f" with {', '.join(known)}" + (f", as in {owners[0]}" if owners else "") if known else ""
     line = f"{where}: got {got}, expected {expected}{lengths}"
     name = place[1] if place else ""
-    remedy = _remedy(values[name], annotations[name]) if name in values and name in annotations else ""
+    remedy = (
+        _remedy(values[name], annotations[name], function, axes) if {name} <= values.keys() & annotations.keys() else ""
+    )
     return line + remedy
 
 
@@ -107,9 +109,8 @@ def _about_entry(place: str, key: Any, entry: Any, kind: Any) -> str | None:
     if fits or inner:
         return inner
     got = f"{entry.dtype}{list(entry.shape)}" if isinstance(entry, Tensor) else f"{entry!r:.60}"
-    return (
-        f"{where}: got {got}, expected {_plain(str(kind) if get_args(kind) else getattr(kind, '__name__', str(kind)))}"
-    )
+    expected = _plain(str(kind) if get_args(kind) else getattr(kind, "__name__", str(kind)))
+    return f"{where}: got {got}, expected {expected}{_remedy(entry, kind)}"
 
 
 def _after(label: str, said: str) -> str:
@@ -121,6 +122,9 @@ def _after(label: str, said: str) -> str:
 def _plain(text: str) -> str:
     text = re.sub(r"<class '(.*?)'>", r"\1", " ".join(text.split())).replace("(torch)", "")
     text = text.replace("[Tensor, '']", "[Tensor] without axes").replace("torch._C.Generator", "torch.Generator")
+    text = re.sub(
+        r"\b(?:typing|collections\.abc|jaxtyping)\.", "", re.sub(r"typing\.Annotated\[(.*), \w+\]", r"\1", text)
+    )
     return text if len(text) <= LONG else f"{text[:LONG]}..."
 
 
@@ -132,26 +136,77 @@ def _conversion(mask: Tensor) -> str:
     return "from_float_mask, if 1 is real" if one_and_zero else "from_additive_mask, if 0 is real"
 
 
-def _remedy(value: Any, annotation: Any) -> str:
-    """What to do where a tensor of another kind came, or none at all; "" where nothing general can be said."""
-    types_wanted = [option for option in _options(annotation) if isinstance(option, type)]
+def _remedy(value: Any, annotation: Any, function: str = "", lengths: Sequence[str] = ()) -> str:
+    """What to do where something of another kind came; "" where nothing general can be said.
+
+    Args:
+        value: what came.
+        annotation: what was expected.
+        function: who was called. The converters of `groot_teach.masks` begin with `from_`: to name another one of them
+            could turn the mask over.
+        lengths: the known lengths of axes, as in `batch=2` and `axes=[2, 3]`.
+    """
+    options = _options(annotation)
+    types_wanted = [option for option in options if isinstance(option, type)]
     if torch.Generator in types_wanted and type(value) is int:
         return f"; make one: torch.Generator().manual_seed({value})"
+    if slice in types_wanted and isinstance(value, tuple | list) and len(value) == 2:
+        return f"; write slice({value[0]}, {value[1]})"
+    if not isinstance(value, Sequence) and any(get_origin(option) in (Sequence, list) for option in options):
+        return "; put it in a list: [x]"
     wanted = [option for option in types_wanted if issubclass(option, AbstractArray)]
     if not wanted:
         return ""
     kinds = [str(kind) for kind in wanted[0].dtypes]
+    wants = next(name for name in ("float", "int", "bool") if any(kind.startswith(name) for kind in kinds))
+    axes = wanted[0].dim_str.split()
     if not isinstance(value, Tensor):
         if type(value).__module__ == "numpy":
             return "; convert it: torch.from_numpy(x)"
-        return "; convert it: torch.tensor(x)" if isinstance(value, list | tuple | int | float) else ""
+        return _made(value, wants, axes, dict(length.split("=", 1) for length in lengths))
     if str(value.dtype).removeprefix("torch.") not in kinds:
-        if kinds[0].startswith("bool"):
+        is_converter = function.startswith("from_")
+        if wants == "bool":
+            if is_converter:
+                return "; convert it: x.bool(), if 1 means what True means here"
             return f"; convert the mask once, by groot_teach.masks.{_conversion(value)}"
-        if value.dtype == torch.bool and kinds[0].startswith("float"):
-            return "; this is a mask: were two arguments swapped?"
-        return f"; convert it: x.{'long' if kinds[0].startswith('int') else 'float'}()"
-    axes = wanted[0].dim_str.split()
-    if not any(axis.startswith(("*", "...")) for axis in axes) and len(axes) != value.ndim:
-        return f"; it has {value.ndim} axes in place of {len(axes)}"
-    return ""
+        if value.dtype == torch.bool:
+            return (
+                "; a bool mask needs no conversion" if is_converter else "; this is a mask: were two arguments swapped?"
+            )
+        return f"; convert it: x.{'long' if wants == 'int' else 'float'}()"
+    given = dict(length.split("=", 1) for length in lengths)
+    count = sum(_axes_in(axis, given) for axis in axes)
+    if count != count or count == value.ndim:
+        return ""
+    return f"; it has {value.ndim} {'axis' if value.ndim == 1 else 'axes'} in place of {count:g}"
+
+
+def _axes_in(axis: str, lengths: Mapping[str, str]) -> float:
+    """For how many axes a word of a shape stands; NaN for `*axes` of an unknown number."""
+    if not axis.startswith(("*", "...")):
+        return 1
+    known = lengths.get(axis.removeprefix("*"))
+    return len(re.findall(r"\d+", known)) if known else float("nan")
+
+
+def _made(value: Any, wants: str, axes: Sequence[str], lengths: Mapping[str, str]) -> str:
+    """How to make the tensor that is wanted out of a number, or of a list of them."""
+    if isinstance(value, list | tuple):
+        fits = wants in str(torch.tensor(value).dtype) if _is_regular(value) else True
+        dtype = {"float": "torch.float32", "int": "torch.int64", "bool": "torch.bool"}[wants]
+        return "; convert it: torch.tensor(x)" if fits else f"; convert it: torch.tensor(x, dtype={dtype})"
+    if type(value) not in (int, float) or len(axes) > 1:
+        return ""
+    number = float(value) if wants == "float" else value
+    if not axes:
+        return f"; convert it: torch.tensor({number})"
+    return f"; make one for each of {axes[0]}: torch.full(({lengths.get(axes[0], axes[0])},), {number})"
+
+
+def _is_regular(value: Any) -> bool:
+    try:
+        torch.tensor(value)
+    except (ValueError, TypeError, RuntimeError):
+        return False
+    return True

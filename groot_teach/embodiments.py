@@ -11,7 +11,11 @@ from typing import Any
 
 
 def as_groups(name: str, groups: Iterable[Any]) -> tuple[tuple[str, int], ...]:
-    """`(group name, number of dims)` pairs as a tuple of its own; `name` is what errors call them.
+    """Checks groups of dims, and gives them as a tuple of `(group name, number of dims)` pairs.
+
+    Args:
+        name: the argument that an error names.
+        groups: such pairs, in any kind of sequence.
 
     Raises:
         ValueError: something else than such pairs.
@@ -94,6 +98,10 @@ SO101 = Embodiment("SO-101", (("arm", 5), ("gripper", 1)), embodiment_id=2)
 """A desktop arm with five joints and a gripper, the usual first robot of LeRobot's users."""
 
 TOY_DUAL_ARM = Embodiment("dual arm", (("arm", 3), ("claw", 1)), embodiment_id=0)
+"""A toy robot of 4 dims, for pictures that show every entry and for policies that train in seconds."""
+
 TOY_SMALL_ARM = Embodiment("small arm", (("arm", 1), ("gripper", 1)), embodiment_id=1)
+"""A toy robot of 2 dims."""
+
 TOY_HUMANOID = Embodiment("humanoid", (("arm", 4), ("hand", 2)), embodiment_id=2)
-"""Three small robots of 4, 2 and 6 dims, for pictures that show every entry and for policies that train in seconds."""
+"""A toy robot of 6 dims."""

@@ -41,7 +41,10 @@ TIME_BUCKETS = 1000  # GR00T's num_timestep_buckets: the network is given the fl
 
 @checked
 def sample_beta(batch: PositiveInt, generator: torch.Generator) -> ZeroToOne:
-    """Draws `s`, of which the flow time is made, from Beta(1.5, 1), float64: the density grows like sqrt(s)."""
+    """Draws `s`, of which the flow time is made, for so many samples from Beta(1.5, 1), in float64.
+
+    The density of this distribution grows like sqrt(s).
+    """
     uniform = torch.rand(batch, dtype=torch.float64, generator=generator, device=generator.device)
     return uniform ** (1 / BETA_ALPHA)
 

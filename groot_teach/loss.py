@@ -24,12 +24,13 @@ from groot_teach.shapes import ActionChunks, ActionMask, Scalar, checked
 
 @checked(same="dtype device")
 def masked_velocity_loss(velocity_pred: ActionChunks, velocity_target: ActionChunks, action_mask: ActionMask) -> Scalar:
-    """The mean of the squared error over all real entries (`action_mask` True) of the batch; `ValueError` without any.
+    """The mean of the squared error over all real entries (`action_mask` True) of the batch.
 
-    A robot with more real entries weighs more. Source: `(mse * action_mask).sum() / action_mask.sum()` in
-    huggingface/lerobot v0.4.4, `action_head/flow_matching_action_head.py` 337-339. In float32 and float64 it gives the
-    same value and gradient as theirs, as long as every square is finite. We differ: NaN in padding does no harm, an
-    empty mask raises (GR00T N1.5 gives NaN; N1.7 gives 0, as it divides by the count + 1e-6), and the count is exact.
+    Without a real entry it raises `ValueError`. A robot with more real entries weighs more. Source:
+    `(mse * action_mask).sum() / action_mask.sum()` in huggingface/lerobot v0.4.4,
+    `action_head/flow_matching_action_head.py` 337-339. In float32 and float64 it gives the same value and gradient as
+    theirs, as long as every square is finite. We differ: NaN in padding does no harm, an empty mask raises (GR00T N1.5
+    gives NaN; N1.7 gives 0, as it divides by the count + 1e-6), and the count is exact.
     """
     squared = _squared_error(velocity_pred, velocity_target, action_mask)
     return squared.sum() / count_real("action_mask", action_mask)

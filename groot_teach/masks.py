@@ -78,8 +78,8 @@ def from_int_mask(values: Integer[Tensor, "*axes"]) -> Bool[Tensor, "*axes"]:
 
 
 ADDITIVE_HIDDEN = -9984.0
-"""A value of an additive mask that is not above this hides a key. The mildest constant that we know of is -1e4, which
-bfloat16 rounds to -9984."""
+"""In an additive mask, this number and everything below it hides a key. The mildest constant that we know of is -1e4,
+which bfloat16 rounds to -9984."""
 
 
 @checked
@@ -265,6 +265,8 @@ GROOT_N1_5 = Masking(
     source="huggingface/lerobot v0.4.4, action_head/flow_matching_action_head.py 259-264, 303-339, 359-397 and "
     "cross_attention_dit.py 164-169, 276-291; NVIDIA/Isaac-GR00T at 4af2b622 does the same",
 )
+"""GR00T N1.5 as released. Four doors stand open at the attention layers and the encoder, the loss masks dims but not
+steps, and the sampler leaves padded dims free."""
 
 GROOT_N1_6 = Masking(
     encoder_input="open",
@@ -278,6 +280,8 @@ GROOT_N1_6 = Masking(
     source="NVIDIA/Isaac-GR00T at 4e62473d, gr00t/model/modules/dit.py 151-153, 322-352 (AlternateVLDiT, the default; "
     "the plain DiT still drops the mask), gr00t_n1d6.py 142-146, 246-248",
 )
+"""GR00T N1.6 as released, with its default transformer. It masks the cross-attention and the loss, and has no
+self-attention of the VL tokens."""
 
 GROOT_N1_7 = Masking(
     encoder_input="open",
@@ -291,6 +295,7 @@ GROOT_N1_7 = Masking(
     source="NVIDIA/Isaac-GR00T at 626af89d, gr00t_n1d7.py 160-166, 215-219, 262-264, 335-339 and dit.py 201-203, "
     "372-402; huggingface/lerobot at 7427f318 does the same and folds action_is_pad into the mask",
 )
+"""GR00T N1.7 as released. It masks the cross-attention and the loss, as N1.6 does, but VL tokens read padded ones."""
 
 PR_741 = Masking(
     encoder_input="closed",
@@ -304,6 +309,7 @@ PR_741 = Masking(
     source="NVIDIA/Isaac-GR00T pull request 741 (open): opt-in strict_action_padding_mask. It does not touch the "
     "vision-language self-attention",
 )
+"""GR00T N1.7 with the repair that was proposed to NVIDIA: only the mixing leak is left."""
 
 STRICT = Masking(
     encoder_input="closed",
@@ -316,6 +322,7 @@ STRICT = Masking(
     name="strict",
     source="this book: every leak closed",
 )
+"""Every door shut. No released version."""
 
 OCTO_RENOISE = Masking(
     encoder_input="open",
@@ -330,6 +337,7 @@ OCTO_RENOISE = Masking(
     "noise is one diffusion step too strong; the other switches stand as in GR00T N1.7, with a plain count of valid "
     "entries",
 )
+"""The doors of GR00T N1.7, but for a sampler that fills padded dims with noise, as Octo does, and a plain count."""
 
 GROOT_N1_6_PLAIN_DIT = replace(
     GROOT_N1_6,
@@ -338,6 +346,7 @@ GROOT_N1_6_PLAIN_DIT = replace(
     source="NVIDIA/Isaac-GR00T at 4e62473d, gr00t/model/modules/dit.py 264-274: with use_alternate_vl_dit false, the "
     "head uses the plain DiT, which drops the mask of the tokens",
 )
+"""GR00T N1.6 with its other transformer, which drops the mask of the tokens."""
 
 GROOT_N1_7_PLAIN_DIT = replace(
     GROOT_N1_7,
@@ -346,8 +355,8 @@ GROOT_N1_7_PLAIN_DIT = replace(
     source="huggingface/lerobot 0.6.1, action_head/cross_attention_dit.py 306-312: with use_alternate_vl_dit false, "
     "the head uses the plain DiT, which drops the mask of the tokens",
 )
+"""GR00T N1.7 with its other transformer, which drops the mask of the tokens."""
 
 PRESETS = (GROOT_N1_5, GROOT_N1_6, GROOT_N1_7, PR_741, STRICT, OCTO_RENOISE)
-"""The settings that the chapters compare: `GROOT_N1_5`, `GROOT_N1_6` and `GROOT_N1_7` as they were released, `PR_741`
-as proposed for N1.7, `STRICT` with every door shut, and `OCTO_RENOISE`, which is N1.7 with a sampler that fills padded
-dims as Octo does. The two with a plain DiT, which no released checkpoint uses, are not among them."""
+"""The six settings that the chapters compare, as a tuple. The two with a plain DiT, which no released checkpoint uses,
+are not among them."""

@@ -47,8 +47,8 @@ class Where:
 # -------------------------------------------------------------------------------------------- shapes that recur
 
 ActionChunks = Float[Tensor, "batch action_horizon action_dim"]
-"""Float, `batch action_horizon action_dim`: a number for each entry of a batch of action chunks (an action chunk is a
-few future actions, one for each step): actions, noise, or velocities."""
+"""Float, `batch action_horizon action_dim`: a number for each entry of action chunks: actions, noise or velocities.
+An action chunk is a few future actions, one for each step."""
 
 ActionMask = Bool[Tensor, "batch action_horizon action_dim"]
 """Bool, `batch action_horizon action_dim`: True = a real entry of the action chunk, False = padding."""
@@ -79,7 +79,7 @@ FlowFunction = Callable[[Tensor, Tensor], Tensor]
 """Called with `noisy_actions` and `t` (batch), gives a tensor of the shape of `noisy_actions`."""
 
 PositiveInt = Annotated[int, Where(at_least_1)]
-"""A whole number, 1 or more."""
+"""A whole number from 1 to a million."""
 
 
 # ---------------------------------------------------------------------------------------------------- the check
@@ -117,7 +117,12 @@ def expect_same(trait: Literal["dtype", "device"], **tensors: Tensor) -> None:
     """
     values = [str(getattr(tensor, trait)) for tensor in tensors.values()]
     if len(set(values)) > 1:
-        raise ValueError(f"{', '.join(tensors)}: got {trait} {', '.join(values)}, expected the same")
+        remedy = (
+            f"convert what differs, as in x.to({values[0]})"
+            if trait == "dtype"
+            else f'move them, as in x.to("{values[0]}")'
+        )
+        raise ValueError(f"{', '.join(tensors)}: got {trait} {', '.join(values)}, expected the same; {remedy}")
 
 
 def _checked(traits: list[Any], function: Callable[..., Any]) -> Any:
@@ -163,7 +168,7 @@ def _with_one_line(function: Any, parameters: Mapping[str, inspect.Parameter], t
     def call(*args: Any, **kwargs: Any) -> Any:
         if of_interest:
             values = _bound(signature, args, kwargs)
-            for name in of_interest.keys() & values.keys():
+            for name in (name for name in of_interest if name in values):
                 if said := complaint(name, values[name], of_interest[name]):
                     raise TypeCheckError(f"parameter '{name}' of {title}: {said.removeprefix(f'{name}: ')}")
         try:
@@ -177,21 +182,29 @@ def _with_one_line(function: Any, parameters: Mapping[str, inspect.Parameter], t
             try:
                 signature.bind(*args, **kwargs)
             except TypeError as misfit:  # such as a missing argument
-                known = _known(signature, kwargs) if "unexpected keyword" in str(misfit) else ""
-                raise TypeError(f"{title}: {misfit}{known}") from None
+                raise TypeError(f"{title}: {_misfit(signature, args, kwargs) or misfit}") from None
             raise
 
     return call
 
 
-def _known(signature: inspect.Signature, kwargs: Mapping[str, Any]) -> str:
-    """For an argument that the function does not have: which one may be meant, and which there are."""
-    names = [*signature.parameters]
+def _misfit(signature: inspect.Signature, args: Any, kwargs: Mapping[str, Any]) -> str:
+    """For an argument that a function does not have: which one may be meant, and which there are; "" if it has all."""
+    parameters = signature.parameters
+    kinds = {parameter.kind for parameter in parameters.values()}
+    names = [name for name in parameters if name != "self"]
     unknown = [name for name in kwargs if name not in names]
-    if not unknown:
-        return ""
-    close = get_close_matches(unknown[0], names, n=1, cutoff=0.5)
-    return f"; {f'did you mean {close[0]!r}? ' if close else ''}the arguments are {', '.join(names)}"
+    if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+        close = get_close_matches(unknown[0], names, n=1, cutoff=0.5)
+        meant = f"did you mean {close[0]!r}? " if close else ""
+        return f"got an unexpected keyword argument {unknown[0]!r}; {meant}the arguments are {', '.join(names)}"
+    named_only = [name for name in names if parameters[name].kind == inspect.Parameter.KEYWORD_ONLY]
+    most = len(parameters) - len(named_only)
+    if len(args) > most and inspect.Parameter.VAR_POSITIONAL not in kinds:
+        own = len(parameters) - len(names)  # `self`
+        by_name = f"; by name: {', '.join(named_only)}" if named_only else ""
+        return f"got {len(args) - own} arguments without a name, expected at most {most - own}{by_name}"
+    return ""
 
 
 def _bound(signature: inspect.Signature, args: Any, kwargs: Any) -> Mapping[str, Any]:

@@ -541,30 +541,30 @@ def test_the_ends_of_the_flow_time_are_taken():
 def test_tensors_of_different_dtypes_are_an_error_and_not_promoted():
     actions, noise, t = LINE
     f32, f64 = "torch.float32", "torch.float64"
-    with pytest.raises(ValueError, match=f"^actions, noise, t: got dtype {f32}, {f32}, {f64}, expected the same$"):
+    with pytest.raises(ValueError, match=f"^actions, noise, t: got dtype {f32}, {f32}, {f64}, expected the same; "):
         interpolate(actions, noise, t.double())
-    with pytest.raises(ValueError, match=f"^actions, noise, t: got dtype {f64}, {f32}, {f32}, expected the same$"):
+    with pytest.raises(ValueError, match=f"^actions, noise, t: got dtype {f64}, {f32}, {f32}, expected the same; "):
         interpolate(actions.double(), noise, t)
-    with pytest.raises(ValueError, match=f"^actions, noise: got dtype {f32}, {f64}, expected the same$"):
+    with pytest.raises(ValueError, match=f"^actions, noise: got dtype {f32}, {f64}, expected the same; "):
         velocity_target(actions, noise.double())
     for arguments in ((actions.double(), noise, t), (actions, noise.double(), t), (actions, noise, t.double())):
-        with pytest.raises(ValueError, match=r"^noisy_actions, noise, t: got dtype .*, expected the same$"):
+        with pytest.raises(ValueError, match=r"^noisy_actions, noise, t: got dtype .*, expected the same; "):
             refill_noise(arguments[0], ALL, *arguments[1:])
 
 
 def test_tensors_on_different_devices_are_an_error():
     actions, noise, t = LINE
-    with pytest.raises(ValueError, match=r"^actions, noise, t: got device cpu, meta, cpu, expected the same$"):
+    with pytest.raises(ValueError, match=r"^actions, noise, t: got device cpu, meta, cpu, expected the same; "):
         interpolate(actions, noise.to("meta"), t)
-    with pytest.raises(ValueError, match=r"^actions, noise: got device meta, cpu, expected the same$"):
+    with pytest.raises(ValueError, match=r"^actions, noise: got device meta, cpu, expected the same; "):
         velocity_target(actions.to("meta"), noise)
-    with pytest.raises(ValueError, match=r"^noisy_actions, action_mask: got device cpu, meta, expected the same$"):
+    with pytest.raises(ValueError, match=r"^noisy_actions, action_mask: got device cpu, meta, expected the same; "):
         refill_zero(actions, ALL.to("meta"))
     for place in range(4):
         arguments = [actions, ALL, noise, t]
         arguments[place] = arguments[place].to("meta")
         with pytest.raises(
-            ValueError, match=r"^noisy_actions, action_mask, noise, t: got device .*, expected the same$"
+            ValueError, match=r"^noisy_actions, action_mask, noise, t: got device .*, expected the same; "
         ):
             refill_noise(*arguments)
 

@@ -19,6 +19,9 @@ from sphinx.ext.napoleon import Config, GoogleDocstring
 IDEAS = ("embodiments", "padding", "masks", "flow", "loss", "attention")
 """The modules of the package itself in the order in which to read them. Any others follow by their names."""
 
+INSIDE = ("checks", "complaints", "extras", "on_disk", "command")
+"""Modules of the package itself that only its own code uses."""
+
 GOOGLE = Config(napoleon_custom_sections=[("Attributes", "params_style")])
 
 CODE = re.compile(r"`([^`]+)`")
@@ -37,16 +40,37 @@ NAME = re.compile(r'<span class="n">(\w+)</span>')
 
 
 def to_rest(docstring: list[str]) -> list[str]:
-    """A docstring in reStructuredText: code in double backticks, and an indented block outside a section as it is."""
-    rest, in_section, in_block = [], False, False
-    for line in docstring:
+    """A docstring in reStructuredText: code in double backticks, and an indented block outside a section as it is.
+
+    A block in columns, with two spaces or more between them in each line, becomes a table.
+    """
+    rest, block, in_section = [], [], False
+    for line in [*docstring, "The end."]:
         if line.strip() and not line.startswith("    "):
-            in_section, in_block = line.strip() in SECTIONS, False
-        elif line.strip() and not in_section and not in_block:
-            rest += ["::", ""]
-            in_block = True
-        rest.append(line if in_block else CODE.sub(r"``\1``", line))
-    return GoogleDocstring(rest, GOOGLE).lines()
+            rest += _as_table(block) or (["::", "", *block] if block else [])
+            in_section, block = line.strip() in SECTIONS, []
+        elif block or (line.strip() and not in_section):
+            block.append(line)
+            continue
+        rest.append(CODE.sub(r"``\1``", line))
+    return GoogleDocstring(rest[:-1], GOOGLE).lines()
+
+
+def _as_table(block: list[str]) -> list[str]:
+    rows = [re.split(r" {2,}", line.strip()) for line in block if line.strip()]
+    if len(rows) < 2 or {len(row) for row in rows} != {len(rows[0])} or len(rows[0]) < 2:
+        return []
+    table = [".. list-table::", "   :class: api-columns", ""]
+    for first, *others in rows:
+        is_code = "`" not in first and re.search(r"[_.(]|^\w+$", first)
+        cells = [
+            f"``{first}``" if is_code else CODE.sub(r"``\1``", first),
+            *(CODE.sub(r"``\1``", one) for one in others),
+        ]
+        table += [
+            f"   {'-' if place else '* -'} {cell}".replace("   - ", "     - ", 1) for place, cell in enumerate(cells)
+        ]
+    return [*table, ""]
 
 
 def first_sentence(docstring: str) -> str:
@@ -77,8 +101,67 @@ def signature(node: ast.AST) -> str:
     for one in node.body:
         if isinstance(one, ast.FunctionDef) and one.name == "__init__":
             return re.sub(r"^\(self(, )?", "(", f"({ast.unparse(one.args)})")
-    if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
-        return f"({', '.join(ast.unparse(one) for one in node.body if isinstance(one, ast.AnnAssign))})"
+    decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
+    if "dataclass" in decorators:
+        fields = [_field(one) for one in node.body if isinstance(one, ast.AnnAssign)]
+        return f"({', '.join(['*'] * ('kw_only=True' in decorators) + fields)})"
+    return ""
+
+
+def _field(one: ast.AnnAssign) -> str:
+    """A field of a record as a parameter: a default that is given by `field(...)` is written as that default."""
+    match one.value:
+        case ast.Call(func=ast.Name(id="field"), keywords=keywords):
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in keywords}
+            made = {"dict": "{}", "list": "[]"}.get(given.get("default_factory", ""), "")
+            default = given.get("default", made)
+        case value:
+            default = ast.unparse(value) if value else ""
+    return f"{ast.unparse(one.target)}: {ast.unparse(one.annotation)}" + (f" = {default}" if default else "")
+
+
+def parameters(node: ast.AST, docstring: str, shapes: dict[str, str]) -> str:
+    """What the arguments of a function are, as a list of fields, where its docstring leaves that to its signature.
+
+    Args:
+        shapes: what `groot_teach.shapes` says about each of its names.
+    """
+    if not isinstance(node, ast.FunctionDef) or ":param " in docstring:
+        return ""
+    arguments = [one for one in node.args.posonlyargs + node.args.args + node.args.kwonlyargs if one.annotation]
+    meanings = {one.arg: _meaning(one.annotation, shapes) for one in arguments}
+    if not any(meanings.values()):
+        return ""
+    kinds = {one.arg: f"``{ast.unparse(one.annotation)}``" for one in arguments}
+    return "\n".join(f":param {name}: {meaning or kinds[name]}" for name, meaning in meanings.items())
+
+
+def _meaning(annotation: ast.expr, shapes: dict[str, str]) -> str:
+    match annotation:
+        case ast.BinOp(op=ast.BitOr(), left=left, right=ast.Constant(value=None)):
+            meaning = _meaning(left, shapes)
+            return meaning and f"{meaning.rstrip('.')}; or None."
+        case ast.Name(id=name):
+            return first_sentence(shapes.get(name, ""))
+        case ast.Subscript(
+            value=ast.Name(id=kind), slice=ast.Tuple(elts=[ast.Name(id="Tensor"), ast.Constant(value=axes)])
+        ):
+            return f"{kind}, ``{axes.strip()}``." if axes.strip() else f"{kind}, a single number."
+    return ""
+
+
+def story_of(node: ast.AST) -> str:
+    """What a page says about a bug: the words of its record, which stand in the decorator `@bug`. "" for others."""
+    for decorator in getattr(node, "decorator_list", ()):
+        if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "bug":
+            part, name = (ast.literal_eval(argument) for argument in decorator.args)
+            said = {keyword.arg: ast.literal_eval(keyword.value) for keyword in decorator.keywords}
+            seen_by = ", ".join(said.get("seen_by", ())) or "none on the small batches of the toy policy"
+            return (
+                f"{name[0].upper()}{name[1:]}: {said['story'][0].lower()}{said['story'][1:]}\n\n"
+                f"What it shows: {said['symptom']}. Probes that see it: {seen_by}. It takes the place of `{part}`.\n\n"
+                f"To somebody who makes it: {said['message']}\n\nSource: {said['source']}."
+            )
     return ""
 
 
@@ -88,6 +171,13 @@ def signature(node: ast.AST) -> str:
 def reading_order(modules) -> list:
     known = {name: place for place, name in enumerate(IDEAS)}
     return sorted(modules, key=lambda module: (known.get(module.short_name, len(known)), module.name))
+
+
+def is_inside(module, offered) -> bool:
+    """Whether a reader who uses the library needs nothing of a module: its package hands on no name of it."""
+    if module.id.count(".") == 1:
+        return module.short_name in INSIDE
+    return bool(offered) and not any(one.id.startswith(f"{module.id}.") for one in offered)
 
 
 def homes(env) -> dict[str, list[str]]:
@@ -133,18 +223,30 @@ class Elsewhere:
         return module.partition(".")[0] not in ("groot_teach", "builtins")
 
 
+def node_of(obj, app) -> ast.AST | None:
+    """The definition of an autoapi object in its file. A record made by a call, as namedtuple("A", "x y"), has none."""
+    module = Path(app.srcdir, *obj.id.removesuffix(f".{obj.qual_name}").split("."))
+    file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+    return definitions(str(file)).get(obj.qual_name)
+
+
 def configure(app, config):
     def written(obj):
-        """The signature of an autoapi object, out of its file."""
-        modules, module = app.env.autoapi_all_objects, obj.id
-        while "file_path" not in modules[module].obj:
-            module = module.rpartition(".")[0]
-        node = definitions(modules[module].obj["file_path"]).get(obj.qual_name)
-        return signature(node) if node else ""  # a record made by a call, such as namedtuple("A", "x y"), has no class
+        node = node_of(obj, app)
+        return signature(node) if node else ""
+
+    def with_parameters(obj):
+        objects = app.env.autoapi_all_objects
+        names = [one for one in objects if one.startswith("groot_teach.shapes.")]
+        shapes = {name.rpartition(".")[2]: objects[name].docstring for name in names}
+        found = parameters(node_of(obj, app), obj.docstring, shapes)
+        return f"{obj.docstring.rstrip()}\n\n{found}\n" if found else obj.docstring
 
     def prepare(templates):
         templates.filters |= {"first_sentence": first_sentence, "reading_order": reading_order, "signature": written}
         templates.filters["handed_on"] = lambda package: handed_on(package, app.env)
+        templates.filters["with_parameters"] = with_parameters
+        templates.tests["inside"] = is_inside
 
     definitions.cache_clear()
     config.autoapi_prepare_jinja_env = prepare
@@ -153,12 +255,17 @@ def configure(app, config):
     config.api_digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def show_packages(app, what, name, obj, skip, options):
-    """A package is shown even if only its modules say what it is for."""
+def show(app, what, name, obj, skip, options):
+    """A package is shown even if only its modules say what it is for, and a bug by the words of its record."""
+    if what == "function" and not obj.docstring and (story := story_of(node_of(obj, app))):
+        obj.docstring = "\n".join(to_rest(story.splitlines()))
+        return False
     return False if what == "package" else None
 
 
 def translate(app, what, name, obj, options, lines):
+    if "Initialize self." in lines[-2:][0]:  # object's own word about its __init__
+        del lines[-2:]
     lines[:] = to_rest(lines)
 
 
@@ -205,7 +312,7 @@ def setup(app):
     app.setup_extension("autoapi.extension")
     app.add_config_value("api_digest", "", "html")
     app.connect("config-inited", configure)
-    app.connect("autoapi-skip-member", show_packages)
+    app.connect("autoapi-skip-member", show)
     app.connect("autodoc-process-docstring", translate)
     app.connect("doctree-read", resolve_types)
     app.connect("html-page-context", link_imports)

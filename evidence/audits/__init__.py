@@ -37,7 +37,8 @@ def store(file: Path, only: Sequence[str] = ()) -> None:
     """
     known = subjects()
     if unknown := sorted({*only} - {*known}):
-        raise UnknownPolicyError(f"only: got {', '.join(unknown)}, expected some of {', '.join(known)}")
+        names = (", ".join(f'"{name}"' for name in some) for some in (unknown, known))
+        raise UnknownPolicyError("only: got {}, expected some of {}".format(*names))
     found = {name: record(known[name]) for name in progress_bar([*(only or known)], desc="audits", unit="policy")}
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     if only:

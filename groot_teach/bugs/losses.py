@@ -1,6 +1,7 @@
 """Wrong losses: each takes `(squared_error, batch)` and gives one number. **To look at, never to use.**
 
-`Bug.reduce(squared_error, action_mask)` asks one of them with a mask in place of a batch. The right way to reduce,
+Each name, such as `wrong_key`, is the record of a bug: `wrong_key.wrong(squared_error, batch)` calls the function, and
+`wrong_key.reduce(squared_error, action_mask)` calls it with a mask in place of a batch. The right way to reduce,
 `loss.masked_velocity_loss`, has another signature, because to pass the *squared* error is already the first mistake: an
 error that is NaN in padding gets the gradient NaN there, whatever mask comes after the square.
 """

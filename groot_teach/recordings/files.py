@@ -78,7 +78,10 @@ def _real_file(folder: Path, file: str, kind: str) -> Path:
     path = folder / file
     try:
         if not path.is_file():
-            raise wrong(file, "file", f"no such file in {folder}", f"{kind}; this part of the data is not on disk")
+            remedy = (
+                "this part of the data is not on disk" if (folder / "meta").is_dir() else "is it the dataset's folder?"
+            )
+            raise wrong(file, "file", f"no such file in {folder}", f"{kind}; {remedy}")
         if (other := stand_in(path)) is not None:
             raise wrong(file, "file", *other)
     except OSError as error:

@@ -3,11 +3,13 @@
 import ast
 from io import StringIO
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
-from api_pages import first_sentence, signature, to_rest
+from api_pages import first_sentence, parameters, signature, story_of, to_rest
 from docutils.core import publish_doctree
-from docutils.nodes import block_quote, literal, literal_block, strong
+from docutils.nodes import block_quote, entry, literal, literal_block, strong
+from docutils.nodes import row as row_of_a_table
 from sphinx.util.docstrings import prepare_docstring
 
 ROOT = Path(__file__).parents[2]
@@ -33,14 +35,19 @@ def test_every_docstring_of_the_library_can_be_rendered(path):
             assert not list(document.findall(block_quote)), getattr(node, "name", "the module")
 
 
-def test_code_is_code_and_a_table_stays_as_it_stands():
+def test_code_is_code_and_columns_become_a_table():
     document, complaints = rendered(
         """The `loss` of **real** entries.
 
         Two rules:
 
             select     `where`, then square
-            count      what you sum
+            by hand    what you sum
+
+        And a drawing:
+
+            noise ----- actions
+              0   t        1
 
         Args:
             loss: what `exp(-2 s)` weighs.
@@ -49,11 +56,37 @@ def test_code_is_code_and_a_table_stays_as_it_stands():
         """
     )
     assert complaints == ""
-    assert [node.astext() for node in document.findall(literal)] == ["loss", "exp(-2 s)"]
+    assert [node.astext() for node in document.findall(literal)] == ["loss", "select", "where", "exp(-2 s)"]
     assert next(document.findall(strong)).astext() == "real"
-    assert [node.astext() for node in document.findall(literal_block)] == [
-        "select     `where`, then square\ncount      what you sum"
+    cells = [[cell.astext() for cell in row.findall(entry)] for row in document.findall(row_of_a_table)]
+    assert cells == [["select", "where, then square"], ["by hand", "what you sum"]]
+    assert [node.astext() for node in document.findall(literal_block)] == ["noise ----- actions\n  0   t        1"]
+
+
+def test_a_bug_is_shown_by_the_words_of_its_record():
+    code = """
+    @bug("reduce", "no mask at all", story="All entries count.", symptom="none", source="ours", message="Use it.")
+    def no_mask(squared_error, batch):
+        return squared_error.mean()
+    """
+    bug, other = ast.parse(dedent(code)).body[0], ast.parse("def f(): ...").body[0]
+    said = story_of(bug)
+    assert said.startswith("No mask at all: all entries count.\n")
+    assert all(words in said for words in ("What it shows: none.", "`reduce`", "Use it.", "Source: ours."))
+    assert story_of(other) == ""
+
+
+def test_parameters_are_told_by_their_shapes_where_the_docstring_does_not():
+    code = 'def f(x: Chunks, y: Bool[Tensor, "a b"] | None, n: int, s: Float[Tensor, ""]) -> int: ...'
+    function, shapes = ast.parse(code).body[0], {"Chunks": "Float, a number for each entry. And more."}
+    assert parameters(function, "Adds.", shapes).splitlines() == [
+        ":param x: Float, a number for each entry.",
+        ":param y: Bool, ``a b``; or None.",
+        ":param n: ``int``",
+        ":param s: Float, a single number.",
     ]
+    assert parameters(function, "Adds.\n\n:param x: it.", shapes) == ""
+    assert parameters(ast.parse("def f(n: int): ...").body[0], "Adds.", shapes) == ""
 
 
 def test_a_docstring_that_cannot_be_rendered_is_noticed():
@@ -82,6 +115,9 @@ def test_a_summary_is_the_first_sentence(docstring, sentence):
         ("class A:\n    def __init__(self, x): ...", "(x)"),
         ("class A:\n    def __init__(self): ...", "()"),
         ("@dataclass(frozen=True)\nclass A:\n    x: int\n    y: str = ''\n    z = 3", "(x: int, y: str = '')"),
+        ("@dataclass(kw_only=True)\nclass A:\n    x: int\n    y: int = 1", "(*, x: int, y: int = 1)"),
+        ("@dataclass\nclass A:\n    x: str = field(default='a', compare=False)", "(x: str = 'a')"),
+        ("@dataclass\nclass A:\n    x: dict = field(default_factory=dict)", "(x: dict = {})"),
         ("class A(Exception): ...", ""),
     ],
 )

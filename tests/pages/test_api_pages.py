@@ -66,10 +66,30 @@ def test_code_and_tables_in_docstrings_are_shown_as_they_are(site):
     assert "<em>nothing</em>" not in text
     assert "`" not in re.sub(r"<pre>.*?</pre>|<script.*?</script>", "", text, flags=re.DOTALL)
     docstring = ast.get_docstring(ast.parse((LIBRARY / "padding.py").read_text(encoding="utf-8")))
-    table = [line.strip() for line in docstring.splitlines() if line.startswith("    ")]
-    shown = [unescape(re.sub(r"<[^>]+>", "", block)) for block in re.findall(r"<pre>(.*?)</pre>", text, re.DOTALL)]
+    table = [re.sub(r"\s+|`", "", line) for line in docstring.splitlines() if line.startswith("    ")]
+    shown = [
+        re.sub(r"\s+", "", unescape(re.sub(r"<[^>]+>", "", block)))
+        for block in re.findall(r"<(?:pre|table)\b.*?</(?:pre|table)>", text, re.DOTALL)
+    ]
     assert len(table) > 2
     assert any(all(line in block for line in table) for block in shown)
+
+
+def test_each_bug_of_the_catalogue_is_there_with_its_story(site):
+    from groot_teach.bugs import CATALOGUE
+
+    text = unescape(re.sub(r"<[^>]+>", "", text_of(site, "api/groot_teach/bugs/index")))
+    text = re.sub(r"\s+", " ", text).replace("’", "'")
+    for key, bug in CATALOGUE.items():
+        assert f"{key}(" in text
+        assert bug.story[1:].replace("`", "") in text, key
+
+
+def test_what_readers_need_stands_before_what_is_inside(site):
+    text = text_of(site, "api/groot_teach/audit/index")
+    inside = text.index("how this package works inside")
+    assert text.index('id="groot_teach.audit.policy.Padding"') < inside < text.index('id="groot_teach.audit.draws.')
+    assert "Initialize self" not in text
 
 
 def imports(cells: str) -> set[tuple[str, str]]:
