@@ -245,7 +245,7 @@ def mutants(file: Path) -> Iterator[Mutant]:
     """Every module that differs from `file` by one change."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     first_bindings, seen = find_first_bindings(tree), Counter()
-    for parent, field, place, node, where, lines in places(tree, "", None):
+    for parent, field, place, node, where, lines in places(tree):
         for other in (*expressions(node), *statements(node, first_bindings), *signatures(node)):
             if ast.dump(node) == ast.dump(other):
                 continue
@@ -259,7 +259,7 @@ def mutants(file: Path) -> Iterator[Mutant]:
             yield Mutant(line, lines, where, change if times == 1 else f"{change} ({times})", code)
 
 
-def places(parent: ast.AST, where: str, lines: range | None) -> Iterator[tuple]:
+def places(parent: ast.AST, where: str = "", lines: range | None = None) -> Iterator[tuple]:
     """Each node that may be replaced: parent, field, index in a list or None, the node, its function, its lines.
 
     The lines are those of the whole statement, or, of a statement that holds others, those of the node.

@@ -51,7 +51,10 @@ addEventListener("DOMContentLoaded", () => {
       if (text.length > 1 && next?.matches(".cell, .guess")) text.pop();
       veiled.push(...text);
     }
-    const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered." });
+    const veil = make("p", { className: "veil", textContent: "What comes out, and why, appears when you have answered. " });
+    const lift = make("button", { type: "button", textContent: "Show it now" });
+    lift.addEventListener("click", () => (answer.open = true));
+    veil.append(lift);
     if (veiled.length) veiled.at(-1).after(veil);
     for (const element of veiled) element.classList.add("veiled");
     answer.addEventListener("toggle", () => {

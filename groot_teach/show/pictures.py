@@ -61,14 +61,17 @@ def bar(
 
 @styled
 @checked
-def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> Plot:
+def over_flow_time(
+    t: Sequence[float], spreads: dict[str, Sequence[float]], measure: str = "standard deviation"
+) -> Plot:
     """How widely something spreads at each flow time: a curve for each name, the first of which is how it should be.
 
     The first curve is blue. Others that lie on it are blue as well, and those that do not are orange and dashed.
 
     Args:
         t: flow times, 0 = noise.
-        spreads: for each name a standard deviation at each `t`; five names at most.
+        spreads: for each name a number at each `t`; five names at most.
+        measure: what the numbers are.
 
     Raises:
         ValueError: no name, more than five, or a curve that is not as long as `t` or not finite.
@@ -93,7 +96,7 @@ def over_flow_time(t: Sequence[float], spreads: dict[str, Sequence[float]]) -> P
         marks = {"marker": shape, "markersize": 9, "markeredgewidth": 1.5, "markerfacecolor": ground}
         axes.plot(t, values, **LINES[kind], **marks, linewidth=width, clip_on=False)
         ends.append((values[-1], name, kind))
-    axes.set(title="standard deviation", xlabel="flow time t (0 = noise)", xticks=t, ylim=(0, None))
+    axes.set(title=measure, xlabel="flow time t (0 = noise)", xticks=t, ylim=(0, None))
     axes.locator_params(axis="y", nbins=4)
     name_ends(axes, ends)
     return plot

@@ -127,7 +127,7 @@ def mutants(exercise):
     """The reference with one change each: what changed, and the function."""
     tree = ast.parse(exercise.solution)
     first_bindings = mutate.find_first_bindings(tree)
-    for parent, field, place, node, _ in mutate.places(tree, ""):
+    for parent, field, place, node, *_ in mutate.places(tree):
         for other in (*mutate.expressions(node), *mutate.statements(node, first_bindings)):
             if ast.dump(node) == ast.dump(other) or is_order_of_axes(node):
                 continue

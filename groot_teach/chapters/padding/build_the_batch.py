@@ -179,8 +179,8 @@ def build_the_batch_picture() -> LivePicture:
     return LivePicture(
         Path(__file__).with_name("build_the_batch.js"),
         title="Build the batch",
-        caption="Drag the edges of what each robot recorded, or paint single entries. Hatched: padding, orange where "
-        "the loss counts it. Hollow: recorded, but the loss leaves it out.",
+        caption="Drag the edges of what each robot recorded, or paint single entries. Blue: recorded, and the loss "
+        "counts it. Hollow: recorded, and left out. Hatched: padding, orange where the loss counts it.",
         body=_body(state, build(state), compute(state)),
         said=_said(compute(state)),
         state=state,
@@ -214,7 +214,7 @@ def _body(state: dict, batch: BuiltBatch, count: BatchCount) -> str:
         for name, rows in zip(names, real, strict=True)
     }
     flags = {
-        name: [[Cell("pad", "1") if bit else Cell("real", "0")] for bit in row]
+        name: [[Cell("pad", "1") if bit else Cell("real", "0", "0.1")] for bit in row]
         for name, row in zip(names, is_pad, strict=True)
     }
     labels = [

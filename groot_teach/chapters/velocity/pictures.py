@@ -138,9 +138,9 @@ def noise_over_time(
     real = dim_mask.expand(len(t), -1)
     parts = [[shade(abs(value) / most) if value else 0.0 for value in row] for row in noisy_actions.tolist()]
     kinds = kinds_of(real, real)
-    for row, of_row in zip(kinds, parts, strict=True):
+    for at, row, of_row in zip(t, kinds, parts, strict=True):
         for dim, kind in enumerate(row):
-            of_row[dim] = min(1.0, of_row[dim] / 0.6) if kind == "padding" else of_row[dim]
+            of_row[dim] = min(1.0, max(0.0, 1 - at)) if kind == "padding" else of_row[dim]
     words = [[f"{value + 0.0:.1f}".replace("-0.0", "0.0") for value in row] for row in noisy_actions.tolist()]
     rows = [f"t = {at:g}" for at in t]
     columns = ["pad" if not is_real else str(dim) for dim, is_real in enumerate(dim_mask.tolist(), start=1)]
@@ -238,7 +238,8 @@ def moved_by_inputs(moves: dict[str, Float[Tensor, " input"]], groups: dict[str,
 def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples: Sequence[int]) -> Plot:
     """What the noise in padded dims does to the action: a plot for each measure, in it a bar for each filling.
 
-    The bars stand in groups, one for each number of examples from which the network was fitted.
+    The bars stand in groups, one for each number of examples from which the network was fitted. All plots have one
+    scale.
 
     Args:
         measures: for each title what was measured: for each filling a number, 0 or more, for each group. The fillings
@@ -256,6 +257,9 @@ def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples:
     looks = [{**leak, "facecolor": INKS["paper"]}, leak, BOXES["real"], BOXES["padding"]]
     plot = Plot(700, 230 * len(measures))
     plots = plot.figure.subplots(len(measures), 1, squeeze=False)[:, 0]
+    highest = max(
+        (height for values in measures.values() for heights in values.values() for height in heights), default=1
+    )
     for axes, (title, values) in zip(plots, measures.items(), strict=True):
         if [*values] != fillings or len(fillings) != len(looks):
             raise ValueError(f"measures: got the fillings {[*values]} for {title!r}, expected the same four in each")
@@ -270,6 +274,6 @@ def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples:
                 axes.annotate(f"{height:.2f}", (x, height), size=DIGITS, **near)
         axes.set(title=title, xlabel="examples", xticks=[*range(len(examples))], yticks=[])
         axes.set_xticklabels([f"{count:,}" for count in examples])
-        axes.margins(y=0.15)
+        axes.set_ylim(0, 1.15 * highest)
     plots[0].legend()
     return plot
