@@ -45,14 +45,28 @@ def _in_parts(svg: str, name: str, width: float, height: float) -> str:
     cuts = re.search(r' data-cuts="([\d. ]+)"', root)
     if not cuts:
         return f'{root} style="--width: {width:g}px">{inside}</svg>'
+    names = re.search(r' data-names="([\d.]+)"', root)
+    left = float(names[1]) if names else 0.0
     look = " ".join(re.findall(r'(?:fill|font-family|font-size|stroke-linejoin)="[^"]*"', root))
-    parts = [
-        f'<svg width="{end - start:g}" height="{height:g}" viewBox="{start:g} 0 {end - start:g} {height:g}" '
-        f'style="--width: {end - start:g}px"><use href="#{name}"/></svg>'
-        for start, end in pairwise([0.0, *map(float, cuts[1].split()), width])
-    ]
+    ends = pairwise([0.0, *map(float, cuts[1].split()), width])
+    parts = [_part(name, start, end, left if start else 0.0, height) for start, end in ends]
     whole = f'{root} style="--width: {width:g}px"><g id="{name}" {look}>{inside}</g></svg>'
     return f'{whole}<div class="parts" aria-hidden="true">{"".join(parts)}</div>'
+
+
+def _part(name: str, start: float, end: float, left: float, height: float) -> str:
+    """The picture from `start` to `end`, behind the names of its rows, which are `left` wide."""
+    width = left + end - start
+    size = f'width="{width:g}" height="{height:g}"'
+    if not left:
+        shown = f'<svg {size} viewBox="{start:g} 0 {width:g} {height:g}" style="--width: {width:g}px">'
+        return f'{shown}<use href="#{name}"/></svg>'
+    inner = "".join(
+        f'<svg x="{x:g}" width="{wide:g}" height="{height:g}" viewBox="{since:g} 0 {wide:g} {height:g}">'
+        f'<use href="#{name}"/></svg>'
+        for x, since, wide in ((0, 0, left), (left, start, end - start))
+    )
+    return f'<svg {size} viewBox="0 0 {width:g} {height:g}" style="--width: {width:g}px">{inner}</svg>'
 
 
 class InlineFigures(SphinxPostTransform):

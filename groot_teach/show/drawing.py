@@ -153,12 +153,14 @@ class Picture:
     Attributes:
         marks: what is drawn, from the back to the front.
         cuts: how far from the left a narrow page may cut the picture, to put what follows below.
+        names: how wide the names of the rows are, at the left: each part of a cut picture has them again.
     """
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
         self.marks: list[Mark] = []
         self.cuts: list[float] = []
+        self.names = 0.0
 
     def box(self, x: float, y: float, width: float, height: float, kind: str, strength: float = 1.0) -> None:
         self.marks.append(Box(x, y, width, height, kind, strength))
@@ -194,6 +196,7 @@ class Picture:
     def _repr_svg_(self) -> str:
         width, height = _short(self.width), _short(self.height)
         cuts = f' data-cuts="{" ".join(map(_short, self.cuts))}"' if self.cuts else ""
+        cuts += f' data-names="{_short(self.names)}"' if self.cuts and self.names else ""
         drawn = "\n".join(_svg(self.marks))
         hatches = [
             f'<pattern id="{name}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'

@@ -65,14 +65,12 @@ class Number:
     digits: int = 4
     should_be: float | None = None
     is_exact: bool = field(init=False, repr=False, compare=False)
-    """Whether the number is what it should be in all of its decimals."""
+    """Whether the number is what it should be in all of its decimals, or, if that is not 0, up to rounding."""
 
     def __post_init__(self) -> None:
         known_digits(self.digits)
         right = None if self.should_be is None else rounded("should_be", self.should_be, self.digits)
-        is_exact = right is None or isclose(
-            finite("value", self.value), finite("should_be", self.should_be), abs_tol=1e-12
-        )
+        is_exact = right is None or isclose(finite("value", self.value), finite("should_be", self.should_be))
         kept(self, value=rounded("value", self.value, self.digits), should_be=right, is_exact=is_exact)
 
     def fixed(self) -> dict:

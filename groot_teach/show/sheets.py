@@ -150,6 +150,8 @@ def beside(sheets: Sequence[Sheet], between: Sequence[str] = ()) -> Picture:
         x += sheet.width + gap
         picture.words(x - gap / 2, middle, sign, ink="quiet", size=24, anchor="middle")
         picture.cuts += [x - 6] if gap else []  # a sign stays with what stands before it
+    first, *others = sheets
+    picture.names = first.margin - 4 if first.rows and not any(sheet.rows for sheet in others) else 0.0
     return picture
 
 

@@ -8,6 +8,7 @@ from small_book import build_small_book
 from sphinx.errors import ExtensionError
 
 from groot_teach.show.drawing import Picture
+from groot_teach.show.sheets import Block, Sheet, beside
 
 CONF = 'extensions = ["inline_figures"]\nhtml_css_files = []\nproject = "small"\n'
 
@@ -60,6 +61,18 @@ def test_a_picture_that_may_be_cut_has_its_parts_beside_it():
     assert seen == [("0 0 19 20", "19"), ("19 0 21 20", "21")]
     assert parts.count('<use href="#figure-1-whole"/>') == 2
     assert "parts" not in inline(a_picture(), "figure-1-", "x")
+
+
+def test_each_part_of_a_cut_picture_has_the_names_of_the_rows_again():
+    maps = [Sheet([Block([["real"], ["padding"]])], rows=names) for names in (["word", "pad"], [])]
+    picture = beside(maps)
+    [cut] = picture.cuts
+    parts = inline(picture._repr_svg_(), "figure-1-", "x").split('<div class="parts" aria-hidden="true">')[1]
+    shown = [float(number) for box in re.findall(r'viewBox="([\d.]+) 0 ([\d.]+) ', parts) for number in box]
+    names = maps[0].margin - 4
+    rest = picture.width - cut
+    assert shown == pytest.approx([0, cut, 0, names + rest, 0, names, cut, rest], abs=0.1)
+    assert beside(maps[1:] * 2).names == 0  # without names there is nothing to repeat
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def test_the_slider_is_dragged_and_brings_the_pads_on_the_side_that_is_chosen(sh
     tab.locator("[data-control=side] label", has_text="right").click()
     assert faces(tab) == ["", "", *PROMPT[2:]] + ["pad"] * MOST_PADS
     assert result_of(tab) == said_by_torch(pads=8)  # attention knows no order
+    padding, prompt = (tab.locator(f".taken {part}").bounding_box()["x"] for part in ("i.leak", "i:not(.leak)"))
+    assert prompt < padding  # in the bar as in the row: the ribbons end where they belong
 
 
 def test_a_click_hides_one_token_and_the_mask_is_then_your_own(shown):

@@ -125,12 +125,13 @@ export const picture = {
       put(find(".on-padding strong"), nothing ? "no attention" : percent(on_padding));
       put(find(".on-prompt strong"), nothing ? "no attention" : percent(1 - on_padding));
       wrong(".on-padding", leaks);
+      find(".taken").classList.toggle("padding-last", state.side === "right"); // as the ribbons come in
       find(".taken .leak").style.width = width(on_padding ?? 0);
       find(".taken .leak + i").style.width = width(nothing ? 0 : 1 - on_padding);
 
       const off = off_by === null || percent(off_by) !== percent(0);
       put(find(".off-by"), nothing ? "no answer" : off_by === null ? "nothing to compare with" : `off by ${percent(off_by)}`);
-      put(find(".off-should"), nothing ? "" : off ? "should be 0\u00a0%" : "as it should be");
+      put(find(".off-should"), nothing ? "" : off ? "and should be 0\u00a0%" : "as it should be");
       find(".off-bar i").style.width = width(Math.min(1, off_by ?? 0));
       wrong(".off-by", off);
       wrong(".off-should", off);

@@ -282,7 +282,7 @@ def _body(state: dict, reading: Reading, faces: list[str], masks: list[str]) -> 
 </div>
 <div class="results">
 <p>its answer is <strong class="off-by wrong">off by {percent(reading.off_by or 0)}</strong>
-<span class="off-should wrong">should be 0&nbsp;%</span></p>
+<span class="off-should wrong">and should be 0&nbsp;%</span></p>
 <div class="bar off-bar" aria-hidden="true"><i class="leak" style="width: {_width(reading.off_by or 0)};"></i></div>
 <p>its loss <strong class="loss big wrong">{fixed(loss, 3)}</strong>
 <span class="should wrong">should be {fixed(right, 3)} ({_apart(loss, right)})</span></p>

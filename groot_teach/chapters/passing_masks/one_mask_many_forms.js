@@ -86,7 +86,8 @@ function verdict({ weights, answer, mask }, may_read, form, passed_to, refusals,
   if (!any) {
     if (form === LOWEST) return "Nothing may be read, but beside such a number the scores vanish: all are equal, and the answer is the plain mean.";
     if (form === "0 and −inf") return `Nothing is left to read. ${gives}`;
-    return "Nothing may be read, but all scores moved alike, so the answer is the one without a mask.";
+    const added = form === "1.0 and 0.0" ? "0 was added to all scores" : "all scores moved alike";
+    return `Nothing may be read, but ${added}, so the answer is the one without a mask.`;
   }
   if (may_read.every(Boolean)) return "Every word may be read, and the same number is added to all scores, which changes nothing.";
   if (form === "1.0 and 0.0") return "PyTorch adds a float mask to the scores. A word that should be hidden gets 0 more and not minus infinity, so it is read, and no error says so.";
@@ -156,7 +157,7 @@ export const picture = {
       };
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
-      compare(".on-hidden", ".should-hidden", hidden, leaks, refused ? "nothing is read" : leaks ? `should be ${percent(0)}` : "as you marked it");
+      compare(".on-hidden", ".should-hidden", hidden, leaks, refused ? "nothing is read" : leaks ? `should be ${percent(0)}` : right === null ? "" : "as you marked it");
       const decided = right === null ? "no answer is right" : off ? `should be ${wanted}` : "as you marked it";
       compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : decided);
       const decide = right === null && !refused ? " What should come out, 0 or an error, is for you to decide." : "";
