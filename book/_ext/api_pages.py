@@ -33,6 +33,10 @@ IMPORT = re.compile(
     re.DOTALL,
 )
 LONG_SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
+UNQUOTED = re.compile(r"((?:: |-> ))'([\w. |\[\]]+)'")
+"""A type that is written as a text, since its class comes later in the file."""
+PREFIX = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])")
+"""Where a name comes from, as in `collections.abc.Sequence`."""
 NAME = re.compile(r'<span class="n">(\w+)</span>')
 
 
@@ -233,7 +237,7 @@ def node_of(obj, app) -> ast.AST | None:
 def configure(app, config):
     def written(obj):
         node = node_of(obj, app)
-        return signature(node) if node else ""
+        return UNQUOTED.sub(r"\1\2", signature(node)) if node else ""
 
     def with_parameters(obj):
         objects = app.env.autoapi_all_objects
@@ -245,6 +249,7 @@ def configure(app, config):
     def prepare(templates):
         templates.filters |= {"first_sentence": first_sentence, "reading_order": reading_order, "signature": written}
         templates.filters["handed_on"] = lambda package: handed_on(package, app.env)
+        templates.filters["plain_type"] = lambda annotation: PREFIX.sub("", annotation)
         templates.filters["with_parameters"] = with_parameters
         templates.tests["inside"] = is_inside
 

@@ -9,12 +9,14 @@ report is clean, 1 if something was found, and 2 if nothing was found and not ev
 
 import argparse
 import importlib
+import inspect
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -158,13 +160,31 @@ def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -
     module_name, colon, function_name = name.partition(":")
     if not (module_name and colon and function_name):
         raise ValueError(f"subject: got {name!r}, expected module:function, or checkpoint and a file")
+    if module_name.endswith(".py"):
+        raise ValueError(f"subject: got the file {module_name}, expected the module, {name.replace('.py:', ':')}")
     function = getattr(importlib.import_module(module_name), function_name, None)
     if not callable(function):
-        raise ValueError(f"subject: got no function {function_name!r} in {module_name}")
+        got = f"{function_name!r}, a {type(function).__name__}," if function is not None else f"no {function_name!r}"
+        raise ValueError(f"subject: got {got} in {module_name}, expected a function there")
+    asked = [one.name for one in _parameters(function) if one.default is one.empty and one.kind not in _OPTIONAL]
+    if asked:
+        raise ValueError(f"subject: {name} asks for {', '.join(asked)}, expected a function without arguments")
     described = function()
-    if not isinstance(described, Mapping) or not {"run", "batch", "padding"} <= set(described):
-        raise ValueError(f"subject: {name} gave no dict with run, batch and padding, expected what audit_masks takes")
+    missing = [key for key in ("run", "batch", "padding") if not isinstance(described, Mapping) or key not in described]
+    if missing:
+        got = "a dict without " + ", ".join(missing) if isinstance(described, Mapping) else f"{described!r:.60}"
+        raise ValueError(f"subject: {name} gave {got}, expected the arguments of audit_masks as a dict")
     return audit_masks(**{"progress": progress, **described})
+
+
+_OPTIONAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return [*inspect.signature(function).parameters.values()]
+    except ValueError:  # a builtin does not say
+        return []
 
 
 def audit_checkpoint(

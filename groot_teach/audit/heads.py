@@ -38,7 +38,10 @@ def audit_action_head(
 
     Args:
         head: the head, in train or eval mode as you use it.
-        observation, batch, noise, t: what it is called with, padded along the axes that are audited.
+        observation: the tokens, state and embodiment that it reads; some tokens are padding.
+        batch: the actions with their masks; some dims and some steps are padding.
+        noise: where each action starts.
+        t: the flow time of each sample, 0 = noise, 1 = data.
         inference_steps: how many Euler steps its sampler takes.
         more: is passed on to `audit_masks`.
 

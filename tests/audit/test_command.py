@@ -43,6 +43,9 @@ def no_answer():
 
 number = 3
 
+def with_a_batch(batch, seed=0, *more):
+    return described() | {"batch": batch}
+
 def raises():
     return {"run": {}["no such camera"]}
 
@@ -190,16 +193,21 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_audit(mine, capsys,
 @pytest.mark.parametrize(
     ("subject", "message"),
     [
-        ("mine_to_audit:absent", "got no function 'absent' in mine_to_audit"),
-        ("mine_to_audit:number", "got no function 'number'"),
-        ("mine_to_audit:nothing", "gave no dict with run, batch and padding"),
-        ("mine_to_audit:no_answer", "gave no dict with run, batch and padding"),
+        ("mine_to_audit:absent", "got no 'absent' in mine_to_audit, expected a function there"),
+        ("mine_to_audit:number", "got 'number', a int, in mine_to_audit, expected a function there"),
+        ("mine_to_audit:nothing", "gave a dict without batch, padding, expected"),
+        ("mine_to_audit:no_answer", "gave None, expected"),
+        (
+            "mine_to_audit:with_a_batch",
+            "mine_to_audit:with_a_batch asks for batch, expected a function without arguments",
+        ),
+        ("mine_to_audit.py:shut", "got the file mine_to_audit.py, expected the module, mine_to_audit:shut"),
         ("mine_to_audit", "expected module:function, or checkpoint and a file"),
         (":shut", "expected module:function, or checkpoint and a file"),
         ("mine_to_audit:", "expected module:function, or checkpoint and a file"),
         ("no_such_module:f", "No module named 'no_such_module'"),
-        ("mine_to_audit:raises", "nothing was audited: KeyError in mine_to_audit.py 26: 'no such camera'"),
-        ("mine_to_audit:leaves", "nothing was audited: SystemExit in mine_to_audit.py 29: 0"),
+        ("mine_to_audit:raises", "nothing was audited: KeyError in mine_to_audit.py 29: 'no such camera'"),
+        ("mine_to_audit:leaves", "nothing was audited: SystemExit in mine_to_audit.py 32: 0"),
     ],
 )
 def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, message):
