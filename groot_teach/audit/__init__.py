@@ -190,7 +190,7 @@ def _notes(policy: Policy) -> tuple[str, ...]:
     for label, kind in policy.padding.items():
         if kind.axis == "dims":
             continue
-        if not kind.can_be_cut:
+        if not policy.can_be_cut(label):
             left = f"padding of {kind.axis} is declared entry by entry"
         elif policy.has_holes(label):
             left = f"some padding of {kind.axis} lies between real entries"

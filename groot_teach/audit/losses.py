@@ -375,7 +375,7 @@ class LossProbes:
         sample, one, real, other, real_then = alone
         place, then = self.policy.place_of(cut), said
         if place is not None and said.shape[place[0]] == self.policy.padding[cut].real.shape[1]:
-            then = said.index_select(place[0], self.policy.kept(cut, sample).to(said.device))
+            then = said.index_select(place[0], self.policy.kept(cut, sample)[0].to(said.device))
         if then.shape != other.prediction.shape:
             if int(real.sum()) != int(real_then.sum()):
                 return None

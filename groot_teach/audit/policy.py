@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import prod
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -87,14 +88,14 @@ class Padding:
         """The same for one sample alone."""
         return self._each(lambda rows: rows[sample : sample + 1])
 
-    def cut_to(self, kept: Tensor) -> "Padding":
-        """The same for the places `kept`, if everything else is cut off."""
+    def cut_to(self, kept: Sequence[Tensor]) -> "Padding":
+        """The same for the places `kept` along each axis of `real`, if everything else is cut off."""
         if isinstance(self.predicted, Tensor):
             raise ValueError(
                 f"padding of {self.axis}: `predicted` is a mask for the whole batch, and says nothing of a sample "
                 "without its padding; a function of `real` does"
             )
-        return self._each(lambda rows: rows[:, kept])
+        return self._each(lambda rows: rows[:, *torch.meshgrid(*kept, indexing="ij")])
 
     def copied(self) -> "Padding":
         """The same with copies of all masks, so that no policy can write into them."""
@@ -676,7 +677,7 @@ class Policy:
         declared, only whole numbers are doubted: zeros are often written into padding that a mask hides.
         """
         kind = self.padding[label]
-        if not kind.can_be_cut:
+        if not self.can_be_cut(label):
             return False
         for name, place in kind.values.items():
             value = given.get(name)
@@ -684,16 +685,27 @@ class Policy:
                 continue
             if kind.masks and value.is_floating_point():
                 return False
-            by_place = value.movedim(axes_of(kind, place), (1,)).flatten(2) if value.ndim > 2 else value[..., None]
+            axes = axes_of(kind, place)
+            by_place = value[..., None].movedim(axes, tuple(range(1, 1 + len(axes)))).flatten(1 + len(axes))
             real, padded = by_place[kind.real.to(value.device)], by_place[~kind.real.to(value.device)]
             if not _equal(padded, padded[0, 0]).all() or _equal(real, padded[0, 0]).all(dim=1).any():
                 return False
         return True
 
     def has_holes(self, cut: str) -> bool:
-        """Whether there is padding between two real places."""
-        real = self.padding[cut].real
-        return any(len(self.kept(cut, sample)) > int(real[sample].sum()) for sample in self.with_something_left(cut))
+        """Whether there is padding that stays when a kind is cut, such as padding between two real places."""
+        rows = [self.padding[cut].real[sample] for sample in self.with_something_left(cut)]
+        several = [self.kept(cut, sample) for sample in self.with_something_left(cut)]
+        return any(prod(map(len, kept)) > int(row.sum()) for kept, row in zip(several, rows, strict=True))
+
+    def can_be_cut(self, label: str) -> bool:
+        """Whether padding can be cut off. Padding entry by entry can where only the network's input has it.
+
+        An image, say, is then cut to the rectangle that holds all its real pixels.
+        """
+        kind = self.padding[label]
+        is_input = self.place_of(label) is None and "dims" not in kind.axis.split(" and ")
+        return kind.can_be_cut or (is_input and kind.real.ndim > 2)
 
     def leaves(self, given: Given) -> dict[str, Tensor]:
         """Copies of the float entries of the batch that hold padding; the copies require a gradient."""
@@ -705,7 +717,7 @@ class Policy:
         """The samples that have anything real along `cut`: an empty prompt cannot be cut down to its tokens."""
         if cut is None:
             return [*range(self.batch_size)]
-        return self.padding[cut].real.any(dim=1).nonzero().flatten().tolist()
+        return self.padding[cut].real.flatten(1).any(dim=1).nonzero().flatten().tolist()
 
     def places(self, label: str, given: Given) -> dict[str, tuple[int, ...]]:
         """The entries of the batch, and the draws, that hold padding of this kind -> their axes along which it runs.
@@ -746,10 +758,11 @@ class Policy:
         }
         kinds = {label: kind.of_sample(sample) for label, kind in self.padding.items()}
         if cut is not None:
-            kept = kinds[cut].real[0].nonzero().flatten() if holes else self.kept(cut, sample)
+            kept = self.kept(cut, sample, holes=holes)
             masks = {name: axes_of(kinds[cut], place) for name, place in kinds[cut].masks.items()}
-            for name, (place,) in {**self.places(cut, given), **masks}.items():
-                chosen[name] = chosen[name].index_select(place, kept.to(chosen[name].device))
+            for name, places in {**self.places(cut, given), **masks}.items():
+                for place, along_it in zip(places, kept, strict=True):
+                    chosen[name] = chosen[name].index_select(place, along_it.to(chosen[name].device))
             kinds[cut] = kinds[cut].cut_to(kept)
         return chosen, kinds
 
@@ -771,10 +784,19 @@ class Policy:
             f"{', '.join(undeclared)}. If they hold padding, declare them in `values`, or in `masks` if they are masks"
         )
 
-    def kept(self, cut: str, sample: int) -> Tensor:
-        """The places of a sample from its first real one to its last."""
-        real = self.padding[cut].real[sample].nonzero().flatten()
-        return torch.arange(int(real[0]), int(real[-1]) + 1)
+    def kept(self, cut: str, sample: int, *, holes: bool = False) -> list[Tensor]:
+        """The places of a sample from its first real one to its last, along each axis; those with `holes` go too.
+
+        Of an image what is in front of the first real one stays, if anything is behind the last: so no pixel moves.
+        """
+        real = self.padding[cut].real[sample]
+        along_each = [places.unique() for places in real.nonzero().unbind(1)]
+        if holes:
+            return along_each
+        behind = real.ndim > 1 and any(
+            int(places[-1]) + 1 < size for places, size in zip(along_each, real.shape, strict=True)
+        )
+        return [torch.arange(0 if behind else int(places[0]), int(places[-1]) + 1) for places in along_each]
 
     def _is_by_sample(self, value: Any) -> bool:
         if isinstance(value, Tensor):

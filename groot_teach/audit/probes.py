@@ -46,7 +46,7 @@ from groot_teach.audit.parity import Parity, ParityProbes
 from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, with_draws
 from groot_teach.audit.reads import lost_places, who_reads_what
 from groot_teach.audit.report import Look, Step, percent
-from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting, doubt_about_cutting
+from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting, doubt_about_cutting, only_where_it_tells
 
 NOTHING_MOVES = (
     "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still "
@@ -108,7 +108,7 @@ class Probes:
         todo.append(step(every, "gradient", self._gradient_of_prediction))
         todo.append(step(every, "gradient", who_reads_what, policy, self.given, self.base, self.real))
         todo += self.loss.steps()
-        cuts = [label for label, kind in policy.padding.items() if kind.can_be_cut]
+        cuts = [label for label in policy.padding if policy.can_be_cut(label)]
         todo += [step(axis_of.get(cut or "", OTHER_SAMPLES), "compact", self._compact, cut) for cut in [None, *cuts]]
         todo.append(step(every, "compact", self.loss.weights, self.alone, stage=LOSS_COUNT))
         if policy.sample is None:
@@ -272,7 +272,8 @@ class Probes:
         size = max(sizes.values(), default=0.0)
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "what is predicted for a sample, once it is alone," if cut is None else WITHOUT_PADDING
-        yield Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)
+        look = Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)
+        yield look if self.leaked.get(cut or "") else only_where_it_tells(policy, cut, look)
         loss_moved = [*self.loss.without_padding(cut, losses, moved=bool(size))] if cut is not None else []
         yield from loss_moved
         yield from self._decide(cut, bool(size) or any(look.size for look in loss_moved), max(gaps))

@@ -83,8 +83,9 @@ class SamplerProbes:
         todo = [Step(SAMPLED, "dims", "read off", self._read_off)]
         todo += [Step(SAMPLER, axis, "perturb", partial(self._held_at_zero, axis)) for axis in ("dims", "steps")]
         todo += [Step(SAMPLER, kind.axis, "perturb", partial(self._perturb, label)) for label, kind in kinds.items()]
-        cut = [label for label, kind in kinds.items() if kind.can_be_cut]
-        todo += [Step(SAMPLER, kinds[label].axis, "perturb", partial(self._lost, label)) for label in cut]
+        cut = [label for label in kinds if policy.can_be_cut(label)]
+        rows = [label for label, kind in kinds.items() if kind.can_be_cut]
+        todo += [Step(SAMPLER, kinds[label].axis, "perturb", partial(self._lost, label)) for label in rows]
         todo.append(Step(SAMPLER, OTHER_SAMPLES, "compact", partial(self._compact, None)))
         return [*todo, *(Step(SAMPLER, kinds[label].axis, "compact", partial(self._compact, label)) for label in cut)]
 
@@ -195,7 +196,8 @@ class SamplerProbes:
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "is alone" if cut is None else "is alone and its padding is cut off"
         why = percent_of(size, f"what a sample is given, once it {alone},")
-        yield Look(SAMPLER, column, "compact", size, why=why, where=where)
+        look = Look(SAMPLER, column, "compact", size, why=why, where=where)
+        yield look if self.leaked.get(cut or "") else only_where_it_tells(policy, cut, look)
         yield from self._decide(cut, size, max(gaps))
 
     def _sampled_alone(self, sample: int, cut: str | None, *, holes: bool = False) -> Tensor:
@@ -325,6 +327,12 @@ ROUNDED = (
     "policy in float32"
 )
 
+RESIZED = (
+    ", and other numbers in it move nothing: the policy may write its own into padded {axis} and count them, as a mean "
+    "over the whole image does, or its positions may depend on the size. Divide by the number of real ones; if only "
+    "positions move, excuse `{stage}, {axis}`"
+)
+
 
 def doubt_about_cutting(
     policy: Policy, cut: str, gap: float, moved: float, without_holes: Callable[[int], float]
@@ -348,6 +356,13 @@ def doubt_about_cutting(
         except Exception:
             return HOLES
     return ""
+
+
+def only_where_it_tells(policy: Policy, cut: str | None, look: Look) -> Look:
+    """What moved once padding was cut off; not looked at, if that may be for another reason than that it was read."""
+    if cut is None or not look.size or policy.padding[cut].real.ndim == 2:
+        return look
+    return replace(look, size=None, why=f"{look.why}{RESIZED.format(stage=look.stage, axis=look.axis)}", where="")
 
 
 def decided_by_cutting(look: Look, moved: object, doubt: str = "") -> Look:
