@@ -193,7 +193,8 @@ def _notes(policy: Policy) -> tuple[str, ...]:
         if not policy.can_be_cut(label):
             left = f"padding of {kind.axis} is declared entry by entry"
         elif policy.has_holes(label):
-            left = f"some padding of {kind.axis} lies between real entries"
+            between = "between real entries" if kind.real.ndim == 2 else "in front of real entries or between them"
+            left = f"some padding of {kind.axis} lies {between}"
         else:
             continue
         notes.append(f"{left} and could not be cut off; there the audit only wrote other numbers")

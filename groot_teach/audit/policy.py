@@ -119,7 +119,7 @@ class Tap:
             are those of `real`.
         before: the stage in front of this place. If padding moves real entries of the output, it leaked there.
         behind: the stage after this place. If padded entries of the output move the prediction, they leaked there.
-        place: the axis of the output along which the padding lies.
+        place: the axis of the output along which the padding lies; of several, as in an image, the first.
         arrange: needed if another part of the output is meant: two functions, as in `audit_masks`. The first takes the
             output and returns a tensor; the second takes another tensor and the old output, and returns an output of
             the old kind.

@@ -399,7 +399,7 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
     }
     for tap in policy.taps:
         outputs = heard.tapped[tap.module]
-        if len(outputs) == 1 and outputs[0].requires_grad:
+        if policy.is_read_by_steps(tap.axis) and len(outputs) == 1 and outputs[0].requires_grad:
             sources[tap.behind, tap.axis] = {tap.module: (outputs[0], tap.place)}
     sources = {where: parts for where, parts in sources.items() if parts}
     tensors = {name: tensor for parts in sources.values() for name, (tensor, _) in parts.items()}
@@ -420,8 +420,9 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
 
 def _alike(output: Tensor, tap: Tap, policy: Policy) -> Tensor:
     """The output with all real values replaced by their mean; the gradient still reaches each of them."""
-    kept = at_end(policy.padding[tap.axis].real, output, tap.place)
-    return output + (_mean_where(output.detach(), kept, tap.place) - output.detach())
+    real = policy.padding[tap.axis].real
+    kept, places = at_end(real, output, tap.place), tuple(range(tap.place, tap.place + real.ndim - 1))
+    return output + (_mean_where(output.detach(), kept, places) - output.detach())
 
 
 def _mean_where(values: Tensor, kept: Tensor, place: Places) -> Tensor:

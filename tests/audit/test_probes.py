@@ -449,6 +449,64 @@ def test_a_run_that_fails_without_padding_says_so():
     assert at("prediction", "tokens", "compact", found=found) == [(None, "RuntimeError: two words, please")]
 
 
+PIXELS = torch.zeros(3, 4, 4, dtype=torch.bool)
+PIXELS[0], PIXELS[1, 1:3], PIXELS[2, :, :3] = True, True, True
+"""Three letterboxed images: one is full, one has bars above and below it, one has a bar on the right."""
+
+
+class OverImage(nn.Module):
+    """Pools what it sees over the real pixels, or over all; `writes` another number into the bars first."""
+
+    def __init__(self, over, writes=None, by_value=False):
+        super().__init__()
+        self.see, self.over, self.writes, self.by_value = nn.Identity(), over, writes, by_value
+
+    def forward(self, b):
+        image = b["image"]
+        real = image != 0 if self.by_value else b["pixels"]
+        seen = self.see(image if self.writes is None else torch.where(real, image, self.writes))
+        counted = real if self.over == "real" else torch.ones_like(real)
+        return Answer((seen * counted).sum((1, 2))[:, None] / counted.sum((1, 2))[:, None])
+
+
+def over_image(over, writes=None, by_value=False, taps=()):
+    image = torch.arange(1.0, 49, dtype=torch.float64).reshape(3, 4, 4)
+    masks = {} if by_value else {"pixels": 1}
+    padding, module = [Padding("pixels", PIXELS, {"image": 1}, masks)], OverImage(over, writes, by_value)
+    given = {"image": image * PIXELS} | ({} if by_value else {"pixels": PIXELS})
+    found = looks(module, given, padding=padding, axes={}, module=module, taps=taps)
+    return [look for look in found if look[0] == "pool" or (look[1] == "pixels" and look[3] == "leak")]
+
+
+@pytest.mark.parametrize("writes", [None, 7.0])
+def test_a_letterbox_that_is_left_out_of_the_mean_moves_nothing_when_it_is_cut_off(writes):
+    probes = [look[2:5] for look in over_image("real", writes) if look[0] == "prediction"]
+    assert probes[0] == ("perturb", "leak", 0) and probes[-1] == ("compact", "leak", 0)
+    assert not any(size for _, _, size in probes)
+
+
+def test_a_letterbox_that_counts_in_the_mean_is_found():
+    assert [look[2] for look in over_image("all") if look[4]] == ["perturb", "gradient", "compact"]
+
+
+def test_a_letterbox_that_the_policy_fills_and_counts_cannot_be_looked_into_but_by_a_tap():
+    """What padding held is gone: without it the mean is another one, as it might be for want of positions."""
+    compact = over_image("all", 7.0)[-2]
+    assert compact[2:5] == ("compact", "leak", None)
+    assert "other numbers in it move nothing: the policy may write its own into padded pixels" in compact[5]
+    tap = Tap("see", "pixels", before="eye", behind="pool")
+    found = {over: next(look for look in over_image(over, 7.0, taps=[tap]) if look[0] == "pool") for over in OVER}
+    assert found["real"][4] == 0 and found["all"][4] > 0
+
+
+OVER = ("real", "all")
+
+
+def test_a_letterbox_may_be_known_by_its_value():
+    sizes = {over: [look[4] for look in over_image(over, by_value=True)] for over in OVER}
+    assert not any(sizes["real"]) and any(sizes["all"])
+
+
 # ------------------------------------------------------------------------------------------------- not a number
 
 
