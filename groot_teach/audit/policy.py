@@ -342,6 +342,21 @@ class Policy:
             raise ValueError(f"sample: got {_kind(actions)}, expected a float tensor of actions")
         return actions, tuple(drawn)
 
+    @property
+    def keeps_something(self) -> bool:
+        """Whether a run has left something in an attribute of a module, or in a container there."""
+        return self._state.keeps
+
+    def after(self, before: Given, then: Callable[[], Said], ask: Callable[[Given], Any]) -> Said:
+        """What `then` returns if the batch `before` was asked in front of it, and nothing was put back between them."""
+        with self._state.carried_on():
+            ask(before)
+            return then()
+
+    def in_another_order(self, given: Given) -> Given:
+        """The batch with each sample at the place of the next one."""
+        return {name: _rolled(one) if self._is_by_sample(one) else one for name, one in given.items()}
+
     def _count_a_run(self) -> None:
         if self.runs == self.most_runs:
             raise OutOfRuns(f"the policy was run {self.runs} times, which `most_runs` allows and no more")
@@ -1021,6 +1036,10 @@ def nothing_dropped(given: Given) -> Given:
     """The batch, with draws in which dropout keeps everything."""
     kept = keep_everything(_without_draws(given)[1] or [])
     return given if kept is None else with_draws(given, kept)
+
+
+def _rolled(rows: Any) -> Any:
+    return rows.roll(1, 0) if isinstance(rows, Tensor) else type(rows)((*rows[-1:], *rows[:-1]))
 
 
 def along(mask: Tensor, ndim: int, places: Places) -> Tensor:

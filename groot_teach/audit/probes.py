@@ -16,6 +16,7 @@ entries are lost is asked in `reads`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -41,12 +42,19 @@ from groot_teach.audit.measure import (
     samples_with,
     taps_moved,
 )
-from groot_teach.audit.names import LOSS_COUNT, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER
+from groot_teach.audit.names import LOSS_COUNT, LOSS_SUM, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER
 from groot_teach.audit.parity import Parity, ParityProbes
 from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, with_draws
 from groot_teach.audit.reads import lost_places, who_reads_what
 from groot_teach.audit.report import Look, Step, percent
-from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting, doubt_about_cutting, only_where_it_tells
+from groot_teach.audit.sampling import (
+    AFTER,
+    SamplerProbes,
+    decided_by_cutting,
+    doubt_about_cutting,
+    only_where_it_tells,
+    told_by_what_is_kept,
+)
 
 NOTHING_MOVES = (
     "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still "
@@ -111,6 +119,8 @@ class Probes:
         cuts = [label for label in policy.padding if policy.can_be_cut(label)]
         todo += [step(axis_of.get(cut or "", OTHER_SAMPLES), "compact", self._compact, cut) for cut in [None, *cuts]]
         todo.append(step(every, "compact", self.loss.weights, self.alone, stage=LOSS_COUNT))
+        if policy.keeps_something:
+            todo.append(step(OTHER_SAMPLES, "perturb", self._after_another_batch))
         if policy.sample is None:
             look = Look(SAMPLER, every, "perturb", None, why="no sampler was handed over")
             return [*todo, Step(SAMPLER, every, "perturb", lambda: [look])]
@@ -283,6 +293,35 @@ class Probes:
         alone, kinds = self.policy.alone(self.given, sample, cut, holes=holes)
         heard = self.policy.ask(alone, part_of=self.policy.wanted_for(kinds))
         return alone, heard, self.policy.real_in(heard.prediction, kinds)
+
+    # -------------------------------------------------------------------------------------------- an earlier batch
+
+    @torch.no_grad()
+    def _after_another_batch(self) -> Looks:
+        """Is the answer another one if the policy keeps what the same samples in another order have left?"""
+        policy, said = self.policy, self.base.prediction
+        everything = torch.ones(1, dtype=torch.bool)
+
+        def asked() -> dict[str, tuple[Tensor, Tensor]]:
+            heard = policy.ask(self.given)
+            found = {PREDICTION: (heard.prediction, self.real)}
+            if self.loss.finite_loss is not None:
+                loss = heard.loss_or_raise() if heard.loss_of is None else heard.loss_of(said)
+                found[LOSS_SUM] = loss[None], everything
+            return found
+
+        try:
+            batches = self.given, policy.in_another_order(self.given)
+            first, (again, other) = asked(), (policy.after(one, asked, policy.ask) for one in batches)
+        except Exception as error:
+            yield Look(PREDICTION, OTHER_SAMPLES, "perturb", None, why=reason(error))
+            return
+        what = {PREDICTION: "what is predicted", LOSS_SUM: "the loss of the same prediction"}
+        for stage, (after_another, where) in other.items():
+            size = moved_by(again[stage][0], after_another, where)
+            look = Look(stage, OTHER_SAMPLES, "perturb", size, why=percent_of(size, what[stage] + AFTER))
+            if stage == PREDICTION or self.base.loss_of is not None or not size:
+                yield told_by_what_is_kept(look, same(first[stage][0], again[stage][0]))
 
     def _decide(self, cut: str | None, moved: bool | None, gap: float = 0.0) -> Looks:
         if cut not in self.unsure:

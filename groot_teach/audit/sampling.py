@@ -87,6 +87,8 @@ class SamplerProbes:
         rows = [label for label, kind in kinds.items() if kind.can_be_cut]
         todo += [Step(SAMPLER, kinds[label].axis, "perturb", partial(self._lost, label)) for label in rows]
         todo.append(Step(SAMPLER, OTHER_SAMPLES, "compact", partial(self._compact, None)))
+        if policy.keeps_something:
+            todo.append(Step(SAMPLER, OTHER_SAMPLES, "perturb", self._after_another_batch))
         return [*todo, *(Step(SAMPLER, kinds[label].axis, "compact", partial(self._compact, label)) for label in cut)]
 
     @torch.no_grad()
@@ -225,6 +227,20 @@ class SamplerProbes:
                 self.leaked.pop(cut, None)
             yield decided
 
+    @torch.no_grad()
+    def _after_another_batch(self) -> Looks:
+        """Are other actions sampled if the policy keeps what the same samples in another order have left?"""
+        policy = self.policy
+        try:
+            batches = self.given, policy.in_another_order(self.given)
+            again, other = (policy.after(one, lambda: self.sampled(self.given), self.sampled) for one in batches)
+        except Exception as error:
+            yield Look(SAMPLER, OTHER_SAMPLES, "perturb", None, why=reason(error))
+            return
+        size = moved_by(again, other, self.real)
+        look = Look(SAMPLER, OTHER_SAMPLES, "perturb", size, why=percent_of(size, f"what is sampled{AFTER}"))
+        yield told_by_what_is_kept(look, same(self.actions, again))
+
     def _read_off(self) -> Looks:
         """What do the padded dims of the sampled actions hold?"""
         place = self.policy.axes.get("dims")
@@ -356,6 +372,24 @@ def doubt_about_cutting(
         except Exception:
             return HOLES
     return ""
+
+
+AFTER = ", once another batch of the same shape has come before it,"
+KEPT_BY_SHAPE = (
+    "the policy keeps something of a batch and takes it for the next one, such as a mask that is kept by its shape: "
+    "make it anew for each batch"
+)
+MOVES_ON = (
+    "but so it does after the batch itself: the policy goes on from call to call. Let `run` and `sample` put it back "
+    "first, as a `reset()` does, or audit it in eval mode"
+)
+
+
+def told_by_what_is_kept(look: Look, is_steady: bool) -> Look:
+    """What an earlier batch moved, if the same batch before it moves nothing (`is_steady`); a counter moves by itself."""
+    if not look.size:
+        return look
+    return replace(look, hint=KEPT_BY_SHAPE) if is_steady else replace(look, size=None, why=f"{look.why} {MOVES_ON}")
 
 
 def only_where_it_tells(policy: Policy, cut: str | None, look: Look) -> Look:

@@ -507,6 +507,59 @@ def test_a_letterbox_may_be_known_by_its_value():
     assert not any(sizes["real"]) and any(sizes["all"])
 
 
+# --------------------------------------------------------------------------------------------- an earlier batch
+
+
+class Keeping(nn.Module):
+    """Keeps masks from batch to batch, in one of several places, by their shape or by what they hold."""
+
+    def __init__(self, where, by):
+        super().__init__()
+        self.where, self.by, self.kept, self.held, self.calls = where, by, {}, None, 0
+
+    def forward(self, b):
+        return shut({**b, **{name: self.mask(name, b[name]) for name in ("word_mask", "step_mask")}})
+
+    def mask(self, name, mask):
+        if self.where == "dict":
+            return self.kept.setdefault((name, mask.shape if self.by == "shape" else tuple(mask.flatten())), mask)
+        if name == "step_mask":
+            return mask
+        fits = self.held is not None and self.held.shape == mask.shape
+        if not fits or (self.by == "value" and not torch.equal(self.held, mask)):
+            self.held = mask
+        return self.held
+
+
+@pytest.mark.parametrize("where", ["dict", "attribute"])
+def test_a_mask_that_is_kept_by_its_shape_moves_what_comes_after_another_batch(where):
+    def moved(by):
+        return {look[:4] for look in looks(Keeping(where, by)) if look[4]}
+
+    assert moved("value") == set()
+    stages = ("prediction", "loss sum") if where == "dict" else ("prediction",)
+    assert moved("shape") == {(stage, "samples", "perturb", "leak") for stage in stages}
+
+
+class Counting(Keeping):
+    """Its answer is another one at each call; `own` tells whether the batch in front of it matters."""
+
+    def __init__(self, own):
+        super().__init__("attribute", "value")
+        self.own, self.sum = own, 0.0
+
+    def forward(self, b):
+        self.sum = self.sum + (1.0 if self.own else b["words"][0, 0].item())
+        return Answer(predicted(b) + self.sum, lambda said: mean_of(said, b))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_of_a_policy_that_goes_on_from_call_to_call_only_what_the_batch_changes_is_not_known(own):
+    found = [look for look in looks(Counting(own)) if look[:3] == ("prediction", "samples", "perturb")]
+    assert [look[4] for look in found] == [0 if own else None]
+    assert own or "the policy goes on from call to call" in found[0][5]
+
+
 # ------------------------------------------------------------------------------------------------- not a number
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from audit_cases import lengths
 from probed import DIMS, MASKS, STEPS, WORDS, padding
+from torch import nn
 
 from groot_teach.audit import Padding
 from groot_teach.audit.policy import Policy
@@ -96,6 +97,21 @@ def test_a_sampler_with_two_answers_to_one_question_is_refused():
 def test_what_the_sampler_draws_is_drawn_again():
     found = by_name(lambda b: masked(b) + torch.rand_like(b["x"]) * b["dim_mask"][:, None])
     assert all(look.size == 0 for look in found.values())
+
+
+@pytest.mark.parametrize("by_shape", [True, False])
+def test_a_mask_that_a_sampler_keeps_by_its_shape_moves_what_comes_after_another_batch(by_shape):
+    class Keeping(nn.Module):
+        kept = None
+
+        def forward(self, b):
+            fits = self.kept is not None and self.kept.shape == b["word_mask"].shape
+            if not fits or not (by_shape or torch.equal(self.kept, b["word_mask"])):
+                self.kept = b["word_mask"]
+            return masked(b | {"word_mask": self.kept})
+
+    found = by_name(Keeping(), given=batch() | {"words": torch.tensor([[1.0, 3], [2, 5]])})
+    assert [key for key, look in found.items() if look.size] == [("sampler", "samples", "perturb", "leak")] * by_shape
 
 
 # ------------------------------------------------------------------------------------------------------- perturb
