@@ -187,6 +187,11 @@ def _notes(policy: Policy) -> tuple[str, ...]:
             "the batch has one sample, so what a sample gets from others cannot be seen; hand over two or more, "
             "padded by different amounts"
         )
+    if policy.has_other_losses:
+        notes.append(
+            "the loss has a part that does not come from this prediction, such as that of a second head or a KL term; "
+            "what is lost there is seen only in part. Audit each head once, with it as the prediction"
+        )
     for label, kind in policy.padding.items():
         if kind.axis == "dims":
             continue

@@ -138,7 +138,8 @@ class Answer:
     """What a policy returns for one batch.
 
     Attributes:
-        prediction: what the loss compares with its target; the first axis is the sample.
+        prediction: what the loss compares with its target; the first axis is the sample. A policy with several heads is
+            audited once for each of them: of the others only what padding does is seen, and not what is lost.
         loss: a function that takes *any* prediction of this shape and returns its loss on this batch; or the loss
             itself, as a tensor with one number, and then two of the four probes cannot look; None = there is no loss.
     """
@@ -215,6 +216,7 @@ class Policy:
             distance from 1 to the next number.
         chooses: whether runs choose something, such as a token, with probabilities that move with the batch.
         dear: whether each question about the loss is a whole run of the policy.
+        has_other_losses: whether the loss has a part that does not come from the prediction.
         runs: how many times the policy and its sampler have been run.
         left_unmoved: where not all places of a kind were moved one by one: the axis and how many of a sample were -> of
             how many.
@@ -249,6 +251,7 @@ class Policy:
         self.not_along: set[tuple[str, str]] = set()
         self.precision = 0.0
         self.chooses = False
+        self.has_other_losses = False
         self._chances: Sequence[Tensor] | None = None  # with which the first run chose
         self.runs, self.most_runs = 0, most_runs
         self.left_unmoved: dict[tuple[str, int], int] = {}
@@ -727,6 +730,25 @@ class Policy:
         names = dict.fromkeys(name for kind in self.padding.values() for name in kind.values if name in given)
         values = {name: given[name] for name in names if not is_draw_name(name)}
         return {name: one.detach().clone().requires_grad_() for name, one in values.items() if one.is_floating_point()}
+
+    def real_entries(self, name: str, value: Tensor) -> Tensor:
+        """Which entries of an entry of the batch are real and fitted, along all kinds of padding that name it."""
+        real = torch.ones(value.shape, dtype=torch.bool)
+        for kind in self.padding.values():
+            if name in kind.values:
+                real = real & along(kind.fitted, value.ndim, axes_of(kind, kind.values[name]))
+        return real
+
+    def axis_of(self, name: str, lost: Tensor) -> str:
+        """Along which kind of padding whole places of an entry of the batch are lost; `every_axis` if along none."""
+        real = self.real_entries(name, lost)
+        for kind in self.padding.values():
+            if name in kind.values and not lost.equal(real):
+                others = tuple(set(range(1, lost.ndim)) - {*axes_of(kind, kind.values[name])})
+                some, all_of_it = (one.sum(dim=others) if others else one.long() for one in (lost, real))
+                if ((some == 0) | (some == all_of_it)).all():
+                    return kind.axis
+        return self.every_axis
 
     def with_something_left(self, cut: str | None) -> list[int]:
         """The samples that have anything real along `cut`: an empty prompt cannot be cut down to its tokens."""

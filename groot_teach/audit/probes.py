@@ -16,7 +16,6 @@ entries are lost is asked in `reads`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -231,16 +230,19 @@ class Probes:
         policy = self.policy
         leaves = policy.leaves(self.given)
         gradient: dict[str, Tensor] = {}
+        lost_targets: list[Look] = []
         try:
             if leaves:
-                _, asked = ask_with_graph(policy, self.given | leaves, self.real)
+                heard, asked = ask_with_graph(policy, self.given | leaves, self.real)
                 gradient = gradients(asked, leaves) if asked.requires_grad else {}
+                lost_targets = [*self.loss.targets(heard, leaves)]
         except Exception as error:
             yield Look(PREDICTION, policy.every_axis, "gradient", None, why=reason(error))
             return
         if not all(finite(one) for one in gradient.values()):
             yield Look(PREDICTION, policy.every_axis, "gradient", inf, "not finite", "the gradient is not finite")
             return
+        yield from lost_targets
         for label, kind in policy.padding.items():
             places = {name: place for name, place in policy.places(label, self.given).items() if name in gradient}
             none = torch.zeros(kind.real.shape)

@@ -386,7 +386,7 @@ MOVES_ON = (
 
 
 def told_by_what_is_kept(look: Look, is_steady: bool) -> Look:
-    """What an earlier batch moved, if the same batch before it moves nothing (`is_steady`); a counter moves by itself."""
+    """What an earlier batch moved. Nothing is known if the batch itself does so too: it is not `is_steady` then."""
     if not look.size:
         return look
     return replace(look, hint=KEPT_BY_SHAPE) if is_steady else replace(look, size=None, why=f"{look.why} {MOVES_ON}")

@@ -481,7 +481,8 @@ def over_image(over, writes=None, by_value=False, taps=()):
 @pytest.mark.parametrize("writes", [None, 7.0])
 def test_a_letterbox_that_is_left_out_of_the_mean_moves_nothing_when_it_is_cut_off(writes):
     probes = [look[2:5] for look in over_image("real", writes) if look[0] == "prediction"]
-    assert probes[0] == ("perturb", "leak", 0) and probes[-1] == ("compact", "leak", 0)
+    assert probes[0] == ("perturb", "leak", 0)
+    assert probes[-1] == ("compact", "leak", 0)
     assert not any(size for _, _, size in probes)
 
 
@@ -496,7 +497,8 @@ def test_a_letterbox_that_the_policy_fills_and_counts_cannot_be_looked_into_but_
     assert "other numbers in it move nothing: the policy may write its own into padded pixels" in compact[5]
     tap = Tap("see", "pixels", before="eye", behind="pool")
     found = {over: next(look for look in over_image(over, 7.0, taps=[tap]) if look[0] == "pool") for over in OVER}
-    assert found["real"][4] == 0 and found["all"][4] > 0
+    assert found["real"][4] == 0
+    assert found["all"][4] > 0
 
 
 OVER = ("real", "all")
@@ -504,7 +506,8 @@ OVER = ("real", "all")
 
 def test_a_letterbox_may_be_known_by_its_value():
     sizes = {over: [look[4] for look in over_image(over, by_value=True)] for over in OVER}
-    assert not any(sizes["real"]) and any(sizes["all"])
+    assert not any(sizes["real"])
+    assert any(sizes["all"])
 
 
 # --------------------------------------------------------------------------------------------- an earlier batch

@@ -247,9 +247,14 @@ def test_what_a_module_holds_in_containers_is_put_back_with_the_tensors_in_it():
     module.queue.append(3)
     kept.restore()
     assert kept.keeps
-    assert module.masks["inner"] is inner and module.masks["one"] == 1
-    assert [*inner] == ["seen"] and inner["seen"].tolist() == [1, 1]
-    assert module.log == [inner, 2] and module.names == {"a"} and [*module.queue] == [1] and module.queue.maxlen == 2
+    assert module.masks["inner"] is inner
+    assert module.masks["one"] == 1
+    assert [*inner] == ["seen"]
+    assert inner["seen"].tolist() == [1, 1]
+    assert module.log == [inner, 2]
+    assert module.names == {"a"}
+    assert [*module.queue] == [1]
+    assert module.queue.maxlen == 2
 
 
 def test_a_dict_whose_names_have_changed_places_is_put_back():
