@@ -20,7 +20,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from groot_teach.audit.batch import Nesting, copy_of
-from groot_teach.audit.draws import OtherDraws, Recorder, Replayer, Sparingly, Unheard, keep_everything
+from groot_teach.audit.draws import OtherDraws, Recorder, Replayer, Sparingly, Unheard, decided, keep_everything
 from groot_teach.audit.state import State
 from groot_teach.shapes import checked
 
@@ -215,6 +215,7 @@ class Policy:
         precision: the coarsest rounding among the predictions and the matrix products of all runs so far, as the
             distance from 1 to the next number.
         chooses: whether runs choose something, such as a token, with probabilities that move with the batch.
+        redrawn: whether the last run that drew freely gave back other draws than its own: those that drop nothing.
         dear: whether each question about the loss is a whole run of the policy.
         has_other_losses: whether the loss has a part that does not come from the prediction.
         runs: how many times the policy and its sampler have been run.
@@ -251,7 +252,7 @@ class Policy:
         self.not_along: set[tuple[str, str]] = set()
         self.precision = 0.0
         self.chooses = False
-        self.has_other_losses = False
+        self.has_other_losses = self.redrawn = False
         self._chances: Sequence[Tensor] | None = None  # with which the first run chose
         self.runs, self.most_runs = 0, most_runs
         self.left_unmoved: dict[tuple[str, int], int] = {}
@@ -388,7 +389,9 @@ class Policy:
             said = _without_graph(said)
             if hooks:
                 hooks.without_graph()
-        return said, listener.drawn
+        usual = decided(listener.drawn, usual=True) if drawn is None else None
+        self.redrawn = usual is not None
+        return said, usual or listener.drawn
 
     def _note_choices(self, chances: Sequence[Tensor]) -> None:
         """Probabilities that move with the batch are predicted; a rate of dropout, or a drawn one, stays."""
@@ -692,16 +695,16 @@ class Policy:
         """Whether a policy could know its padding by its value: one that no real place has, such as a pad token.
 
         Then other numbers in padding make it real, and what moves says nothing. Cutting it off decides. Where masks are
-        declared, only whole numbers are doubted: zeros are often written into padding that a mask hides.
+        declared, or nothing can be cut off, only whole numbers are doubted: zeros are often written into padding that a
+        mask hides.
         """
         kind = self.padding[label]
-        if not self.can_be_cut(label):
-            return False
+        whole_numbers_alone = bool(kind.masks) or not self.can_be_cut(label)
         for name, place in kind.values.items():
             value = given.get(name)
             if not isinstance(value, Tensor) or is_draw_name(name):
                 continue
-            if kind.masks and value.is_floating_point():
+            if whole_numbers_alone and value.is_floating_point():
                 return False
             axes = axes_of(kind, place)
             by_place = value[..., None].movedim(axes, tuple(range(1, 1 + len(axes)))).flatten(1 + len(axes))
@@ -1062,6 +1065,12 @@ def nothing_dropped(given: Given) -> Given:
 
 def _rolled(rows: Any) -> Any:
     return rows.roll(1, 0) if isinstance(rows, Tensor) else type(rows)((*rows[-1:], *rows[:-1]))
+
+
+def decided_otherwise(given: Given) -> Given | None:
+    """The batch, with draws that decide everything the other way; None = they decide nothing."""
+    other = decided(_without_draws(given)[1] or [], usual=False)
+    return None if other is None else with_draws(given, other)
 
 
 def along(mask: Tensor, ndim: int, places: Places) -> Tensor:

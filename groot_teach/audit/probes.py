@@ -16,6 +16,7 @@ entries are lost is asked in `reads`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.advice import FORGOTTEN_BEGINNINGS
-from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
+from groot_teach.audit.gradients import ask_with_graph, by_place, gradient_at, gradients
 from groot_teach.audit.losses import UPSIDE_DOWN, LossProbes
 from groot_teach.audit.measure import (
     apart,
@@ -39,15 +40,17 @@ from groot_teach.audit.measure import (
     reason,
     same,
     samples_with,
+    signs,
     taps_moved,
 )
 from groot_teach.audit.names import LOSS_COUNT, LOSS_SUM, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER
 from groot_teach.audit.parity import Parity, ParityProbes
-from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, with_draws
+from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Places, Policy, Tap, decided_otherwise, with_draws
 from groot_teach.audit.reads import lost_places, who_reads_what
 from groot_teach.audit.report import Look, Step, percent
 from groot_teach.audit.sampling import (
     AFTER,
+    VALUE,
     SamplerProbes,
     decided_by_cutting,
     doubt_about_cutting,
@@ -63,6 +66,11 @@ NOTHING_MOVES = (
 A_TARGET = (
     "it moves the loss, so these {axis} may be there to be predicted and not to be read. If they are, say so: "
     "`excused={{'prediction, {axis}': 'a target'}}`"
+)
+
+DROPPED = (
+    "; it does where what is drawn decides otherwise, so the policy drops it in half of the batches or more. Set that "
+    "chance to 0 for the audit"
 )
 
 WITHOUT_PADDING = "what is predicted for a sample alone, once its padding is cut off,"
@@ -133,9 +141,32 @@ class Probes:
     def _perturb(self, label: str) -> Looks:
         found = [*self._perturbed(label)]
         if any(look.size for look in found) and self.policy.value_may_be_the_mask(label, self.given):
+            if not self.policy.can_be_cut(label):
+                yield from self._decided_by_what_counts(label, found)
+                return
             self.unsure[label] = found
             return
         yield from found
+
+    def _decided_by_what_counts(self, label: str, found: list[Look]) -> Looks:
+        """What padding moved, if it cannot be cut off and its value, such as a label of -100, may be the mask.
+
+        It is, if padded entries count in the loss once they hold other numbers, and not before. If they have counted
+        before, it is not.
+        """
+        policy, base, kind = self.policy, self.base, self.policy.padding[label]
+        padded, counts = self.loss.regions.get(kind.axis), None
+        if base.loss_of is not None and padded is not None:
+            other = policy.ask(changed(self.given, policy.places(label, self.given), ~kind.real))
+            said = base.prediction + 1.5 * signs(base.prediction).to(base.prediction)
+            both = [gradient_at(heard.loss_of, said) for heard in (base, other) if heard.loss_of is not None]
+            counts = [bool(one[padded.to(one.device)].any()) for one in both]
+        for look in found:
+            if counts == [False, True] and look.stage == LOSS_SUM and look.size:
+                look = replace(look, size=0.0, why=f"{VALUE}; as it is, none of it counts in the loss", where="")
+            elif counts is None or look.stage != LOSS_SUM:
+                look = decided_by_cutting(look, None)
+            yield look
 
     def _perturbed(self, label: str) -> Looks:
         policy, control, kind = self.policy, self.controls[label], self.policy.padding[label]
@@ -159,14 +190,20 @@ class Probes:
             where = moved_in(self.base.prediction, heard.prediction, self.real) if size else ""
             yield Look(PREDICTION, axis, "perturb", size, why=why, where=where)
             if policy.place_of(label) is None and label not in self.moving and self._can_move(label):
-                yield self._unread(axis, places, control, size)
+                yield self._unread(label, places, control, size)
         else:
             yield Look(PREDICTION, axis, "perturb", None, why=NOTHING_MOVES)
         yield from self.loss.perturbed(axis, heard, self.base.prediction, size)
 
-    def _unread(self, axis: str, places: Mapping[str, object], control: Heard, size: float) -> Look:
+    def _unread(self, label: str, places: Mapping[str, Places], control: Heard, size: float) -> Look:
         """What to say if nothing real of a kind moves a prediction, and padding moves it by `size`."""
+        kind = self.policy.padding[label]
+        axis, otherwise = kind.axis, decided_otherwise(self.given)
         why = f"nothing real in {' and '.join(map(repr, places))} moves what is predicted for a real entry"
+        if otherwise is not None and not same(
+            self.policy.ask(otherwise).prediction, self.policy.ask(changed(otherwise, places, kind.real)).prediction
+        ):
+            return Look(PREDICTION, axis, "perturb", None, "lost", f"{why}{DROPPED}")
         if size:
             why += f", and padding does: {UPSIDE_DOWN.format(axis=axis)}"
         elif any(look.size for look in self.loss.perturbed(axis, control, self.base.prediction, 0.0)):
@@ -357,6 +394,7 @@ class Probes:
     def _repeatable(self) -> tuple[Heard, Given]:
         first = self.policy.ask(self.policy.batch)
         given = with_draws(self.policy.batch, first.drawn)
+        first = self.policy.ask(given) if self.policy.redrawn else first
         second = self.policy.ask(given)
         alike = same(first.prediction, second.prediction)
         if not alike or (first.loss is not None and not same(first.loss, second.loss_or_raise())):

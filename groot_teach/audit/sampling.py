@@ -60,6 +60,7 @@ class SamplerProbes:
         self.policy, self.moving = policy, moving
         actions, drawn = policy.ask_sample(policy.batch)
         self.given = with_draws(policy.batch, drawn)
+        actions = policy.ask_sample(self.given)[0] if policy.redrawn else actions
         kinds = policy.sampled()
         self.part = policy.wanted_for(kinds, sampled=True)(actions)
         self.actions = actions[self.part]
