@@ -374,6 +374,56 @@ def test_weights_that_depend_on_the_prediction_are_not_known(what, scale):
     assert at("loss count", None, "compact", found=found) == []
 
 
+# ------------------------------------------------------------------------------------- labels of -100 along the dims
+
+
+def labelled(labels, as_number=False):
+    """Classes of three dims, of which one robot has two and one has one; `labels` is what the loss makes of them."""
+    real = lengths(3, 3, 2, 1)
+    given = {"labels": torch.arange(18).reshape(3, 2, 3).remainder(4).masked_fill(~real[:, None], -100)}
+    given["x"] = draw(1, 3, 2, 12)
+
+    def run(b):
+        said = b["x"].unflatten(-1, (3, 4))
+
+        def loss(one):
+            counted = labels(b["labels"])
+            entropy = nn.functional.cross_entropy(one.flatten(0, 2), counted.flatten(), reduction="none")
+            return entropy.sum() / (counted != -100).sum()
+
+        return Answer(said, loss(said) if as_number else loss)
+
+    padding = [Padding("dims", real, {"labels": 2})]
+    policy = Policy(run, given, padding, axes={"dims": 2})
+    found = [look for step in Probes(policy, 1.0).steps() for look in step() if look.stage == "loss sum"]
+    return {(look.probe, look.kind): look for look in found if look.axis == "dims"}
+
+
+def test_labels_of_minus_100_along_the_dims_are_known_by_their_value():
+    look = labelled(lambda labels: labels)["perturb", "leak"]
+    assert look.size == 0
+    assert look.why.endswith("; as it is, none of it counts in the loss")
+
+
+def test_labels_of_minus_100_that_are_fitted_all_the_same_are_found():
+    found = labelled(lambda labels: labels.clamp(min=0))
+    assert found["perturb", "leak"].size
+    assert found["gradient", "leak"].size
+
+
+def test_labels_of_minus_100_for_a_real_dim_are_found():
+    lost = torch.arange(3) == 0
+    found = labelled(lambda labels: labels.masked_fill(lost, -100))
+    assert not found["perturb", "leak"].size
+    assert found["gradient", "lost"].why == "24 of 48 real entries do not count, such as sample 0, dim 0"
+
+
+def test_of_labels_of_minus_100_nothing_is_known_where_the_loss_is_a_number():
+    look = labelled(lambda labels: labels, as_number=True)["perturb", "leak"]
+    assert look.size is None
+    assert look.why.startswith("all padding holds one value that no real place has")
+
+
 # ------------------------------------------------------------------------------------------------------ two heads
 
 
