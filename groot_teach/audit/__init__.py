@@ -182,10 +182,20 @@ def _notes(policy: Policy) -> tuple[str, ...]:
             f"{name!r} is declared along {axis}, and training or the sampler draws something under this name that is "
             "not as long; there it was not taken for padded"
         )
+    if policy.sample is not None:
+        for axis in sorted({kind.axis for kind in policy.padding.values()} - policy.sample_along):
+            notes.append(
+                f"`sample_along` leaves {axis} out, so it was not asked what their padding does in the sampler"
+            )
     if policy.batch_size == 1:
         notes.append(
             "the batch has one sample, so what a sample gets from others cannot be seen; hand over two or more, "
             "padded by different amounts"
+        )
+    for name in sorted(policy.statistics - policy.unclear):
+        notes.append(
+            f"{name!r} is as long as the batch has samples and was taken for something else, such as weights of "
+            "classes: the policy cannot be run with a part of it"
         )
     if policy.has_other_losses:
         notes.append(

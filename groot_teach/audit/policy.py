@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from math import prod
+from math import inf, prod
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -218,6 +218,8 @@ class Policy:
         redrawn: whether the last run that drew freely gave back other draws than its own: those that drop nothing.
         dear: whether each question about the loss is a whole run of the policy.
         has_other_losses: whether the loss has a part that does not come from the prediction.
+        statistics: entries that are as long as the batch, and are taken to hold nothing of its samples.
+        unclear: those of them that may be of its samples all the same.
         runs: how many times the policy and its sampler have been run.
         left_unmoved: where not all places of a kind were moved one by one: the axis and how many of a sample were -> of
             how many.
@@ -252,6 +254,8 @@ class Policy:
         self.not_along: set[tuple[str, str]] = set()
         self.precision = 0.0
         self.chooses = False
+        self.statistics: set[str] = set()
+        self.unclear: set[str] = set()
         self.has_other_losses = self.redrawn = False
         self._chances: Sequence[Tensor] | None = None  # with which the first run chose
         self.runs, self.most_runs = 0, most_runs
@@ -359,7 +363,7 @@ class Policy:
 
     def in_another_order(self, given: Given) -> Given:
         """The batch with each sample at the place of the next one."""
-        return {name: _rolled(one) if self._is_by_sample(one) else one for name, one in given.items()}
+        return {name: _rolled(one) if self._is_by_sample(name, one) else one for name, one in given.items()}
 
     def _count_a_run(self) -> None:
         if self.runs == self.most_runs:
@@ -794,7 +798,8 @@ class Policy:
         goes too.
         """
         chosen = {
-            name: value[sample : sample + 1] if self._is_by_sample(value) else value for name, value in given.items()
+            name: value[sample : sample + 1] if self._is_by_sample(name, value) else value
+            for name, value in given.items()
         }
         kinds = {label: kind.of_sample(sample) for label, kind in self.padding.items()}
         if cut is not None:
@@ -838,7 +843,40 @@ class Policy:
         )
         return [torch.arange(0 if behind else int(places[0]), int(places[-1]) + 1) for places in along_each]
 
-    def _is_by_sample(self, value: Any) -> bool:
+    def find_statistics(self, given: Given, size: float, moved: Callable[[], float]) -> bool:
+        """Looks for entries that only happen to be as long as the batch, such as weights of classes or a mean.
+
+        If a sample alone gets another answer, each entry that no `Padding` names is kept whole once. It stays so if a
+        run no longer fails because of that, or if nothing moves in the end. The second proves little: a policy that
+        gives all samples the mean of an entry, or its first number, does the same.
+
+        Args:
+            given: the batch and its draws.
+            size: how far the answers for samples alone have moved; inf = a run has failed.
+            moved: asks them again.
+
+        Returns:
+            Whether such entries were found.
+        """
+        declared, before = {name for kind in self.padding.values() for name in kind.places}, {*self.statistics}
+        for name, value in given.items():
+            if not size or name in declared or not isinstance(value, Tensor) or not self._is_by_sample(name, value):
+                continue
+            self.statistics.add(name)
+            less = moved()
+            if less >= size:
+                self.statistics.remove(name)
+            elif size < inf:
+                self.unclear.add(name)
+            size = min(size, less)
+        if size:
+            self.statistics -= self.unclear
+            self.unclear.clear()
+        return self.statistics != before
+
+    def _is_by_sample(self, name: str, value: Any) -> bool:
+        if name in self.statistics:
+            return False
         if isinstance(value, Tensor):
             return value.ndim > 0 and value.shape[0] == self.batch_size
         return isinstance(value, list | tuple) and len(value) == self.batch_size

@@ -54,6 +54,7 @@ from groot_teach.audit.sampling import (
     SamplerProbes,
     decided_by_cutting,
     doubt_about_cutting,
+    each_alone,
     only_where_it_tells,
     told_by_what_is_kept,
 )
@@ -300,17 +301,17 @@ class Probes:
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
         sizes, gaps, losses = {}, [0.0], []
         try:
-            for sample in policy.with_something_left(cut):
-                alone, heard, real = self._asked_alone(sample, cut)
+            if cut is None:
+                sizes = each_alone(policy, self.given, self._size_alone)
+            for sample in [] if cut is None else policy.with_something_left(cut):
+                _, heard, real = self._asked_alone(sample, cut)
                 before = self.base.prediction[sample][self.real[sample]]
-                if cut is not None and sample in self.alone:
+                if sample in self.alone:
                     _, with_padding, real_then = self.alone[sample]
                     before = with_padding.prediction[real_then]
                     losses.append((sample, with_padding, real_then, heard, real))
                 sizes[sample] = apart(before, heard.prediction[real], policy.precision)
                 gaps.append(distance(before, heard.prediction[real]))
-                if cut is None:
-                    self.alone[sample] = (alone, heard, real)
         except Exception as error:
             why = reason(error) + policy.not_declared(cut)
             yield Look(PREDICTION, column, "compact", None, why=why)
@@ -322,10 +323,15 @@ class Probes:
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "what is predicted for a sample, once it is alone," if cut is None else WITHOUT_PADDING
         look = Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)
-        yield look if self.leaked.get(cut or "") else only_where_it_tells(policy, cut, look)
+        yield look if cut is not None and self.leaked.get(cut) else only_where_it_tells(policy, cut, look)
         loss_moved = [*self.loss.without_padding(cut, losses, moved=bool(size))] if cut is not None else []
         yield from loss_moved
         yield from self._decide(cut, bool(size) or any(look.size for look in loss_moved), max(gaps))
+
+    def _size_alone(self, sample: int) -> float:
+        """How far a prediction moves if its sample is alone."""
+        self.alone[sample] = _, heard, real = self._asked_alone(sample, None)
+        return apart(self.base.prediction[sample][self.real[sample]], heard.prediction[real], self.policy.precision)
 
     def _asked_alone(self, sample: int, cut: str | None, *, holes: bool = False) -> tuple[Given, Heard, Tensor]:
         """One sample alone, its padding along `cut` cut off; what is predicted for it, and which entries are real."""

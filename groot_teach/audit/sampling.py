@@ -181,14 +181,13 @@ class SamplerProbes:
         policy, sizes, gaps = self.policy, {}, [0.0]
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
         try:
-            for sample in policy.with_something_left(cut):
+            if cut is None:
+                sizes = each_alone(policy, self.given, self._size_alone)
+            for sample in [] if cut is None else policy.with_something_left(cut):
                 sampled = self._sampled_alone(sample, cut)
-                in_batch = self.actions[sample][self.real[sample]]
-                before = in_batch if cut is None else self.alone.get(sample, in_batch)
+                before = self.alone.get(sample, self.actions[sample][self.real[sample]])
                 sizes[sample] = apart(before, sampled, policy.precision)
                 gaps.append(distance(before, sampled))
-                if cut is None:
-                    self.alone[sample] = sampled
         except Exception as error:
             yield Look(SAMPLER, column, "compact", None, why=reason(error) + policy.not_declared(cut))
             yield from self._decide(cut, None)
@@ -200,8 +199,13 @@ class SamplerProbes:
         alone = "is alone" if cut is None else "is alone and its padding is cut off"
         why = percent_of(size, f"what a sample is given, once it {alone},")
         look = Look(SAMPLER, column, "compact", size, why=why, where=where)
-        yield look if self.leaked.get(cut or "") else only_where_it_tells(policy, cut, look)
+        yield look if cut is not None and self.leaked.get(cut) else only_where_it_tells(policy, cut, look)
         yield from self._decide(cut, size, max(gaps))
+
+    def _size_alone(self, sample: int) -> float:
+        """How far actions move if their sample is alone."""
+        self.alone[sample] = self._sampled_alone(sample, None)
+        return apart(self.actions[sample][self.real[sample]], self.alone[sample], self.policy.precision)
 
     def _sampled_alone(self, sample: int, cut: str | None, *, holes: bool = False) -> Tensor:
         """What is sampled for the real entries of one sample alone, its padding along `cut` cut off."""
@@ -334,6 +338,33 @@ class SamplerProbes:
         return samples & ~exact
 
 
+def each_alone(policy: Policy, given: Given, size_of: Callable[[int], float]) -> dict[int, float]:
+    """How far the answer of each sample moves once it is alone.
+
+    If it moves, or a run fails, entries that only happen to be as long as the batch may have been cut with it.
+    """
+
+    def asked() -> dict[int, float]:
+        return {sample: size_of(sample) for sample in range(policy.batch_size)}
+
+    def moved() -> float:
+        try:
+            return max(asked().values())
+        except Exception:
+            return inf
+
+    error = None
+    try:
+        sizes = asked()
+    except Exception as failed:
+        sizes, error = {0: inf}, failed
+    if max(sizes.values()) and policy.batch_size > 1 and policy.find_statistics(given, max(sizes.values()), moved):
+        return asked()
+    if error is not None:
+        raise error
+    return sizes
+
+
 VALUE = "all padding holds one value that no real place has, so the policy may take the value for its mask"
 HOLES = (
     f"{VALUE}; some of it lies between real places and cannot be cut off. If the policy does not look at the value, "
@@ -375,6 +406,11 @@ def doubt_about_cutting(
     return ""
 
 
+UNCLEAR = (
+    "{names} of the batch is as long as the batch has samples. If it holds a number of each, a sample alone gets another "
+    "answer; if it holds something else, such as a mean, it does not. Audit a batch of another size, or let `run` know "
+    "it from elsewhere than the batch"
+)
 AFTER = ", once another batch of the same shape has come before it,"
 KEPT_BY_SHAPE = (
     "the policy keeps something of a batch and takes it for the next one, such as a mask that is kept by its shape: "
@@ -395,6 +431,8 @@ def told_by_what_is_kept(look: Look, is_steady: bool) -> Look:
 
 def only_where_it_tells(policy: Policy, cut: str | None, look: Look) -> Look:
     """What moved once padding was cut off; not looked at, if that may be for another reason than that it was read."""
+    if cut is None and policy.unclear:
+        return replace(look, size=None, why=UNCLEAR.format(names=" and ".join(map(repr, sorted(policy.unclear)))))
     if cut is None or not look.size or policy.padding[cut].real.ndim == 2:
         return look
     return replace(look, size=None, why=f"{look.why}{RESIZED.format(stage=look.stage, axis=look.axis)}", where="")

@@ -8,6 +8,7 @@ import torch
 from audit_cases import lengths
 from probed import WORDS, at, batch, looks, mean_of, own_loss, padding, predicted, real_of, shut
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from groot_teach.audit import Answer, Padding, Tap
 from groot_teach.audit.measure import other_numbers
@@ -508,6 +509,60 @@ def test_a_letterbox_may_be_known_by_its_value():
     sizes = {over: [look[4] for look in over_image(over, by_value=True)] for over in OVER}
     assert not any(sizes["real"])
     assert any(sizes["all"])
+
+
+# ----------------------------------------------------------------------- entries that happen to be as long as the batch
+
+
+def with_an_entry(reads, own_loss=None):
+    """Three words a sample, three classes, three samples; `reads` is what is done with an entry of three numbers."""
+    real = lengths(3, 3, 1, 2)
+    given = {
+        "words": torch.arange(1.0, 10, dtype=torch.float64).reshape(3, 3).sqrt(),
+        "word_mask": real,
+        "three": torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64),
+        "classes": torch.tensor([0, 2, 1]),
+    }
+
+    def run(b):
+        mean = (b["words"] * b["word_mask"]).sum(1) / b["word_mask"].sum(1)
+        said = reads(mean[:, None] * torch.tensor([1.0, -1.0, 2.0]), b["three"])
+        return Answer(said, None if own_loss is None else lambda one: own_loss(one, b["classes"], b["three"]))
+
+    found = looks(run, given, padding=[Padding("tokens", real, {"words": 1}, {"word_mask": 1})], axes={})
+    return {look[:4]: look[4:] for look in found if look[2] == "compact"}
+
+
+def test_weights_of_classes_are_no_weights_of_samples_and_are_not_cut_with_them():
+    found = with_an_entry(lambda said, _: said, lambda said, classes, weight: cross_entropy(said, classes, weight))
+    assert {size for size, _ in found.values()} == {0}
+
+
+def test_a_number_of_each_sample_is_cut_with_it():
+    found = with_an_entry(lambda said, three: said * three[:, None])
+    assert {size for size, _ in found.values()} == {0}
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda said, three: said - three,
+        lambda said, three: said * three.mean(),
+        lambda said, three: said * three[0],
+    ],
+    ids=["a mean of each dim", "the mean of the samples", "the first sample's for all"],
+)
+def test_a_mean_of_each_dim_cannot_be_told_from_numbers_of_other_samples(reads):
+    found = with_an_entry(reads)
+    size, why = found["prediction", "samples", "compact", "leak"]
+    assert size is None
+    assert why.startswith("'three' of the batch is as long as the batch has samples")
+    assert found["prediction", "tokens", "compact", "leak"][0] == 0
+
+
+def test_what_mixes_samples_by_a_declared_entry_is_still_found():
+    found = with_an_entry(lambda said, _: said - said.mean(0))
+    assert found["prediction", "samples", "compact", "leak"][0] > 0
 
 
 # --------------------------------------------------------------------------------------------- an earlier batch

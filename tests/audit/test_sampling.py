@@ -114,6 +114,17 @@ def test_a_mask_that_a_sampler_keeps_by_its_shape_moves_what_comes_after_another
     assert [key for key, look in found.items() if look.size] == [("sampler", "samples", "perturb", "leak")] * by_shape
 
 
+@pytest.mark.parametrize(
+    ("adds", "size"),
+    [(lambda two: two[:, None, None], 0), (lambda two: two.repeat(2), 0), (lambda two: two[-1], None)],
+    ids=["a number of each sample", "two numbers for four dims", "the last sample's, or a number of its own"],
+)
+def test_an_entry_that_is_as_long_as_the_batch_need_not_be_cut_with_the_samples_of_a_sampler(adds, size):
+    given = batch() | {"two": torch.tensor([1.0, 2.0])}
+    found = by_name(lambda b: masked(b) + adds(b["two"]), given=given)
+    assert found[compacted("samples")].size == size
+
+
 # ------------------------------------------------------------------------------------------------------- perturb
 
 
