@@ -90,7 +90,8 @@ def audit_masks(
         taps: places inside `module` between two stages. With them the audit tells at which stage a leak is.
         sample: takes the batch and returns sampled actions; None = the sampler is not audited, and the report says so.
         axes: which axis of a prediction and of actions holds `dims`, `steps`, `tokens`, or whatever axes your padding
-            has. None = the usual layout, `{"steps": 1, "dims": 2}`.
+            has. None = the usual layout, `{"steps": 1, "dims": 2}`. An axis that only sampled actions have lies behind
+            those of a prediction, such as `{"steps": 1, "dims": 2, "plans": 3}`.
         sample_along: the axes along which sampled actions are padded; None = all. Leave `steps` out if your sampler
             always gives all of its steps.
         unit_loss: the loss of an error of 1 in every entry: 1 for a squared and an absolute error, 0.5 for half of it,
@@ -184,9 +185,7 @@ def _notes(policy: Policy) -> tuple[str, ...]:
         )
     if policy.sample is not None:
         for axis in sorted({kind.axis for kind in policy.padding.values()} - policy.sample_along):
-            notes.append(
-                f"`sample_along` leaves {axis} out, so it was not asked what their padding does in the sampler"
-            )
+            notes.append(f"`sample_along` leaves {axis} out: what padding does there in the sampler was not asked")
     if policy.batch_size == 1:
         notes.append(
             "the batch has one sample, so what a sample gets from others cannot be seen; hand over two or more, "

@@ -261,6 +261,7 @@ class Policy:
         self.runs, self.most_runs = 0, most_runs
         self.left_unmoved: dict[tuple[str, int], int] = {}
         self._prediction_path = prediction
+        self._predicted_ndim: int | None = None
         self._called_by_steps = False  # a chunk of one step has one call as well: a longer one tells
         self._own_calls: list[bool] | None = None  # of each call of the module in a run, whether it is the prediction
         self._nesting = Nesting(batch, {name for kind in padding for name in kind.places})
@@ -456,6 +457,7 @@ class Policy:
     def _round_off(self, prediction: Any) -> None:
         if not isinstance(prediction, Tensor):
             raise ValueError(f"run: got {_kind(prediction)} as a prediction, expected a tensor")
+        self._predicted_ndim = prediction.ndim
         if prediction.is_floating_point():
             self.precision = max(self.precision, torch.finfo(prediction.dtype).eps)
 
@@ -621,10 +623,12 @@ class Policy:
     def _laid(self, kinds: Kinds, ndim: int, sampled: bool = False) -> Iterator[tuple[Padding, tuple[int, ...]]]:
         """The kinds of padding that a prediction has, each with the axes of the prediction along which it runs."""
         for label, kind in kinds.items():
-            places = self.place_of(label)
+            places = self.declared_place_of(label)
             if places is None:
                 continue
             if max(places) >= ndim:
+                if self.sample is not None and not sampled:
+                    continue  # only sampled actions have this axis
                 if sampled:
                     raise ValueError(
                         f"sample: got actions with {ndim} axes, expected more, since {kind.axis} are at axis "
@@ -635,6 +639,16 @@ class Policy:
 
     def place_of(self, label: str) -> tuple[int, ...] | None:
         """The axes of a prediction along which a kind of padding runs; None = a prediction has no such axis.
+
+        An axis behind all those of a prediction is one that only sampled actions have.
+        """
+        places = self.declared_place_of(label)
+        if places is None or self._predicted_ndim is None or max(places) < self._predicted_ndim:
+            return places
+        return None
+
+    def declared_place_of(self, label: str) -> tuple[int, ...] | None:
+        """The axes of a prediction, or of actions, along which a kind of padding runs; None = they have no such axis.
 
         If several kinds have the name of one axis, the prediction has the first of them, and those of the same size.
         """

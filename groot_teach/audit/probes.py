@@ -190,7 +190,7 @@ class Probes:
             why = percent_of(size, "what is predicted for real entries")
             where = moved_in(self.base.prediction, heard.prediction, self.real) if size else ""
             yield Look(PREDICTION, axis, "perturb", size, why=why, where=where)
-            if policy.place_of(label) is None and label not in self.moving and self._can_move(label):
+            if policy.declared_place_of(label) is None and label not in self.moving and self._can_move(label):
                 yield self._unread(label, places, control, size)
         else:
             yield Look(PREDICTION, axis, "perturb", None, why=NOTHING_MOVES)

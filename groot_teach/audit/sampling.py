@@ -127,7 +127,7 @@ class SamplerProbes:
             known = bool(of_place.any())
             suspected = expected & (of_place == 0) if known else expected
             reached, asked = of_place > 0, of_place > 0
-            most = MOST_SAMPLED if policy.place_of(label) is None else ENDS
+            most = MOST_SAMPLED if policy.declared_place_of(label) is None else ENDS
             for again in (False, True):
                 left = asked & ~reached if again else suspected
                 for where, moved in moves(
@@ -139,7 +139,7 @@ class SamplerProbes:
             yield Look(SAMPLER, kind.axis, "perturb", None, "lost", reason(error))
             return
         expected &= asked
-        if policy.place_of(label) is not None:
+        if policy.declared_place_of(label) is not None:
             expected &= (expected & reached).any(dim=0)
         elif not reached.any() and label not in self.moving:
             return  # training does not read them either: the probes of the prediction say that
@@ -407,9 +407,9 @@ def doubt_about_cutting(
 
 
 UNCLEAR = (
-    "{names} of the batch is as long as the batch has samples. If it holds a number of each, a sample alone gets another "
-    "answer; if it holds something else, such as a mean, it does not. Audit a batch of another size, or let `run` know "
-    "it from elsewhere than the batch"
+    "{names} of the batch is as long as the batch has samples. If it holds a number of each, a sample alone gets "
+    "another answer; if it holds something else, such as a mean, it does not. Audit a batch of another size, or let "
+    "`run` know it from elsewhere than the batch"
 )
 AFTER = ", once another batch of the same shape has come before it,"
 KEPT_BY_SHAPE = (

@@ -511,6 +511,32 @@ def test_a_letterbox_may_be_known_by_its_value():
     assert any(sizes["all"])
 
 
+FRAMES = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 1]], dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("mask", "found"),
+    [
+        (lambda mask: mask, set()),
+        (torch.ones_like, {"leak"}),
+        (lambda mask: mask & (torch.arange(mask.shape[1]) < 2), {"lost"}),
+    ],
+    ids=["right", "all frames", "not the last frame"],
+)
+def test_frames_of_patches_on_an_axis_of_their_own_may_have_any_name(mask, found):
+    """Three frames of five patches of two numbers, of which some were dropped."""
+
+    def run(b):
+        seen, real = b["images"].sum((2, 3)), mask(b["frame_mask"])
+        said = (seen * real).sum(1) / real.sum(1).clamp(min=1)
+        return Answer(said[:, None, None].expand(-1, 4, 1) + torch.arange(4.0)[:, None])
+
+    given = {"images": torch.arange(90.0).reshape(3, 3, 5, 2).sqrt(), "frame_mask": FRAMES}
+    looked = looks(run, given, padding=[Padding("frames", FRAMES, {"images": 1}, {"frame_mask": 1})], axes={"steps": 1})
+    kinds = {kind for _, axis, probe, kind, size, _ in looked if axis == "frames" and size and probe != "compact"}
+    assert kinds == found
+
+
 # ----------------------------------------------------------------------- entries that happen to be as long as the batch
 
 

@@ -9,7 +9,7 @@ from audit_cases import lengths
 from probed import DIMS, MASKS, STEPS, WORDS, padding
 from torch import nn
 
-from groot_teach.audit import Padding
+from groot_teach.audit import Answer, Padding, audit_masks
 from groot_teach.audit.policy import Policy
 from groot_teach.audit.sampling import SamplerProbes
 
@@ -112,6 +112,31 @@ def test_a_mask_that_a_sampler_keeps_by_its_shape_moves_what_comes_after_another
 
     found = by_name(Keeping(), given=batch() | {"words": torch.tensor([[1.0, 3], [2, 5]])})
     assert [key for key, look in found.items() if look.size] == [("sampler", "samples", "perturb", "leak")] * by_shape
+
+
+PLANS = lengths(4, 4, 2)
+
+
+@pytest.mark.parametrize("axes", [{"steps": 1, "dims": 2, "plans": 3}, {"steps": 1, "plans": 3}])
+@pytest.mark.parametrize("leaks", [True, False])
+def test_an_axis_that_only_the_sampler_has_may_have_any_name(leaks, axes):
+    """Four plans for the first robot and two for the second; each is told their mean."""
+
+    def sample(b):
+        counted = torch.ones_like(b["plan_mask"]) if leaks else b["plan_mask"]
+        mean = (b["plans"] * counted).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
+        return masked(b)[..., None] + (b["plans"] + mean)[:, None, None]
+
+    given = batch() | {"plans": torch.arange(8.0).reshape(2, 4), "plan_mask": PLANS}
+    plans = Padding("plans", PLANS, {"plans": 1}, {"plan_mask": 1})
+    report = audit_masks(
+        lambda b: Answer(masked(b)), given, [*padding()[1:], plans], sample=sample, axes=axes, excused=NO_LOSS
+    )
+    assert [finding.full_name for finding in report.findings] == ["sampler, plans, leak"] * leaks
+    assert not report.unseen
+
+
+NO_LOSS = {"loss sum": "there is none", "loss count": "there is none"}
 
 
 @pytest.mark.parametrize(
