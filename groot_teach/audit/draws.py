@@ -199,12 +199,17 @@ def _of_the_same(name: str, numbers: Sequence[Tensor], drawn: Tensor) -> Tensor:
     return result
 
 
+def _brinks_of(drawn: Tensor) -> list[tuple[Any, Tensor]]:
+    """What was noted beside a record: which parts of it are compared, and with what."""
+    return vars(drawn).get("brinks", [])
+
+
 def _note(record: Tensor, drawn: Tensor, brink: Any) -> None:
     """Notes beside a record which part of it is compared, and with what."""
     brink = torch.as_tensor(brink, device=drawn.device).detach().clone()
     if torch.broadcast_shapes(brink.shape, drawn.shape) == drawn.shape:
         place = drawn.shape, drawn.stride(), drawn.storage_offset()
-        record.brinks = [*getattr(record, "brinks", []), (place, brink)]
+        vars(record)["brinks"] = [*_brinks_of(record), (place, brink)]
 
 
 def decided(drawn: Sequence[Tensor], *, usual: bool) -> list[Tensor] | None:
@@ -214,13 +219,13 @@ def decided(drawn: Sequence[Tensor], *, usual: bool) -> list[Tensor] | None:
     """
     other = [*drawn]
     for at, one in enumerate(drawn):
-        for place, brink in getattr(one, "brinks", []):
+        for place, brink in _brinks_of(one):
             part = other[at].as_strided(*place)
             wrong = (part > brink) != ((brink <= 0.5) == usual)
             if wrong.any():
                 changed = other[at].clone()
                 changed.as_strided(*place).copy_(torch.where(wrong, (2 * brink - part).clamp(0, 1 - 1e-4), part))
-                changed.brinks = one.brinks
+                vars(changed)["brinks"] = _brinks_of(one)
                 other[at] = changed
     return None if all(map(is_, other, drawn)) else other
 
@@ -252,7 +257,7 @@ class Recorder(_Listening):
 
     def _draw(self, func: object, out: Tensor) -> Tensor:
         self.drawn.append(out.clone())
-        self.drawn[-1].brinks = getattr(out, "brinks", [])
+        vars(self.drawn[-1])["brinks"] = _brinks_of(out)
         if str(func).startswith(UNIFORM):
             self._uniform.append((out, self.drawn[-1]))
         return out

@@ -122,6 +122,7 @@ def depends_on_more(loss: Tensor, than: Collection[Tensor]) -> bool:
         if node is not None and node not in seen:
             seen.add(node)
             todo += [behind for behind, _ in node.next_functions]
-            if hasattr(node, "variable") and not any(node.variable is one for one in than):
+            leaf = getattr(node, "variable", None)
+            if leaf is not None and not any(leaf is one for one in than):
                 return True
     return False

@@ -627,8 +627,8 @@ class Policy:
             if places is None:
                 continue
             if max(places) >= ndim:
-                if self.sample is not None and not sampled:
-                    continue  # only sampled actions have this axis
+                if not sampled and self._may_be_sampled_alone(kind):
+                    continue
                 if sampled:
                     raise ValueError(
                         f"sample: got actions with {ndim} axes, expected more, since {kind.axis} are at axis "
@@ -646,6 +646,10 @@ class Policy:
         if places is None or self._predicted_ndim is None or max(places) < self._predicted_ndim:
             return places
         return None
+
+    def _may_be_sampled_alone(self, kind: Padding) -> bool:
+        """Whether it may be that only sampled actions have this axis. Steps and dims are those of a prediction too."""
+        return self.sample is not None and not {*AXES} & {*kind.axis.split(" and ")}
 
     def declared_place_of(self, label: str) -> tuple[int, ...] | None:
         """The axes of a prediction, or of actions, along which a kind of padding runs; None = they have no such axis.
