@@ -176,6 +176,8 @@ class Probes:
             heard = policy.ask(changed(self.given, places, ~kind.real))
             if isinstance(control, Exception):
                 raise control
+            size = moved_by(self.base.prediction, heard.prediction, self.real)
+            size = size or self._moved_otherwise(places, ~kind.real)
         except Exception as error:
             yield Look(PREDICTION, axis, "perturb", None, why=reason(error))
             return
@@ -185,7 +187,7 @@ class Probes:
             if taps_moved(before, moved, tap, torch.ones_like(where)):
                 size = taps_moved(before, after, tap, where)
                 yield Look(tap.before, axis, "perturb", size, why=percent_of(size, f"what leaves {tap.module}"))
-        size = self.leaked[label] = moved_by(self.base.prediction, heard.prediction, self.real)
+        self.leaked[label] = size
         if self.moving or size:
             why = percent_of(size, "what is predicted for real entries")
             where = moved_in(self.base.prediction, heard.prediction, self.real) if size else ""
@@ -196,14 +198,20 @@ class Probes:
             yield Look(PREDICTION, axis, "perturb", None, why=NOTHING_MOVES)
         yield from self.loss.perturbed(axis, heard, self.base.prediction, size)
 
+    def _moved_otherwise(self, places: Mapping[str, Places], where: Tensor) -> float:
+        """How far other numbers move a prediction where everything that is drawn decides the other way."""
+        otherwise = decided_otherwise(self.given)
+        if otherwise is None:
+            return 0.0
+        before, after = (self.policy.ask(one).prediction for one in (otherwise, changed(otherwise, places, where)))
+        return moved_by(before, after, self.real)
+
     def _unread(self, label: str, places: Mapping[str, Places], control: Heard, size: float) -> Look:
         """What to say if nothing real of a kind moves a prediction, and padding moves it by `size`."""
         kind = self.policy.padding[label]
-        axis, otherwise = kind.axis, decided_otherwise(self.given)
+        axis = kind.axis
         why = f"nothing real in {' and '.join(map(repr, places))} moves what is predicted for a real entry"
-        if otherwise is not None and not same(
-            self.policy.ask(otherwise).prediction, self.policy.ask(changed(otherwise, places, kind.real)).prediction
-        ):
+        if self._moved_otherwise(places, kind.real):
             return Look(PREDICTION, axis, "perturb", None, "lost", f"{why}{DROPPED}")
         if size:
             why += f", and padding does: {UPSIDE_DOWN.format(axis=axis)}"
@@ -357,13 +365,14 @@ class Probes:
 
         try:
             batches = self.given, policy.in_another_order(self.given)
-            first, (again, other) = asked(), (policy.after(one, asked, policy.ask) for one in batches)
+            again, other = (policy.after(one, asked, policy.ask) for one in batches)
+            sizes = {stage: moved_by(again[stage][0], *after_another) for stage, after_another in other.items()}
+            first = asked() if any(sizes.values()) else again
         except Exception as error:
             yield Look(PREDICTION, OTHER_SAMPLES, "perturb", None, why=reason(error))
             return
         what = {PREDICTION: "what is predicted", LOSS_SUM: "the loss of the same prediction"}
-        for stage, (after_another, where) in other.items():
-            size = moved_by(again[stage][0], after_another, where)
+        for stage, size in sizes.items():
             look = Look(stage, OTHER_SAMPLES, "perturb", size, why=percent_of(size, what[stage] + AFTER))
             if stage == PREDICTION or self.base.loss_of is not None or not size:
                 yield told_by_what_is_kept(look, same(first[stage][0], again[stage][0]))
