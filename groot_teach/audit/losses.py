@@ -231,7 +231,7 @@ class LossProbes:
     # ------------------------------------------------------------------------------------------------- targets
 
     def targets(self, heard: Heard, leaves: Mapping[str, Tensor]) -> Looks:
-        """Is there a real entry of a target that moves neither the prediction nor the loss?
+        """Is there a real place of a target that moves neither the prediction nor the loss?
 
         A second head may leave it out, which is not declared as the prediction. What moves the loss although the
         prediction is held is a target.
@@ -251,12 +251,13 @@ class LossProbes:
             held = heard.loss_of(heard.prediction.detach())
         self.policy.has_other_losses |= depends_on_more(held, leaves.values())
         by_target = gradients(held, leaves) if held.requires_grad else {}
-        lost = {name: still[name] & (one == 0).cpu() for name, one in by_target.items() if one.any()}
-        lost = {name: where for name, where in lost.items() if where.any()}
-        if not lost or self._moves_with(lost):
+        targets = {name: still[name] & (one == 0).cpu() for name, one in by_target.items() if one.any()}
+        whole = {name: self.policy.whole_places(name, where) for name, where in targets.items()}
+        lost = {name: found for name, found in whole.items() if found is not None}
+        if not lost or self._moves_with({name: where for name, (_, where) in lost.items()}):
             return
-        for name, where in lost.items():
-            size, axis = (where.sum() / real[name].sum()).item(), self.policy.axis_of(name, where)
+        for name, (axis, where) in lost.items():
+            size = (where.sum() / real[name].sum()).item()
             why = f"{int(where.sum())} of {int(real[name].sum())} real entries of {name!r} do not move the loss"
             yield Look(LOSS_SUM, axis, "gradient", size, "lost", why)
 

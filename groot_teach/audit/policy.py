@@ -764,16 +764,20 @@ class Policy:
                 real = real & along(kind.fitted, value.ndim, axes_of(kind, kind.values[name]))
         return real
 
-    def axis_of(self, name: str, lost: Tensor) -> str:
-        """Along which kind of padding whole places of an entry of the batch are lost; `every_axis` if along none."""
+    def whole_places(self, name: str, lost: Tensor) -> tuple[str, Tensor] | None:
+        """The axis along which whole places of an entry are lost, and these entries; None = none are, or all are."""
         real = self.real_entries(name, lost)
         for kind in self.padding.values():
-            if name in kind.values and not lost.equal(real):
-                others = tuple(set(range(1, lost.ndim)) - {*axes_of(kind, kind.values[name])})
-                some, all_of_it = (one.sum(dim=others) if others else one.long() for one in (lost, real))
-                if ((some == 0) | (some == all_of_it)).all():
-                    return kind.axis
-        return self.every_axis
+            if name in kind.values:
+                axes = axes_of(kind, kind.values[name])
+                order = axes, tuple(range(1, 1 + len(axes)))
+                lost_there, real_there = (
+                    one[..., None].movedim(*order).flatten(1 + len(axes)).sum(-1) for one in (lost & real, real)
+                )
+                whole = (lost_there == real_there) & (real_there > 0)
+                if whole.any() and not whole.equal(real_there > 0):
+                    return kind.axis, along(whole, lost.ndim, axes) & real
+        return None
 
     def with_something_left(self, cut: str | None) -> list[int]:
         """The samples that have anything real along `cut`: an empty prompt cannot be cut down to its tokens."""

@@ -769,9 +769,8 @@ def test_the_work_grows_with_the_number_of_paddings_and_not_with_their_product()
 
         audit_masks(run, toy_batch(), toy_padding()[::-1][:count])
         counted.append(len(calls))
-    # Twice at first, two gradients, three samples alone; for each padding 2, and 3 if it can be cut; and once more
-    # where entries seem to be lost, as those of padded dims do if these are not declared.
-    assert counted == [7 + 5, 7 + 5 + 5 + 1, 7 + 5 + 5 + 2]
+    # Twice at first, two gradients, three samples alone; for each padding 2, and 3 if it can be cut.
+    assert counted == [7 + 5, 7 + 5 + 5, 7 + 5 + 5 + 2]
 
 
 def test_progress_is_told_each_piece_of_work():
