@@ -90,7 +90,8 @@ def audit_masks(
         taps: places inside `module` between two stages. With them the audit tells at which stage a leak is.
         sample: takes the batch and returns sampled actions; None = the sampler is not audited, and the report says so.
         axes: which axis of a prediction and of actions holds `dims`, `steps`, `tokens`, or whatever axes your padding
-            has. None = the usual layout, `{"steps": 1, "dims": 2}`.
+            has. None = the usual layout, `{"steps": 1, "dims": 2}`. An axis that only sampled actions have lies behind
+            those of a prediction, such as `{"steps": 1, "dims": 2, "plans": 3}`.
         sample_along: the axes along which sampled actions are padded; None = all. Leave `steps` out if your sampler
             always gives all of its steps.
         unit_loss: the loss of an error of 1 in every entry: 1 for a squared and an absolute error, 0.5 for half of it,
@@ -182,18 +183,32 @@ def _notes(policy: Policy) -> tuple[str, ...]:
             f"{name!r} is declared along {axis}, and training or the sampler draws something under this name that is "
             "not as long; there it was not taken for padded"
         )
+    if policy.sample is not None:
+        for axis in sorted({kind.axis for kind in policy.padding.values()} - policy.sample_along):
+            notes.append(f"`sample_along` leaves {axis} out: what padding does there in the sampler was not asked")
     if policy.batch_size == 1:
         notes.append(
             "the batch has one sample, so what a sample gets from others cannot be seen; hand over two or more, "
             "padded by different amounts"
         )
+    for name in sorted(policy.statistics - policy.unclear):
+        notes.append(
+            f"{name!r} is as long as the batch has samples and was taken for something else, such as weights of "
+            "classes: the policy cannot be run with a part of it"
+        )
+    if policy.has_other_losses:
+        notes.append(
+            "the loss has a part that does not come from this prediction, such as that of a second head or a KL term; "
+            "what is lost there is seen only in part. Audit each head once, with it as the prediction"
+        )
     for label, kind in policy.padding.items():
         if kind.axis == "dims":
             continue
-        if not kind.can_be_cut:
+        if not policy.can_be_cut(label):
             left = f"padding of {kind.axis} is declared entry by entry"
         elif policy.has_holes(label):
-            left = f"some padding of {kind.axis} lies between real entries"
+            between = "between real entries" if kind.real.ndim == 2 else "in front of real entries or between them"
+            left = f"some padding of {kind.axis} lies {between}"
         else:
             continue
         notes.append(f"{left} and could not be cut off; there the audit only wrote other numbers")

@@ -15,6 +15,10 @@ numbers are recorded with the result, and a run in which they differ cannot be r
 A choice, such as a token or a Bernoulli draw, shows a small change of its probabilities only where its noise lies at
 the brink of another choice. So the noise is put there, where it gives the same result.
 
+Uniform numbers that are compared with a number decide something as well: `torch.rand(batch) < 0.1` drops a condition.
+What such a draw hid would be found lost, or its leak be missed, by chance. So it is noted what they are compared with,
+and the audit goes on with numbers that come out as most of them do: a condition is kept.
+
 To listen to every operation doubles the time of a small policy. `Sparingly` listens to those alone whose names sound
 random. That is enough as long as the state of PyTorch's own generator does not change elsewhere, for what draws within
 other operations uses that generator. Where it does change, or where draws are missing, the run is repeated and all of
@@ -23,6 +27,7 @@ it is listened to.
 
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from operator import is_
 from typing import Any, Literal
 
 import torch
@@ -65,6 +70,9 @@ class _Listening(TorchDispatchMode):
         out = func(*args, **kwargs) if kwargs else func(*args)
         if not kind:
             return out
+        if kind == "comparison":
+            self._compare(*args[:2])
+            return out
         if kind == "product":
             said = out[0] if isinstance(out, tuple) else out  # attention returns what its backward needs as well
             if said.is_floating_point():
@@ -88,9 +96,15 @@ class _Listening(TorchDispatchMode):
     def _draw(self, func: object, out: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def _compare(self, one: Any, other: Any) -> None:
+        """Notes that two things are compared."""
+
     def finish(self) -> None:
         """Ends a run."""
 
+
+UNIFORM = ("aten.rand.", "aten.rand_like.", "aten.uniform_.", "aten.uniform.")
+COMPARISONS = ("aten.lt.", "aten.le.", "aten.gt.", "aten.ge.")
 
 PRODUCTS = ("aten.mm.", "aten.addmm.", "aten.bmm.", "aten.baddbmm.", "aten.convolution.", "aten._scaled_dot_product")
 """The operations that multiply matrices."""
@@ -102,13 +116,15 @@ MULTINOMIAL = "aten.multinomial."
 
 
 @cache
-def _kind_of(func: Any) -> Literal["", "product", "draw", "composite"]:
+def _kind_of(func: Any) -> Literal["", "product", "draw", "composite", "comparison"]:
     """What an operation does: `composite` is tagged as random and made of others, such as attention or dropout."""
     random = torch.Tag.nondeterministic_seeded in getattr(func, "tags", ())
     if random and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
         return "composite"
     if str(func).startswith(PRODUCTS):
         return "product"
+    if str(func).startswith(COMPARISONS):
+        return "comparison"
     return "draw" if random else ""
 
 
@@ -134,7 +150,9 @@ def _behind(
         chance = args[-1]
         margin = _margin(chance, precision)
         at_brink = torch.where(out.bool(), chance - margin, chance + margin).to(_exact(chance))
-        return at_brink.as_subclass(Chances), lambda noise: noise.as_subclass(Tensor) < chance
+        drawn = at_brink.as_subclass(Chances)
+        _note(drawn, at_brink, chance)
+        return drawn, lambda noise: noise.as_subclass(Tensor) < chance
     if name.startswith(MULTINOMIAL):
         chances, count = args[:2]
         if count > 1 and not any(args[2:]):  # each class at most once
@@ -181,6 +199,37 @@ def _of_the_same(name: str, numbers: Sequence[Tensor], drawn: Tensor) -> Tensor:
     return result
 
 
+def _brinks_of(drawn: Tensor) -> list[tuple[Any, Tensor]]:
+    """What was noted beside a record: which parts of it are compared, and with what."""
+    return vars(drawn).get("brinks", [])
+
+
+def _note(record: Tensor, drawn: Tensor, brink: Any) -> None:
+    """Notes beside a record which part of it is compared, and with what."""
+    brink = torch.as_tensor(brink, device=drawn.device).detach().clone()
+    if torch.broadcast_shapes(brink.shape, drawn.shape) == drawn.shape:
+        place = drawn.shape, drawn.stride(), drawn.storage_offset()
+        vars(record)["brinks"] = [*_brinks_of(record), (place, brink)]
+
+
+def decided(drawn: Sequence[Tensor], *, usual: bool) -> list[Tensor] | None:
+    """The same draws, with all comparisons as they usually come out, or with all of them the other way.
+
+    Numbers that come out otherwise are mirrored at what they are compared with. None = there is nothing to change.
+    """
+    other = [*drawn]
+    for at, one in enumerate(drawn):
+        for place, brink in _brinks_of(one):
+            part = other[at].as_strided(*place)
+            wrong = (part > brink) != ((brink <= 0.5) == usual)
+            if wrong.any():
+                changed = other[at].clone()
+                changed.as_strided(*place).copy_(torch.where(wrong, (2 * brink - part).clamp(0, 1 - 1e-4), part))
+                vars(changed)["brinks"] = _brinks_of(one)
+                other[at] = changed
+    return None if all(map(is_, other, drawn)) else other
+
+
 def keep_everything(drawn: Sequence[Tensor]) -> list[Tensor] | None:
     """The same draws, with dropout that keeps everything; None = nothing in them is dropped.
 
@@ -202,9 +251,22 @@ def _kept(one: Tensor) -> Tensor | None:
 class Recorder(_Listening):
     """Inside `with Recorder() as recorder`, every draw is recorded in `recorder.drawn`, in order."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._uniform: list[tuple[Tensor, Tensor]] = []  # what was drawn, and its record
+
     def _draw(self, func: object, out: Tensor) -> Tensor:
         self.drawn.append(out.clone())
+        vars(self.drawn[-1])["brinks"] = _brinks_of(out)
+        if str(func).startswith(UNIFORM):
+            self._uniform.append((out, self.drawn[-1]))
         return out
+
+    def _compare(self, one: Any, other: Any) -> None:
+        for drawn, brink in ((one, other), (other, one)):
+            for out, record in self._uniform:
+                if isinstance(drawn, Tensor) and drawn.untyped_storage().data_ptr() == out.untyped_storage().data_ptr():
+                    _note(record, drawn, brink)
 
 
 class Replayer(_Listening):

@@ -1,6 +1,6 @@
 """What a loss or a prediction depends on, and where a loss is smallest. Only gradients are used to find out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import torch
@@ -99,10 +99,30 @@ def is_detached(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -> bool
 
 def gradient_at(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -> Tensor:
     """The gradient of the loss at a prediction, in the prediction's shape."""
+    return gradient_and_more(loss_of, prediction)[0]
+
+
+def gradient_and_more(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -> tuple[Tensor, bool]:
+    """The same, and whether the loss has a gradient by anything else, such as the parameters of a second head."""
     leaf = prediction.detach().clone().requires_grad_()
     with torch.enable_grad():
         loss = loss_of(leaf)
     if not loss.requires_grad:  # the loss does not depend on the prediction
-        return torch.zeros_like(leaf)
+        return torch.zeros_like(leaf), False
+    more = depends_on_more(loss, [leaf])
     found = torch.autograd.grad(loss, leaf, allow_unused=True)[0]
-    return torch.zeros_like(leaf) if found is None else found
+    return torch.zeros_like(leaf) if found is None else found, more
+
+
+def depends_on_more(loss: Tensor, than: Collection[Tensor]) -> bool:
+    """Whether the graph behind a loss has other leaves than these, such as parameters."""
+    todo, seen = [loss.grad_fn], set()
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            todo += [behind for behind, _ in node.next_functions]
+            leaf = getattr(node, "variable", None)
+            if leaf is not None and not any(leaf is one for one in than):
+                return True
+    return False

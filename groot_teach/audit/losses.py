@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.advice import FORGOTTEN_TARGETS
-from groot_teach.audit.gradients import find_target, gradient_at, is_detached
+from groot_teach.audit.gradients import (
+    depends_on_more,
+    find_target,
+    gradient_and_more,
+    gradient_at,
+    gradients,
+    is_detached,
+)
 from groot_teach.audit.measure import (
     apart,
     changed,
@@ -127,7 +134,8 @@ class LossProbes:
             yield Look(LOSS_SUM, every, "gradient", None, why=DETACHED)
             yield Look(LOSS_COUNT, every, "unit error", None, why=DETACHED)
             return
-        near = gradient_at(loss_of, start)
+        near, more = gradient_and_more(loss_of, start)
+        self.policy.has_other_losses |= more
         if base.kept_loss_of is not None:
             kept = gradient_at(base.kept_loss_of, start)
             self.drops = bool((self.real.to(near.device) & (near == 0) & (kept != 0)).any())
@@ -219,6 +227,48 @@ class LossProbes:
             yield Look(LOSS_SUM, axis, "gradient", None, "lost", FLAT)
             return
         yield Look(LOSS_SUM, axis, "gradient", size, "lost", why, hint=self._forgotten(axis, lost))
+
+    # ------------------------------------------------------------------------------------------------- targets
+
+    def targets(self, heard: Heard, leaves: Mapping[str, Tensor]) -> Looks:
+        """Is there a real place of a target that moves neither the prediction nor the loss?
+
+        A second head may leave it out, which is not declared as the prediction. What moves the loss although the
+        prediction is held is a target.
+
+        Args:
+            heard: what a run with gradients gave.
+            leaves: the entries of the batch by which they can be taken.
+        """
+        if heard.loss is None or not heard.loss.requires_grad or heard.loss_of is None:
+            return
+        real = {name: self.policy.real_entries(name, leaf) for name, leaf in leaves.items()}
+        moved = gradients(heard.loss, leaves)
+        still = {name: real[name] & (one == 0).cpu() for name, one in moved.items()}
+        if self.policy.dear and not any(one.any() for one in still.values()):
+            return  # the next question is a whole run
+        with torch.enable_grad():
+            held = heard.loss_of(heard.prediction.detach())
+        self.policy.has_other_losses |= depends_on_more(held, leaves.values())
+        by_target = gradients(held, leaves) if held.requires_grad else {}
+        targets = {name: still[name] & (one == 0).cpu() for name, one in by_target.items() if one.any()}
+        whole = {name: self.policy.whole_places(name, where) for name, where in targets.items()}
+        lost = {name: found for name, found in whole.items() if found is not None}
+        if not lost or self._moves_with({name: where for name, (_, where) in lost.items()}):
+            return
+        for name, (axis, where) in lost.items():
+            size = (where.sum() / real[name].sum()).item()
+            why = f"{int(where.sum())} of {int(real[name].sum())} real entries of {name!r} do not move the loss"
+            yield Look(LOSS_SUM, axis, "gradient", size, "lost", why)
+
+    @torch.no_grad()
+    def _moves_with(self, entries: Mapping[str, Tensor]) -> bool:
+        """Whether other numbers in these entries move the loss after all: a gradient may be 0 at one number alone."""
+        other = self.given
+        for name, where in entries.items():
+            other = changed(other, {name: tuple(range(1, where.ndim))}, where)
+        after = self.policy.ask(other).loss_or_raise()
+        return self.finite_loss is None or bool(self._loss_moved_by(self.finite_loss, after))
 
     # ---------------------------------------------------------------------------------------------- unit error
 
@@ -375,7 +425,7 @@ class LossProbes:
         sample, one, real, other, real_then = alone
         place, then = self.policy.place_of(cut), said
         if place is not None and said.shape[place[0]] == self.policy.padding[cut].real.shape[1]:
-            then = said.index_select(place[0], self.policy.kept(cut, sample).to(said.device))
+            then = said.index_select(place[0], self.policy.kept(cut, sample)[0].to(said.device))
         if then.shape != other.prediction.shape:
             if int(real.sum()) != int(real_then.sum()):
                 return None

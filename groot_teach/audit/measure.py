@@ -134,7 +134,20 @@ def signs(like: Tensor) -> Tensor:
 
 
 def at_end(real: Tensor, output: Tensor, place: int) -> Tensor:
-    """`real` as a mask for the end of axis `place` of `output`; what a longer axis has in front is False."""
+    """`real` as a mask for the end of axis `place` of `output`; what a longer axis has in front is False.
+
+    If `real` has several axes, as that of an image has, they run along `place` and the axes behind it, and the output
+    has to be as long along each: on which side of an image more was added is not known.
+    """
+    if real.ndim > 2:
+        places = tuple(range(place, place + real.ndim - 1))
+        got, expected = tuple(output.shape[place : place + len(places)]), tuple(real.shape[1:])
+        if got != expected:
+            raise ValueError(
+                f"taps: got {got} entries along axes {places}, expected {expected}; declare padding as it is there, or "
+                "tap another module"
+            )
+        return along(real, output.ndim, places).to(output.device)
     more = output.shape[place] - real.shape[1]
     if more < 0:
         raise ValueError(

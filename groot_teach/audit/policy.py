@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from math import inf, prod
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -19,7 +20,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
 from groot_teach.audit.batch import Nesting, copy_of
-from groot_teach.audit.draws import OtherDraws, Recorder, Replayer, Sparingly, Unheard, keep_everything
+from groot_teach.audit.draws import OtherDraws, Recorder, Replayer, Sparingly, Unheard, decided, keep_everything
 from groot_teach.audit.state import State
 from groot_teach.shapes import checked
 
@@ -87,14 +88,14 @@ class Padding:
         """The same for one sample alone."""
         return self._each(lambda rows: rows[sample : sample + 1])
 
-    def cut_to(self, kept: Tensor) -> "Padding":
-        """The same for the places `kept`, if everything else is cut off."""
+    def cut_to(self, kept: Sequence[Tensor]) -> "Padding":
+        """The same for the places `kept` along each axis of `real`, if everything else is cut off."""
         if isinstance(self.predicted, Tensor):
             raise ValueError(
                 f"padding of {self.axis}: `predicted` is a mask for the whole batch, and says nothing of a sample "
                 "without its padding; a function of `real` does"
             )
-        return self._each(lambda rows: rows[:, kept])
+        return self._each(lambda rows: rows[:, *torch.meshgrid(*kept, indexing="ij")])
 
     def copied(self) -> "Padding":
         """The same with copies of all masks, so that no policy can write into them."""
@@ -118,7 +119,7 @@ class Tap:
             are those of `real`.
         before: the stage in front of this place. If padding moves real entries of the output, it leaked there.
         behind: the stage after this place. If padded entries of the output move the prediction, they leaked there.
-        place: the axis of the output along which the padding lies.
+        place: the axis of the output along which the padding lies; of several, as in an image, the first.
         arrange: needed if another part of the output is meant: two functions, as in `audit_masks`. The first takes the
             output and returns a tensor; the second takes another tensor and the old output, and returns an output of
             the old kind.
@@ -137,7 +138,8 @@ class Answer:
     """What a policy returns for one batch.
 
     Attributes:
-        prediction: what the loss compares with its target; the first axis is the sample.
+        prediction: what the loss compares with its target; the first axis is the sample. A policy with several heads is
+            audited once for each of them: of the others only what padding does is seen, and not what is lost.
         loss: a function that takes *any* prediction of this shape and returns its loss on this batch; or the loss
             itself, as a tensor with one number, and then two of the four probes cannot look; None = there is no loss.
     """
@@ -213,7 +215,11 @@ class Policy:
         precision: the coarsest rounding among the predictions and the matrix products of all runs so far, as the
             distance from 1 to the next number.
         chooses: whether runs choose something, such as a token, with probabilities that move with the batch.
+        redrawn: whether the last run that drew freely gave back other draws than its own: those that drop nothing.
         dear: whether each question about the loss is a whole run of the policy.
+        has_other_losses: whether the loss has a part that does not come from the prediction.
+        statistics: entries that are as long as the batch, and are taken to hold nothing of its samples.
+        unclear: those of them that may be of its samples all the same.
         runs: how many times the policy and its sampler have been run.
         left_unmoved: where not all places of a kind were moved one by one: the axis and how many of a sample were -> of
             how many.
@@ -248,10 +254,14 @@ class Policy:
         self.not_along: set[tuple[str, str]] = set()
         self.precision = 0.0
         self.chooses = False
+        self.statistics: set[str] = set()
+        self.unclear: set[str] = set()
+        self.has_other_losses = self.redrawn = False
         self._chances: Sequence[Tensor] | None = None  # with which the first run chose
         self.runs, self.most_runs = 0, most_runs
         self.left_unmoved: dict[tuple[str, int], int] = {}
         self._prediction_path = prediction
+        self._predicted_ndim: int | None = None
         self._called_by_steps = False  # a chunk of one step has one call as well: a longer one tells
         self._own_calls: list[bool] | None = None  # of each call of the module in a run, whether it is the prediction
         self._nesting = Nesting(batch, {name for kind in padding for name in kind.places})
@@ -341,6 +351,21 @@ class Policy:
             raise ValueError(f"sample: got {_kind(actions)}, expected a float tensor of actions")
         return actions, tuple(drawn)
 
+    @property
+    def keeps_something(self) -> bool:
+        """Whether a run has left something in an attribute of a module, or in a container there."""
+        return self._state.keeps
+
+    def after(self, before: Given, then: Callable[[], Said], ask: Callable[[Given], Any]) -> Said:
+        """What `then` returns if the batch `before` was asked in front of it, and nothing was put back between them."""
+        with self._state.carried_on():
+            ask(before)
+            return then()
+
+    def in_another_order(self, given: Given) -> Given:
+        """The batch with each sample at the place of the next one."""
+        return {name: _rolled(one) if self._is_by_sample(name, one) else one for name, one in given.items()}
+
     def _count_a_run(self) -> None:
         if self.runs == self.most_runs:
             raise OutOfRuns(f"the policy was run {self.runs} times, which `most_runs` allows and no more")
@@ -369,7 +394,9 @@ class Policy:
             said = _without_graph(said)
             if hooks:
                 hooks.without_graph()
-        return said, listener.drawn
+        usual = decided(listener.drawn, usual=True) if drawn is None else None
+        self.redrawn = usual is not None
+        return said, usual or listener.drawn
 
     def _note_choices(self, chances: Sequence[Tensor]) -> None:
         """Probabilities that move with the batch are predicted; a rate of dropout, or a drawn one, stays."""
@@ -430,6 +457,7 @@ class Policy:
     def _round_off(self, prediction: Any) -> None:
         if not isinstance(prediction, Tensor):
             raise ValueError(f"run: got {_kind(prediction)} as a prediction, expected a tensor")
+        self._predicted_ndim = prediction.ndim
         if prediction.is_floating_point():
             self.precision = max(self.precision, torch.finfo(prediction.dtype).eps)
 
@@ -595,10 +623,12 @@ class Policy:
     def _laid(self, kinds: Kinds, ndim: int, sampled: bool = False) -> Iterator[tuple[Padding, tuple[int, ...]]]:
         """The kinds of padding that a prediction has, each with the axes of the prediction along which it runs."""
         for label, kind in kinds.items():
-            places = self.place_of(label)
+            places = self.declared_place_of(label)
             if places is None:
                 continue
             if max(places) >= ndim:
+                if not sampled and self._may_be_sampled_alone(kind):
+                    continue
                 if sampled:
                     raise ValueError(
                         f"sample: got actions with {ndim} axes, expected more, since {kind.axis} are at axis "
@@ -609,6 +639,20 @@ class Policy:
 
     def place_of(self, label: str) -> tuple[int, ...] | None:
         """The axes of a prediction along which a kind of padding runs; None = a prediction has no such axis.
+
+        An axis behind all those of a prediction is one that only sampled actions have.
+        """
+        places = self.declared_place_of(label)
+        if places is None or self._predicted_ndim is None or max(places) < self._predicted_ndim:
+            return places
+        return None
+
+    def _may_be_sampled_alone(self, kind: Padding) -> bool:
+        """Whether it may be that only sampled actions have this axis. Steps and dims are those of a prediction too."""
+        return self.sample is not None and not {*AXES} & {*kind.axis.split(" and ")}
+
+    def declared_place_of(self, label: str) -> tuple[int, ...] | None:
+        """The axes of a prediction, or of actions, along which a kind of padding runs; None = they have no such axis.
 
         If several kinds have the name of one axis, the prediction has the first of them, and those of the same size.
         """
@@ -673,27 +717,38 @@ class Policy:
         """Whether a policy could know its padding by its value: one that no real place has, such as a pad token.
 
         Then other numbers in padding make it real, and what moves says nothing. Cutting it off decides. Where masks are
-        declared, only whole numbers are doubted: zeros are often written into padding that a mask hides.
+        declared, or nothing can be cut off, only whole numbers are doubted: zeros are often written into padding that a
+        mask hides.
         """
         kind = self.padding[label]
-        if not kind.can_be_cut:
-            return False
+        whole_numbers_alone = bool(kind.masks) or not self.can_be_cut(label)
         for name, place in kind.values.items():
             value = given.get(name)
             if not isinstance(value, Tensor) or is_draw_name(name):
                 continue
-            if kind.masks and value.is_floating_point():
+            if whole_numbers_alone and value.is_floating_point():
                 return False
-            by_place = value.movedim(axes_of(kind, place), (1,)).flatten(2) if value.ndim > 2 else value[..., None]
+            axes = axes_of(kind, place)
+            by_place = value[..., None].movedim(axes, tuple(range(1, 1 + len(axes)))).flatten(1 + len(axes))
             real, padded = by_place[kind.real.to(value.device)], by_place[~kind.real.to(value.device)]
             if not _equal(padded, padded[0, 0]).all() or _equal(real, padded[0, 0]).all(dim=1).any():
                 return False
         return True
 
     def has_holes(self, cut: str) -> bool:
-        """Whether there is padding between two real places."""
-        real = self.padding[cut].real
-        return any(len(self.kept(cut, sample)) > int(real[sample].sum()) for sample in self.with_something_left(cut))
+        """Whether there is padding that stays when a kind is cut, such as padding between two real places."""
+        rows = [self.padding[cut].real[sample] for sample in self.with_something_left(cut)]
+        several = [self.kept(cut, sample) for sample in self.with_something_left(cut)]
+        return any(prod(map(len, kept)) > int(row.sum()) for kept, row in zip(several, rows, strict=True))
+
+    def can_be_cut(self, label: str) -> bool:
+        """Whether padding can be cut off. Padding entry by entry can where only the network's input has it.
+
+        An image, say, is then cut to the rectangle that holds all its real pixels.
+        """
+        kind = self.padding[label]
+        is_input = self.place_of(label) is None and "dims" not in kind.axis.split(" and ")
+        return kind.can_be_cut or (is_input and kind.real.ndim > 2)
 
     def leaves(self, given: Given) -> dict[str, Tensor]:
         """Copies of the float entries of the batch that hold padding; the copies require a gradient."""
@@ -701,11 +756,34 @@ class Policy:
         values = {name: given[name] for name in names if not is_draw_name(name)}
         return {name: one.detach().clone().requires_grad_() for name, one in values.items() if one.is_floating_point()}
 
+    def real_entries(self, name: str, value: Tensor) -> Tensor:
+        """Which entries of an entry of the batch are real and fitted, along all kinds of padding that name it."""
+        real = torch.ones(value.shape, dtype=torch.bool)
+        for kind in self.padding.values():
+            if name in kind.values:
+                real = real & along(kind.fitted, value.ndim, axes_of(kind, kind.values[name]))
+        return real
+
+    def whole_places(self, name: str, lost: Tensor) -> tuple[str, Tensor] | None:
+        """The axis along which whole places of an entry are lost, and these entries; None = none are, or all are."""
+        real = self.real_entries(name, lost)
+        for kind in self.padding.values():
+            if name in kind.values:
+                axes = axes_of(kind, kind.values[name])
+                order = axes, tuple(range(1, 1 + len(axes)))
+                lost_there, real_there = (
+                    one[..., None].movedim(*order).flatten(1 + len(axes)).sum(-1) for one in (lost & real, real)
+                )
+                whole = (lost_there == real_there) & (real_there > 0)
+                if whole.any() and not whole.equal(real_there > 0):
+                    return kind.axis, along(whole, lost.ndim, axes) & real
+        return None
+
     def with_something_left(self, cut: str | None) -> list[int]:
         """The samples that have anything real along `cut`: an empty prompt cannot be cut down to its tokens."""
         if cut is None:
             return [*range(self.batch_size)]
-        return self.padding[cut].real.any(dim=1).nonzero().flatten().tolist()
+        return self.padding[cut].real.flatten(1).any(dim=1).nonzero().flatten().tolist()
 
     def places(self, label: str, given: Given) -> dict[str, tuple[int, ...]]:
         """The entries of the batch, and the draws, that hold padding of this kind -> their axes along which it runs.
@@ -742,14 +820,16 @@ class Policy:
         goes too.
         """
         chosen = {
-            name: value[sample : sample + 1] if self._is_by_sample(value) else value for name, value in given.items()
+            name: value[sample : sample + 1] if self._is_by_sample(name, value) else value
+            for name, value in given.items()
         }
         kinds = {label: kind.of_sample(sample) for label, kind in self.padding.items()}
         if cut is not None:
-            kept = kinds[cut].real[0].nonzero().flatten() if holes else self.kept(cut, sample)
+            kept = self.kept(cut, sample, holes=holes)
             masks = {name: axes_of(kinds[cut], place) for name, place in kinds[cut].masks.items()}
-            for name, (place,) in {**self.places(cut, given), **masks}.items():
-                chosen[name] = chosen[name].index_select(place, kept.to(chosen[name].device))
+            for name, places in {**self.places(cut, given), **masks}.items():
+                for place, along_it in zip(places, kept, strict=True):
+                    chosen[name] = chosen[name].index_select(place, along_it.to(chosen[name].device))
             kinds[cut] = kinds[cut].cut_to(kept)
         return chosen, kinds
 
@@ -771,12 +851,54 @@ class Policy:
             f"{', '.join(undeclared)}. If they hold padding, declare them in `values`, or in `masks` if they are masks"
         )
 
-    def kept(self, cut: str, sample: int) -> Tensor:
-        """The places of a sample from its first real one to its last."""
-        real = self.padding[cut].real[sample].nonzero().flatten()
-        return torch.arange(int(real[0]), int(real[-1]) + 1)
+    def kept(self, cut: str, sample: int, *, holes: bool = False) -> list[Tensor]:
+        """The places of a sample from its first real one to its last, along each axis; those with `holes` go too.
 
-    def _is_by_sample(self, value: Any) -> bool:
+        Of an image what is in front of the first real one stays, if anything is behind the last: so no pixel moves.
+        """
+        real = self.padding[cut].real[sample]
+        along_each = [places.unique() for places in real.nonzero().unbind(1)]
+        if holes:
+            return along_each
+        behind = real.ndim > 1 and any(
+            int(places[-1]) + 1 < size for places, size in zip(along_each, real.shape, strict=True)
+        )
+        return [torch.arange(0 if behind else int(places[0]), int(places[-1]) + 1) for places in along_each]
+
+    def find_statistics(self, given: Given, size: float, moved: Callable[[], float]) -> bool:
+        """Looks for entries that only happen to be as long as the batch, such as weights of classes or a mean.
+
+        If a sample alone gets another answer, each entry that no `Padding` names is kept whole once. It stays so if a
+        run no longer fails because of that, or if nothing moves in the end. The second proves little: a policy that
+        gives all samples the mean of an entry, or its first number, does the same.
+
+        Args:
+            given: the batch and its draws.
+            size: how far the answers for samples alone have moved; inf = a run has failed.
+            moved: asks them again.
+
+        Returns:
+            Whether such entries were found.
+        """
+        declared, before = {name for kind in self.padding.values() for name in kind.places}, {*self.statistics}
+        for name, value in given.items():
+            if not size or name in declared or not isinstance(value, Tensor) or not self._is_by_sample(name, value):
+                continue
+            self.statistics.add(name)
+            less = moved()
+            if less >= size:
+                self.statistics.remove(name)
+            elif size < inf:
+                self.unclear.add(name)
+            size = min(size, less)
+        if size:
+            self.statistics -= self.unclear
+            self.unclear.clear()
+        return self.statistics != before
+
+    def _is_by_sample(self, name: str, value: Any) -> bool:
+        if name in self.statistics:
+            return False
         if isinstance(value, Tensor):
             return value.ndim > 0 and value.shape[0] == self.batch_size
         return isinstance(value, list | tuple) and len(value) == self.batch_size
@@ -999,6 +1121,16 @@ def nothing_dropped(given: Given) -> Given:
     """The batch, with draws in which dropout keeps everything."""
     kept = keep_everything(_without_draws(given)[1] or [])
     return given if kept is None else with_draws(given, kept)
+
+
+def _rolled(rows: Any) -> Any:
+    return rows.roll(1, 0) if isinstance(rows, Tensor) else type(rows)((*rows[-1:], *rows[:-1]))
+
+
+def decided_otherwise(given: Given) -> Given | None:
+    """The batch, with draws that decide everything the other way; None = they decide nothing."""
+    other = decided(_without_draws(given)[1] or [], usual=False)
+    return None if other is None else with_draws(given, other)
 
 
 def along(mask: Tensor, ndim: int, places: Places) -> Tensor:

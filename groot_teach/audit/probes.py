@@ -16,6 +16,7 @@ entries are lost is asked in `reads`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from math import inf
 
@@ -23,7 +24,7 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit.advice import FORGOTTEN_BEGINNINGS
-from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
+from groot_teach.audit.gradients import ask_with_graph, by_place, gradient_at, gradients
 from groot_teach.audit.losses import UPSIDE_DOWN, LossProbes
 from groot_teach.audit.measure import (
     apart,
@@ -39,14 +40,24 @@ from groot_teach.audit.measure import (
     reason,
     same,
     samples_with,
+    signs,
     taps_moved,
 )
-from groot_teach.audit.names import LOSS_COUNT, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER
+from groot_teach.audit.names import LOSS_COUNT, LOSS_SUM, NEIGHBOURS, OTHER_SAMPLES, PREDICTION, SAMPLER
 from groot_teach.audit.parity import Parity, ParityProbes
-from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Policy, Tap, with_draws
+from groot_teach.audit.policy import NOT_REPEATABLE, Given, Heard, Places, Policy, Tap, decided_otherwise, with_draws
 from groot_teach.audit.reads import lost_places, who_reads_what
 from groot_teach.audit.report import Look, Step, percent
-from groot_teach.audit.sampling import SamplerProbes, decided_by_cutting, doubt_about_cutting
+from groot_teach.audit.sampling import (
+    AFTER,
+    VALUE,
+    SamplerProbes,
+    decided_by_cutting,
+    doubt_about_cutting,
+    each_alone,
+    only_where_it_tells,
+    told_by_what_is_kept,
+)
 
 NOTHING_MOVES = (
     "nothing in the batch moves a prediction, neither padding nor what is real; is a last layer still "
@@ -56,6 +67,11 @@ NOTHING_MOVES = (
 A_TARGET = (
     "it moves the loss, so these {axis} may be there to be predicted and not to be read. If they are, say so: "
     "`excused={{'prediction, {axis}': 'a target'}}`"
+)
+
+DROPPED = (
+    "; it does where what is drawn decides otherwise, so the policy drops it in half of the batches or more. Set that "
+    "chance to 0 for the audit"
 )
 
 WITHOUT_PADDING = "what is predicted for a sample alone, once its padding is cut off,"
@@ -108,9 +124,11 @@ class Probes:
         todo.append(step(every, "gradient", self._gradient_of_prediction))
         todo.append(step(every, "gradient", who_reads_what, policy, self.given, self.base, self.real))
         todo += self.loss.steps()
-        cuts = [label for label, kind in policy.padding.items() if kind.can_be_cut]
+        cuts = [label for label in policy.padding if policy.can_be_cut(label)]
         todo += [step(axis_of.get(cut or "", OTHER_SAMPLES), "compact", self._compact, cut) for cut in [None, *cuts]]
         todo.append(step(every, "compact", self.loss.weights, self.alone, stage=LOSS_COUNT))
+        if policy.keeps_something:
+            todo.append(step(OTHER_SAMPLES, "perturb", self._after_another_batch))
         if policy.sample is None:
             look = Look(SAMPLER, every, "perturb", None, why="no sampler was handed over")
             return [*todo, Step(SAMPLER, every, "perturb", lambda: [look])]
@@ -124,9 +142,32 @@ class Probes:
     def _perturb(self, label: str) -> Looks:
         found = [*self._perturbed(label)]
         if any(look.size for look in found) and self.policy.value_may_be_the_mask(label, self.given):
+            if not self.policy.can_be_cut(label):
+                yield from self._decided_by_what_counts(label, found)
+                return
             self.unsure[label] = found
             return
         yield from found
+
+    def _decided_by_what_counts(self, label: str, found: list[Look]) -> Looks:
+        """What padding moved, if it cannot be cut off and its value, such as a label of -100, may be the mask.
+
+        It is, if padded entries count in the loss once they hold other numbers, and not before. If they have counted
+        before, it is not.
+        """
+        policy, base, kind = self.policy, self.base, self.policy.padding[label]
+        padded, counts = self.loss.regions.get(kind.axis), None
+        if base.loss_of is not None and padded is not None:
+            other = policy.ask(changed(self.given, policy.places(label, self.given), ~kind.real))
+            said = base.prediction + 1.5 * signs(base.prediction).to(base.prediction)
+            both = [gradient_at(heard.loss_of, said) for heard in (base, other) if heard.loss_of is not None]
+            counts = [bool(one[padded.to(one.device)].any()) for one in both]
+        for look in found:
+            if counts == [False, True] and look.stage == LOSS_SUM and look.size:
+                look = replace(look, size=0.0, why=f"{VALUE}; as it is, none of it counts in the loss", where="")
+            elif counts is None or look.stage != LOSS_SUM:
+                look = decided_by_cutting(look, None)
+            yield look
 
     def _perturbed(self, label: str) -> Looks:
         policy, control, kind = self.policy, self.controls[label], self.policy.padding[label]
@@ -135,6 +176,8 @@ class Probes:
             heard = policy.ask(changed(self.given, places, ~kind.real))
             if isinstance(control, Exception):
                 raise control
+            size = moved_by(self.base.prediction, heard.prediction, self.real)
+            size = size or self._moved_otherwise(places, ~kind.real)
         except Exception as error:
             yield Look(PREDICTION, axis, "perturb", None, why=reason(error))
             return
@@ -144,20 +187,32 @@ class Probes:
             if taps_moved(before, moved, tap, torch.ones_like(where)):
                 size = taps_moved(before, after, tap, where)
                 yield Look(tap.before, axis, "perturb", size, why=percent_of(size, f"what leaves {tap.module}"))
-        size = self.leaked[label] = moved_by(self.base.prediction, heard.prediction, self.real)
+        self.leaked[label] = size
         if self.moving or size:
             why = percent_of(size, "what is predicted for real entries")
             where = moved_in(self.base.prediction, heard.prediction, self.real) if size else ""
             yield Look(PREDICTION, axis, "perturb", size, why=why, where=where)
-            if policy.place_of(label) is None and label not in self.moving and self._can_move(label):
-                yield self._unread(axis, places, control, size)
+            if policy.declared_place_of(label) is None and label not in self.moving and self._can_move(label):
+                yield self._unread(label, places, control, size)
         else:
             yield Look(PREDICTION, axis, "perturb", None, why=NOTHING_MOVES)
         yield from self.loss.perturbed(axis, heard, self.base.prediction, size)
 
-    def _unread(self, axis: str, places: Mapping[str, object], control: Heard, size: float) -> Look:
+    def _moved_otherwise(self, places: Mapping[str, Places], where: Tensor) -> float:
+        """How far other numbers move a prediction where everything that is drawn decides the other way."""
+        otherwise = decided_otherwise(self.given)
+        if otherwise is None:
+            return 0.0
+        before, after = (self.policy.ask(one).prediction for one in (otherwise, changed(otherwise, places, where)))
+        return moved_by(before, after, self.real)
+
+    def _unread(self, label: str, places: Mapping[str, Places], control: Heard, size: float) -> Look:
         """What to say if nothing real of a kind moves a prediction, and padding moves it by `size`."""
+        kind = self.policy.padding[label]
+        axis = kind.axis
         why = f"nothing real in {' and '.join(map(repr, places))} moves what is predicted for a real entry"
+        if self._moved_otherwise(places, kind.real):
+            return Look(PREDICTION, axis, "perturb", None, "lost", f"{why}{DROPPED}")
         if size:
             why += f", and padding does: {UPSIDE_DOWN.format(axis=axis)}"
         elif any(look.size for look in self.loss.perturbed(axis, control, self.base.prediction, 0.0)):
@@ -221,16 +276,19 @@ class Probes:
         policy = self.policy
         leaves = policy.leaves(self.given)
         gradient: dict[str, Tensor] = {}
+        lost_targets: list[Look] = []
         try:
             if leaves:
-                _, asked = ask_with_graph(policy, self.given | leaves, self.real)
+                heard, asked = ask_with_graph(policy, self.given | leaves, self.real)
                 gradient = gradients(asked, leaves) if asked.requires_grad else {}
+                lost_targets = [*self.loss.targets(heard, leaves)]
         except Exception as error:
             yield Look(PREDICTION, policy.every_axis, "gradient", None, why=reason(error))
             return
         if not all(finite(one) for one in gradient.values()):
             yield Look(PREDICTION, policy.every_axis, "gradient", inf, "not finite", "the gradient is not finite")
             return
+        yield from lost_targets
         for label, kind in policy.padding.items():
             places = {name: place for name, place in policy.places(label, self.given).items() if name in gradient}
             none = torch.zeros(kind.real.shape)
@@ -251,17 +309,17 @@ class Probes:
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
         sizes, gaps, losses = {}, [0.0], []
         try:
-            for sample in policy.with_something_left(cut):
-                alone, heard, real = self._asked_alone(sample, cut)
+            if cut is None:
+                sizes = each_alone(policy, self.given, self._size_alone)
+            for sample in [] if cut is None else policy.with_something_left(cut):
+                _, heard, real = self._asked_alone(sample, cut)
                 before = self.base.prediction[sample][self.real[sample]]
-                if cut is not None and sample in self.alone:
+                if sample in self.alone:
                     _, with_padding, real_then = self.alone[sample]
                     before = with_padding.prediction[real_then]
                     losses.append((sample, with_padding, real_then, heard, real))
                 sizes[sample] = apart(before, heard.prediction[real], policy.precision)
                 gaps.append(distance(before, heard.prediction[real]))
-                if cut is None:
-                    self.alone[sample] = (alone, heard, real)
         except Exception as error:
             why = reason(error) + policy.not_declared(cut)
             yield Look(PREDICTION, column, "compact", None, why=why)
@@ -272,16 +330,52 @@ class Probes:
         size = max(sizes.values(), default=0.0)
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "what is predicted for a sample, once it is alone," if cut is None else WITHOUT_PADDING
-        yield Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)
+        look = Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)
+        yield look if cut is not None and self.leaked.get(cut) else only_where_it_tells(policy, cut, look)
         loss_moved = [*self.loss.without_padding(cut, losses, moved=bool(size))] if cut is not None else []
         yield from loss_moved
         yield from self._decide(cut, bool(size) or any(look.size for look in loss_moved), max(gaps))
+
+    def _size_alone(self, sample: int) -> float:
+        """How far a prediction moves if its sample is alone."""
+        self.alone[sample] = _, heard, real = self._asked_alone(sample, None)
+        return apart(self.base.prediction[sample][self.real[sample]], heard.prediction[real], self.policy.precision)
 
     def _asked_alone(self, sample: int, cut: str | None, *, holes: bool = False) -> tuple[Given, Heard, Tensor]:
         """One sample alone, its padding along `cut` cut off; what is predicted for it, and which entries are real."""
         alone, kinds = self.policy.alone(self.given, sample, cut, holes=holes)
         heard = self.policy.ask(alone, part_of=self.policy.wanted_for(kinds))
         return alone, heard, self.policy.real_in(heard.prediction, kinds)
+
+    # -------------------------------------------------------------------------------------------- an earlier batch
+
+    @torch.no_grad()
+    def _after_another_batch(self) -> Looks:
+        """Is the answer another one if the policy keeps what the same samples in another order have left?"""
+        policy, said = self.policy, self.base.prediction
+        everything = torch.ones(1, dtype=torch.bool)
+
+        def asked() -> dict[str, tuple[Tensor, Tensor]]:
+            heard = policy.ask(self.given)
+            found = {PREDICTION: (heard.prediction, self.real)}
+            if self.loss.finite_loss is not None:
+                loss = heard.loss_or_raise() if heard.loss_of is None else heard.loss_of(said)
+                found[LOSS_SUM] = loss[None], everything
+            return found
+
+        try:
+            batches = self.given, policy.in_another_order(self.given)
+            again, other = (policy.after(one, asked, policy.ask) for one in batches)
+            sizes = {stage: moved_by(again[stage][0], *after_another) for stage, after_another in other.items()}
+            first = asked() if any(sizes.values()) else again
+        except Exception as error:
+            yield Look(PREDICTION, OTHER_SAMPLES, "perturb", None, why=reason(error))
+            return
+        what = {PREDICTION: "what is predicted", LOSS_SUM: "the loss of the same prediction"}
+        for stage, size in sizes.items():
+            look = Look(stage, OTHER_SAMPLES, "perturb", size, why=percent_of(size, what[stage] + AFTER))
+            if stage == PREDICTION or self.base.loss_of is not None or not size:
+                yield told_by_what_is_kept(look, same(first[stage][0], again[stage][0]))
 
     def _decide(self, cut: str | None, moved: bool | None, gap: float = 0.0) -> Looks:
         if cut not in self.unsure:
@@ -315,6 +409,7 @@ class Probes:
     def _repeatable(self) -> tuple[Heard, Given]:
         first = self.policy.ask(self.policy.batch)
         given = with_draws(self.policy.batch, first.drawn)
+        first = self.policy.ask(given) if self.policy.redrawn else first
         second = self.policy.ask(given)
         alike = same(first.prediction, second.prediction)
         if not alike or (first.loss is not None and not same(first.loss, second.loss_or_raise())):

@@ -21,7 +21,7 @@ from groot_teach.audit.advice import FORGOTTEN_DOCUMENTS, FORGOTTEN_TARGETS, MAY
 from groot_teach.audit.gradients import ask_with_graph, by_place, gradients
 from groot_teach.audit.measure import at_end, changed, reason, samples_with, such_as
 from groot_teach.audit.names import PREDICTION, Probe
-from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along, nothing_dropped
+from groot_teach.audit.policy import Given, Heard, Places, Policy, Tap, along, decided_otherwise, nothing_dropped
 from groot_teach.audit.report import Look
 
 MOST = 16
@@ -176,7 +176,7 @@ def moves(
         asked: `batch, *size`, True = this place is moved.
         again: the places have been moved once. They are moved the other way, and both ways among places that are all
             alike and of which none is dropped: sharp attention can round a small weight to 0, and among places that are
-            alike no weight is small.
+            alike no weight is small. And they are moved where everything that is drawn decides the other way.
         most: how many places of a sample are moved: the first one, the last one, and some between.
 
     Raises:
@@ -186,6 +186,8 @@ def moves(
     if again:
         alike = _all_alike(policy, nothing_dropped(given), label)
         ways = [(given, -1), (alike, 1), (alike, -1)]
+        otherwise = decided_otherwise(given)
+        ways += [] if otherwise is None else [(otherwise, 1)]
     places, errors, rounds = policy.places(label, given), [], 0
     if (several := int(asked.flatten(1).sum(dim=1).max())) > most > ENDS:
         policy.left_unmoved.setdefault((policy.padding[label].axis, most), several)
@@ -399,7 +401,7 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
     }
     for tap in policy.taps:
         outputs = heard.tapped[tap.module]
-        if len(outputs) == 1 and outputs[0].requires_grad:
+        if policy.is_read_by_steps(tap.axis) and len(outputs) == 1 and outputs[0].requires_grad:
             sources[tap.behind, tap.axis] = {tap.module: (outputs[0], tap.place)}
     sources = {where: parts for where, parts in sources.items() if parts}
     tensors = {name: tensor for parts in sources.values() for name, (tensor, _) in parts.items()}
@@ -420,8 +422,9 @@ def _reaches(policy: Policy, given: Given, real: Tensor, alike: bool) -> list[Re
 
 def _alike(output: Tensor, tap: Tap, policy: Policy) -> Tensor:
     """The output with all real values replaced by their mean; the gradient still reaches each of them."""
-    kept = at_end(policy.padding[tap.axis].real, output, tap.place)
-    return output + (_mean_where(output.detach(), kept, tap.place) - output.detach())
+    real = policy.padding[tap.axis].real
+    kept, places = at_end(real, output, tap.place), tuple(range(tap.place, tap.place + real.ndim - 1))
+    return output + (_mean_where(output.detach(), kept, places) - output.detach())
 
 
 def _mean_where(values: Tensor, kept: Tensor, place: Places) -> Tensor:

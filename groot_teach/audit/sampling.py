@@ -60,6 +60,7 @@ class SamplerProbes:
         self.policy, self.moving = policy, moving
         actions, drawn = policy.ask_sample(policy.batch)
         self.given = with_draws(policy.batch, drawn)
+        actions = policy.ask_sample(self.given)[0] if policy.redrawn else actions
         kinds = policy.sampled()
         self.part = policy.wanted_for(kinds, sampled=True)(actions)
         self.actions = actions[self.part]
@@ -83,9 +84,12 @@ class SamplerProbes:
         todo = [Step(SAMPLED, "dims", "read off", self._read_off)]
         todo += [Step(SAMPLER, axis, "perturb", partial(self._held_at_zero, axis)) for axis in ("dims", "steps")]
         todo += [Step(SAMPLER, kind.axis, "perturb", partial(self._perturb, label)) for label, kind in kinds.items()]
-        cut = [label for label, kind in kinds.items() if kind.can_be_cut]
-        todo += [Step(SAMPLER, kinds[label].axis, "perturb", partial(self._lost, label)) for label in cut]
+        cut = [label for label in kinds if policy.can_be_cut(label)]
+        rows = [label for label, kind in kinds.items() if kind.can_be_cut]
+        todo += [Step(SAMPLER, kinds[label].axis, "perturb", partial(self._lost, label)) for label in rows]
         todo.append(Step(SAMPLER, OTHER_SAMPLES, "compact", partial(self._compact, None)))
+        if policy.keeps_something:
+            todo.append(Step(SAMPLER, OTHER_SAMPLES, "perturb", self._after_another_batch))
         return [*todo, *(Step(SAMPLER, kinds[label].axis, "compact", partial(self._compact, label)) for label in cut)]
 
     @torch.no_grad()
@@ -123,7 +127,7 @@ class SamplerProbes:
             known = bool(of_place.any())
             suspected = expected & (of_place == 0) if known else expected
             reached, asked = of_place > 0, of_place > 0
-            most = MOST_SAMPLED if policy.place_of(label) is None else ENDS
+            most = MOST_SAMPLED if policy.declared_place_of(label) is None else ENDS
             for again in (False, True):
                 left = asked & ~reached if again else suspected
                 for where, moved in moves(
@@ -135,7 +139,7 @@ class SamplerProbes:
             yield Look(SAMPLER, kind.axis, "perturb", None, "lost", reason(error))
             return
         expected &= asked
-        if policy.place_of(label) is not None:
+        if policy.declared_place_of(label) is not None:
             expected &= (expected & reached).any(dim=0)
         elif not reached.any() and label not in self.moving:
             return  # training does not read them either: the probes of the prediction say that
@@ -177,14 +181,13 @@ class SamplerProbes:
         policy, sizes, gaps = self.policy, {}, [0.0]
         column = OTHER_SAMPLES if cut is None else policy.padding[cut].axis
         try:
-            for sample in policy.with_something_left(cut):
+            if cut is None:
+                sizes = each_alone(policy, self.given, self._size_alone)
+            for sample in [] if cut is None else policy.with_something_left(cut):
                 sampled = self._sampled_alone(sample, cut)
-                in_batch = self.actions[sample][self.real[sample]]
-                before = in_batch if cut is None else self.alone.get(sample, in_batch)
+                before = self.alone.get(sample, self.actions[sample][self.real[sample]])
                 sizes[sample] = apart(before, sampled, policy.precision)
                 gaps.append(distance(before, sampled))
-                if cut is None:
-                    self.alone[sample] = sampled
         except Exception as error:
             yield Look(SAMPLER, column, "compact", None, why=reason(error) + policy.not_declared(cut))
             yield from self._decide(cut, None)
@@ -195,8 +198,14 @@ class SamplerProbes:
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "is alone" if cut is None else "is alone and its padding is cut off"
         why = percent_of(size, f"what a sample is given, once it {alone},")
-        yield Look(SAMPLER, column, "compact", size, why=why, where=where)
+        look = Look(SAMPLER, column, "compact", size, why=why, where=where)
+        yield look if cut is not None and self.leaked.get(cut) else only_where_it_tells(policy, cut, look)
         yield from self._decide(cut, size, max(gaps))
+
+    def _size_alone(self, sample: int) -> float:
+        """How far actions move if their sample is alone."""
+        self.alone[sample] = self._sampled_alone(sample, None)
+        return apart(self.actions[sample][self.real[sample]], self.alone[sample], self.policy.precision)
 
     def _sampled_alone(self, sample: int, cut: str | None, *, holes: bool = False) -> Tensor:
         """What is sampled for the real entries of one sample alone, its padding along `cut` cut off."""
@@ -222,6 +231,20 @@ class SamplerProbes:
             if not decided.size:
                 self.leaked.pop(cut, None)
             yield decided
+
+    @torch.no_grad()
+    def _after_another_batch(self) -> Looks:
+        """Are other actions sampled if the policy keeps what the same samples in another order have left?"""
+        policy = self.policy
+        try:
+            batches = self.given, policy.in_another_order(self.given)
+            again, other = (policy.after(one, lambda: self.sampled(self.given), self.sampled) for one in batches)
+        except Exception as error:
+            yield Look(SAMPLER, OTHER_SAMPLES, "perturb", None, why=reason(error))
+            return
+        size = moved_by(again, other, self.real)
+        look = Look(SAMPLER, OTHER_SAMPLES, "perturb", size, why=percent_of(size, f"what is sampled{AFTER}"))
+        yield told_by_what_is_kept(look, same(self.actions, again))
 
     def _read_off(self) -> Looks:
         """What do the padded dims of the sampled actions hold?"""
@@ -315,6 +338,33 @@ class SamplerProbes:
         return samples & ~exact
 
 
+def each_alone(policy: Policy, given: Given, size_of: Callable[[int], float]) -> dict[int, float]:
+    """How far the answer of each sample moves once it is alone.
+
+    If it moves, or a run fails, entries that only happen to be as long as the batch may have been cut with it.
+    """
+
+    def asked() -> dict[int, float]:
+        return {sample: size_of(sample) for sample in range(policy.batch_size)}
+
+    def moved() -> float:
+        try:
+            return max(asked().values())
+        except Exception:
+            return inf
+
+    error = None
+    try:
+        sizes = asked()
+    except Exception as failed:
+        sizes, error = {0: inf}, failed
+    if max(sizes.values()) and policy.batch_size > 1 and policy.find_statistics(given, max(sizes.values()), moved):
+        return asked()
+    if error is not None:
+        raise error
+    return sizes
+
+
 VALUE = "all padding holds one value that no real place has, so the policy may take the value for its mask"
 HOLES = (
     f"{VALUE}; some of it lies between real places and cannot be cut off. If the policy does not look at the value, "
@@ -323,6 +373,12 @@ HOLES = (
 ROUNDED = (
     f"{VALUE}; cutting it off moves less than the tolerance and too much to be sure that nothing was read: audit the "
     "policy in float32"
+)
+
+RESIZED = (
+    ", and other numbers in it move nothing: the policy may write its own into padded {axis} and count them, as a mean "
+    "over the whole image does, or its positions may depend on the size. Divide by the number of real ones; if only "
+    "positions move, excuse `{stage}, {axis}`"
 )
 
 
@@ -348,6 +404,38 @@ def doubt_about_cutting(
         except Exception:
             return HOLES
     return ""
+
+
+UNCLEAR = (
+    "{names} of the batch is as long as the batch has samples. If it holds a number of each, a sample alone gets "
+    "another answer; if it holds something else, such as a mean, it does not. Audit a batch of another size, or let "
+    "`run` know it from elsewhere than the batch"
+)
+AFTER = ", once another batch of the same shape has come before it,"
+KEPT_BY_SHAPE = (
+    "the policy keeps something of a batch and takes it for the next one, such as a mask that is kept by its shape: "
+    "make it anew for each batch"
+)
+MOVES_ON = (
+    "but so it does after the batch itself: the policy goes on from call to call. Let `run` and `sample` put it back "
+    "first, as a `reset()` does, or audit it in eval mode"
+)
+
+
+def told_by_what_is_kept(look: Look, is_steady: bool) -> Look:
+    """What an earlier batch moved. Nothing is known if the batch itself does so too: it is not `is_steady` then."""
+    if not look.size:
+        return look
+    return replace(look, hint=KEPT_BY_SHAPE) if is_steady else replace(look, size=None, why=f"{look.why} {MOVES_ON}")
+
+
+def only_where_it_tells(policy: Policy, cut: str | None, look: Look) -> Look:
+    """What moved once padding was cut off; not looked at, if that may be for another reason than that it was read."""
+    if cut is None and policy.unclear:
+        return replace(look, size=None, why=UNCLEAR.format(names=" and ".join(map(repr, sorted(policy.unclear)))))
+    if cut is None or not look.size or policy.padding[cut].real.ndim == 2:
+        return look
+    return replace(look, size=None, why=f"{look.why}{RESIZED.format(stage=look.stage, axis=look.axis)}", where="")
 
 
 def decided_by_cutting(look: Look, moved: object, doubt: str = "") -> Look:

@@ -10,8 +10,10 @@ only of those that a first run writes into, just before it does.
 
 import random
 import sys
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
 from functools import partial
 from operator import is_not
 from types import CodeType, FunctionType, MethodType, ModuleType
@@ -32,8 +34,12 @@ MOST = 20_000
 class State:
     """What everything holds that can be reached from a policy's functions and modules.
 
-    These are the parameters, buffers, attributes and modes of modules, and generators. What is written into a list or a
-    dict that a module holds is not noticed, nor is what other objects hold.
+    These are the parameters, buffers, attributes and modes of modules, the lists, dicts, sets and queues among their
+    attributes with the tensors in them, and generators. What is not put back: what other objects hold, what is kept by
+    `functools.cache`, and what containers hold beyond their first `MOST` entries.
+
+    Attributes:
+        keeps: whether a run has left something in an attribute or in a container. Statistics in buffers do not count.
     """
 
     def __init__(self, *roots: Any):
@@ -43,20 +49,28 @@ class State:
         inside = dict.fromkeys(part for module in self.modules for part in _parts(module))
         owned = [one for part in inside for one in part.parameters(recurse=False) if not is_lazy(one)]
         self._held = [(names, dict(names)) for part in inside for names in _names_of(part)]
+        contained = [*_contained(one for part in inside for one in _attributes_of(part))]
+        self._containers = [(one, copy(one)) for one in contained if isinstance(one, CONTAINERS)]
+        self.keeps = self._carries = False
         self._storages = {storage: (one, one.detach()) for one in owned if (storage := _storage_of(one))}
         self._copies: list[tuple[Tensor, Tensor]] = []
         self._without_gradient = [one for one in owned if one.grad is None]
         self._modes = [(part, part.training) for part in inside]
         buffers = {id(one): (one, part) for part in inside for one in part.buffers(recurse=False)}
         self._buffers = [(one, one.detach().clone(), isinstance(part, _NormBase)) for one, part in buffers.values()]
+        known = {*buffers, *map(id, owned)}
+        inside_containers = [one for one in contained if isinstance(one, Tensor) and id(one) not in known]
+        self._buffers += [(one, one.detach().clone(), False) for one in inside_containers]
 
     @torch.no_grad()
     def restore(self) -> None:
         """Puts everything back to what it was when this record was made."""
-        for names, kept in self._held:
-            if len(names) != len(kept) or any(map(is_not, names.values(), kept.values())):
-                names.clear()
-                names.update(kept)
+        if self._carries:
+            return
+        for names, kept in [*self._held, *self._containers]:
+            if _differ(names, kept):
+                self.keeps = True
+                _refill(names, kept)
         for one, kept in self._storages.values():
             if one.data_ptr() != kept.data_ptr():
                 one.data = kept
@@ -74,6 +88,16 @@ class State:
             part.training = mode
         for generator, kept in self._generators:
             generator.set_state(kept)
+
+    @contextmanager
+    def carried_on(self) -> Iterator[None]:
+        """Inside it nothing is put back, so that a run meets what the run before it has left."""
+        self._carries = True
+        try:
+            yield
+        finally:
+            self._carries = False
+            self.restore()
 
     def watching(self) -> TorchDispatchMode:
         """Inside it, a copy of each parameter is kept before it is written into. It costs time at each operation."""
@@ -136,6 +160,43 @@ def _names_of(part: nn.Module) -> list[dict[str, Any]]:
     own = vars(part)
     inside = [own.get(kind) for kind in ("_parameters", "_buffers", "_modules")]
     return [own, *(names for names in inside if isinstance(names, dict))]  # TorchScript has others
+
+
+CONTAINERS = (list, dict, set, deque)
+_OWN_NAMES = frozenset(vars(nn.Module()))
+"""What each module holds by itself, such as its parameters and hooks."""
+
+
+def _attributes_of(part: nn.Module) -> list[Any]:
+    return [one for name, one in vars(part).items() if name not in _OWN_NAMES]
+
+
+def _contained(attributes: Iterable[Any]) -> Iterator[Any]:
+    """The containers among attributes, and the containers and tensors inside them, each once."""
+    todo, seen = [one for one in attributes if isinstance(one, (*CONTAINERS, tuple))], set()
+    while todo and len(seen) < MOST:
+        one = todo.pop()
+        if id(one) not in seen:
+            seen.add(id(one))
+            yield one
+            inside = one.values() if isinstance(one, dict) else one if isinstance(one, (*CONTAINERS, tuple)) else ()
+            todo += [part for part in inside if isinstance(part, (*CONTAINERS, tuple, Tensor))]
+
+
+def _differ(one: Any, kept: Any) -> bool:
+    """Whether a container holds other things than it did; of a dict its names count as well."""
+    if isinstance(one, set):
+        return one != kept
+    if len(one) != len(kept):
+        return True
+    if not isinstance(one, dict):
+        return any(map(is_not, one, kept))
+    return any(map(is_not, one.values(), kept.values())) or [*one] != [*kept]
+
+
+def _refill(one: Any, kept: Any) -> None:
+    one.clear()
+    (one.update if isinstance(one, dict | set) else one.extend)(kept)
 
 
 def _storage_of(tensor: Tensor) -> int:

@@ -13,6 +13,7 @@ from groot_teach.audit.draws import (
     Replayer,
     Sparingly,
     Unheard,
+    decided,
     keep_everything,
 )
 
@@ -405,3 +406,77 @@ def test_a_run_that_is_listened_to_sparingly_must_not_draw_less_either():
         torch.rand(2)
     with pytest.raises(OtherDraws, match="it drew 1 times, expected 2"):
         sparingly.finish()
+
+
+# ------------------------------------------------------------------------------- conditions that are dropped by chance
+
+
+def kept_by(how, chance, count):
+    """Which samples keep their words, each with a probability of 1 - `chance`."""
+    return {
+        "rand <": lambda: ~(torch.rand(count) < chance),
+        "rand >": lambda: torch.rand(count, 1)[:, 0] > chance,
+        "a number of its own": lambda: torch.rand(count) < 1 - torch.full((count,), chance),
+        "one for all": lambda: (torch.rand(()) >= chance).expand(count),
+        "bernoulli": lambda: torch.bernoulli(torch.full((count,), 1 - chance)).bool(),
+        "bernoulli drops": lambda: ~torch.bernoulli(torch.full((count,), chance)).bool(),
+    }[how]()
+
+
+def dropping(how, chance, reads):
+    """A flow policy that draws its time by `torch.rand` too, and reads its words by the mask that `reads` makes."""
+    words, steps = torch.arange(3) < torch.tensor([3, 1, 2, 3])[:, None], torch.arange(2) < torch.tensor([[2], [1]] * 2)
+    given = {"actions": torch.arange(16.0).reshape(4, 2, 2), "words": torch.arange(12.0).reshape(4, 3).sin()}
+    padding = [
+        Padding("tokens", words, {"words": 1}, {"word_mask": 1}),
+        Padding("steps", steps, {"actions": 1}, {"step_mask": 1}),
+    ]
+
+    def run(b):
+        t = torch.rand(len(b["actions"]))[:, None, None]
+        noise, real = torch.randn_like(b["actions"]), b["step_mask"][..., None].expand_as(b["actions"])
+        said = (b["words"] * reads(b["word_mask"])).sum(1) * kept_by(how, chance, len(t))
+        predicted = (1 - t) * noise + t * b["actions"] + said[:, None, None]
+        target = b["actions"] - noise
+        return Answer(predicted, lambda one: ((one - target).square() * real).sum() / real.sum())
+
+    masks = {"word_mask": words, "step_mask": steps}
+    return audit_masks(run, given | masks, padding, excused={"sampler": "there is none"}, axes={"steps": 1})
+
+
+READS = {
+    "right": lambda mask: mask,
+    "leak": torch.ones_like,
+    "lost": lambda mask: mask & (torch.arange(mask.shape[1]) > 0),
+}
+WAYS_TO_DROP = ["rand <", "rand >", "a number of its own", "one for all", "bernoulli", "bernoulli drops"]
+
+
+@pytest.mark.parametrize("reads", READS)
+@pytest.mark.parametrize("how", WAYS_TO_DROP)
+@pytest.mark.parametrize("chance", [0.1, 0.4])
+def test_words_that_are_dropped_by_chance_are_neither_lost_nor_is_their_leak_missed(how, chance, reads):
+    report = dropping(how, chance, READS[reads])
+    assert not report.unseen
+    expected = {"right": [], "leak": ["prediction, tokens, leak"], "lost": ["prediction, tokens, lost"]}[reads]
+    assert [finding.full_name for finding in report.findings] == expected
+
+
+@pytest.mark.parametrize("reads", READS)
+def test_of_words_that_are_dropped_in_most_batches_a_leak_is_found_and_what_is_lost_is_not_known(reads):
+    report = dropping("rand <", 0.9, READS[reads])
+    assert [finding.full_name for finding in report.findings] == ["prediction, tokens, leak"] * (reads == "leak")
+    assert any("it does where what is drawn decides otherwise" in look.why for look in report.unseen)
+
+
+def test_a_part_of_a_draw_that_is_compared_comes_out_as_it_usually_does_and_the_rest_stays():
+    with Recorder() as recorder:
+        drawn = torch.rand(4, 2)
+        drawn[:, 1] < 0.2  # noqa: B015
+    (record,) = recorder.drawn
+    record[:] = torch.tensor([[0.1, 0.1], [0.1, 0.3], [0.9, 0.15], [0.9, 0.9]])
+    (usual,) = decided([record], usual=True)
+    torch.testing.assert_close(usual, torch.tensor([[0.1, 0.3], [0.1, 0.3], [0.9, 0.25], [0.9, 0.9]]))
+    assert decided([usual], usual=True) is None
+    (rare,) = decided([usual], usual=False)
+    torch.testing.assert_close(rare, torch.tensor([[0.1, 0.1], [0.1, 0.1], [0.9, 0.15], [0.9, 0.0]]))

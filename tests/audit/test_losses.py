@@ -5,9 +5,11 @@ from math import inf, nan
 
 import pytest
 import torch
+from audit_cases import draw, lengths
 from probed import REAL, at, batch, looks, mean_of, own_loss, padding, predicted, real_of, shut
+from torch import nn
 
-from groot_teach.audit import Answer
+from groot_teach.audit import Answer, Padding, audit_masks
 from groot_teach.audit.policy import Policy
 from groot_teach.audit.probes import Probes
 
@@ -370,3 +372,121 @@ def test_weights_that_depend_on_the_prediction_are_not_known(what, scale):
 
     found = looks(lambda b: Answer(predicted(b), lambda said: scale * loss(said, b)), unit_loss=9)
     assert at("loss count", None, "compact", found=found) == []
+
+
+# ------------------------------------------------------------------------------------- labels of -100 along the dims
+
+
+def labelled(labels, as_number=False):
+    """Classes of three dims, of which one robot has two and one has one; `labels` is what the loss makes of them."""
+    real = lengths(3, 3, 2, 1)
+    given = {"labels": torch.arange(18).reshape(3, 2, 3).remainder(4).masked_fill(~real[:, None], -100)}
+    given["x"] = draw(1, 3, 2, 12)
+
+    def run(b):
+        said = b["x"].unflatten(-1, (3, 4))
+
+        def loss(one):
+            counted = labels(b["labels"])
+            entropy = nn.functional.cross_entropy(one.flatten(0, 2), counted.flatten(), reduction="none")
+            return entropy.sum() / (counted != -100).sum()
+
+        return Answer(said, loss(said) if as_number else loss)
+
+    padding = [Padding("dims", real, {"labels": 2})]
+    policy = Policy(run, given, padding, axes={"dims": 2})
+    found = [look for step in Probes(policy, 1.0).steps() for look in step() if look.stage == "loss sum"]
+    return {(look.probe, look.kind): look for look in found if look.axis == "dims"}
+
+
+def test_labels_of_minus_100_along_the_dims_are_known_by_their_value():
+    look = labelled(lambda labels: labels)["perturb", "leak"]
+    assert look.size == 0
+    assert look.why.endswith("; as it is, none of it counts in the loss")
+
+
+def test_labels_of_minus_100_that_are_fitted_all_the_same_are_found():
+    found = labelled(lambda labels: labels.clamp(min=0))
+    assert found["perturb", "leak"].size
+    assert found["gradient", "leak"].size
+
+
+def test_labels_of_minus_100_for_a_real_dim_are_found():
+    lost = torch.arange(3) == 0
+    found = labelled(lambda labels: labels.masked_fill(lost, -100))
+    assert not found["perturb", "leak"].size
+    assert found["gradient", "lost"].why == "24 of 48 real entries do not count, such as sample 0, dim 0"
+
+
+def test_of_labels_of_minus_100_nothing_is_known_where_the_loss_is_a_number():
+    look = labelled(lambda labels: labels, as_number=True)["perturb", "leak"]
+    assert look.size is None
+    assert look.why.startswith("all padding holds one value that no real place has")
+
+
+# ------------------------------------------------------------------------------------------------------ two heads
+
+
+class TwoHeads(nn.Module):
+    """Predicts arm and grip from words; the grip leaves out its first step, and reads itself, if so asked."""
+
+    def __init__(self, drops, reads):
+        super().__init__()
+        self.drops, self.reads = drops, reads
+        self.arm, self.grip = (nn.Linear(2, size, dtype=torch.float64) for size in (2, 1))
+
+    def forward(self, b, predicted="arm"):
+        seen = b["words"].mean(1)[:, None] + torch.arange(b["arm"].shape[1])[:, None]
+        said = {"arm": self.arm(seen), "grip": self.grip(seen) + self.reads * b["grip"]}
+        real = dict.fromkeys(said, b["step_mask"][..., None])
+        if self.drops:
+            real["grip"] = real["arm"] & (torch.arange(b["arm"].shape[1]) > 0)[:, None]
+
+        def loss(one):
+            terms = {**said, predicted: one}
+            return sum(((terms[name] - b[name]).square() * real[name]).sum() / real[name].sum() for name in terms)
+
+        return Answer(said[predicted], loss)
+
+
+def two_heads(drops, reads, by_module):
+    module, steps = TwoHeads(drops, reads), lengths(4, 4, 2)
+    given = {"arm": draw(1, 2, 4, 2), "grip": draw(2, 2, 4, 1), "words": draw(3, 2, 3, 2), "step_mask": steps}
+    padding = [Padding("steps", steps, {"arm": 1, "grip": 1}, {"step_mask": 1})]
+
+    def loss_alone(b):
+        answer = module(b)
+        return answer.loss(answer.prediction)
+
+    how = {"module": module, "prediction": "arm"} if by_module else {}
+    return audit_masks(loss_alone if by_module else module, given, padding, axes={"steps": 1}, **how)
+
+
+@pytest.mark.parametrize("by_module", [True, False])
+@pytest.mark.parametrize("reads", [0.0, 0.5])
+@pytest.mark.parametrize("drops", [True, False])
+def test_a_step_that_a_second_head_leaves_out_of_its_loss_is_found_and_a_note_says_that_there_is_one(
+    drops, reads, by_module
+):
+    report = two_heads(drops, reads, by_module)
+    found = [finding.why for finding in report.findings if finding.full_name == "loss sum, steps, lost"]
+    assert found == ["2 of 6 real entries of 'grip' do not move the loss"] * drops
+    assert any("a part that does not come from this prediction" in note for note in report.notes)
+
+
+def test_a_head_that_is_audited_by_itself_has_its_own_entries_counted():
+    module, steps = TwoHeads(True, 0.0), lengths(4, 4, 2)
+    given = {"arm": draw(1, 2, 4, 2), "grip": draw(2, 2, 4, 1), "words": draw(3, 2, 3, 2), "step_mask": steps}
+    padding = [Padding("steps", steps, {"arm": 1, "grip": 1}, {"step_mask": 1})]
+    report = audit_masks(lambda b: module(b, "grip"), given, padding, axes={"steps": 1})
+    lost = [look.why for look in report.looks if look.kind == "lost" and look.stage == "loss sum" and look.size]
+    assert "2 of 6 real entries do not count, such as sample 0, step 0" in lost
+
+
+def test_an_entry_that_seems_lost_at_one_number_alone_is_not_lost():
+    """The grip's error is 0 in the first step, so it has no slope there."""
+    module, steps = TwoHeads(False, 0.0), lengths(4, 4, 2)
+    given = {"arm": draw(1, 2, 4, 2), "grip": draw(2, 2, 4, 1), "words": draw(3, 2, 3, 2), "step_mask": steps}
+    given["grip"][:, :1] = module.grip(given["words"].mean(1)[:, None]).detach()
+    padding = [Padding("steps", steps, {"arm": 1, "grip": 1}, {"step_mask": 1})]
+    assert not audit_masks(module, given, padding, axes={"steps": 1}, unit_loss=2).findings

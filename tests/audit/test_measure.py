@@ -243,6 +243,10 @@ def test_an_output_that_is_longer_than_the_batch_is_padded_at_its_end_alone():
     assert at_end(real, torch.zeros(1, 3, 4), 2).tolist() == [[[False, False, True, False]]]
     with pytest.raises(ValueError, match="taps: got 1 entries along axis 1, expected 2 or more"):
         at_end(real, torch.zeros(1, 1), 1)
+    image = real[:, None].expand(1, 3, 2)
+    assert at_end(image, torch.zeros(1, 5, 3, 2), 2).tolist() == [[[[True, False]] * 3]]
+    with pytest.raises(ValueError, match=r"taps: got \(3, 4\) entries along axes \(2, 3\), expected \(3, 2\)"):
+        at_end(image, torch.zeros(1, 5, 3, 4), 2)
 
 
 # ------------------------------------------------------------------------------------------------------ in words

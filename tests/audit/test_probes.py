@@ -8,6 +8,7 @@ import torch
 from audit_cases import lengths
 from probed import WORDS, at, batch, looks, mean_of, own_loss, padding, predicted, real_of, shut
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from groot_teach.audit import Answer, Padding, Tap
 from groot_teach.audit.measure import other_numbers
@@ -447,6 +448,200 @@ def test_a_run_that_fails_without_padding_says_so():
 
     found = looks(run)
     assert at("prediction", "tokens", "compact", found=found) == [(None, "RuntimeError: two words, please")]
+
+
+PIXELS = torch.zeros(3, 4, 4, dtype=torch.bool)
+PIXELS[0], PIXELS[1, 1:3], PIXELS[2, :, :3] = True, True, True
+"""Three letterboxed images: one is full, one has bars above and below it, one has a bar on the right."""
+
+
+class OverImage(nn.Module):
+    """Pools what it sees over the real pixels, or over all; `writes` another number into the bars first."""
+
+    def __init__(self, over, writes=None, by_value=False):
+        super().__init__()
+        self.see, self.over, self.writes, self.by_value = nn.Identity(), over, writes, by_value
+
+    def forward(self, b):
+        image = b["image"]
+        real = image != 0 if self.by_value else b["pixels"]
+        seen = self.see(image if self.writes is None else torch.where(real, image, self.writes))
+        counted = real if self.over == "real" else torch.ones_like(real)
+        return Answer((seen * counted).sum((1, 2))[:, None] / counted.sum((1, 2))[:, None])
+
+
+def over_image(over, writes=None, by_value=False, taps=()):
+    image = torch.arange(1.0, 49, dtype=torch.float64).reshape(3, 4, 4)
+    masks = {} if by_value else {"pixels": 1}
+    padding, module = [Padding("pixels", PIXELS, {"image": 1}, masks)], OverImage(over, writes, by_value)
+    given = {"image": image * PIXELS} | ({} if by_value else {"pixels": PIXELS})
+    found = looks(module, given, padding=padding, axes={}, module=module, taps=taps)
+    return [look for look in found if look[0] == "pool" or (look[1] == "pixels" and look[3] == "leak")]
+
+
+@pytest.mark.parametrize("writes", [None, 7.0])
+def test_a_letterbox_that_is_left_out_of_the_mean_moves_nothing_when_it_is_cut_off(writes):
+    probes = [look[2:5] for look in over_image("real", writes) if look[0] == "prediction"]
+    assert probes[0] == ("perturb", "leak", 0)
+    assert probes[-1] == ("compact", "leak", 0)
+    assert not any(size for _, _, size in probes)
+
+
+def test_a_letterbox_that_counts_in_the_mean_is_found():
+    assert [look[2] for look in over_image("all") if look[4]] == ["perturb", "gradient", "compact"]
+
+
+def test_a_letterbox_that_the_policy_fills_and_counts_cannot_be_looked_into_but_by_a_tap():
+    """What padding held is gone: without it the mean is another one, as it might be for want of positions."""
+    compact = over_image("all", 7.0)[-2]
+    assert compact[2:5] == ("compact", "leak", None)
+    assert "other numbers in it move nothing: the policy may write its own into padded pixels" in compact[5]
+    tap = Tap("see", "pixels", before="eye", behind="pool")
+    found = {over: next(look for look in over_image(over, 7.0, taps=[tap]) if look[0] == "pool") for over in OVER}
+    assert found["real"][4] == 0
+    assert found["all"][4] > 0
+
+
+OVER = ("real", "all")
+
+
+def test_a_letterbox_may_be_known_by_its_value():
+    sizes = {over: [look[4] for look in over_image(over, by_value=True)] for over in OVER}
+    assert not any(sizes["real"])
+    assert any(sizes["all"])
+
+
+FRAMES = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 1]], dtype=torch.bool)
+
+
+@pytest.mark.parametrize(
+    ("mask", "found"),
+    [
+        (lambda mask: mask, set()),
+        (torch.ones_like, {"leak"}),
+        (lambda mask: mask & (torch.arange(mask.shape[1]) < 2), {"lost"}),
+    ],
+    ids=["right", "all frames", "not the last frame"],
+)
+def test_frames_of_patches_on_an_axis_of_their_own_may_have_any_name(mask, found):
+    """Three frames of five patches of two numbers, of which some were dropped."""
+
+    def run(b):
+        seen, real = b["images"].sum((2, 3)), mask(b["frame_mask"])
+        said = (seen * real).sum(1) / real.sum(1).clamp(min=1)
+        return Answer(said[:, None, None].expand(-1, 4, 1) + torch.arange(4.0)[:, None])
+
+    given = {"images": torch.arange(90.0).reshape(3, 3, 5, 2).sqrt(), "frame_mask": FRAMES}
+    looked = looks(run, given, padding=[Padding("frames", FRAMES, {"images": 1}, {"frame_mask": 1})], axes={"steps": 1})
+    kinds = {kind for _, axis, probe, kind, size, _ in looked if axis == "frames" and size and probe != "compact"}
+    assert kinds == found
+
+
+# ----------------------------------------------------------------------- entries that happen to be as long as the batch
+
+
+def with_an_entry(reads, own_loss=None):
+    """Three words a sample, three classes, three samples; `reads` is what is done with an entry of three numbers."""
+    real = lengths(3, 3, 1, 2)
+    given = {
+        "words": torch.arange(1.0, 10, dtype=torch.float64).reshape(3, 3).sqrt(),
+        "word_mask": real,
+        "three": torch.tensor([0.5, 1.0, 3.0], dtype=torch.float64),
+        "classes": torch.tensor([0, 2, 1]),
+    }
+
+    def run(b):
+        mean = (b["words"] * b["word_mask"]).sum(1) / b["word_mask"].sum(1)
+        said = reads(mean[:, None] * torch.tensor([1.0, -1.0, 2.0]), b["three"])
+        return Answer(said, None if own_loss is None else lambda one: own_loss(one, b["classes"], b["three"]))
+
+    found = looks(run, given, padding=[Padding("tokens", real, {"words": 1}, {"word_mask": 1})], axes={})
+    return {look[:4]: look[4:] for look in found if look[2] == "compact"}
+
+
+def test_weights_of_classes_are_no_weights_of_samples_and_are_not_cut_with_them():
+    found = with_an_entry(lambda said, _: said, lambda said, classes, weight: cross_entropy(said, classes, weight))
+    assert {size for size, _ in found.values()} == {0}
+
+
+def test_a_number_of_each_sample_is_cut_with_it():
+    found = with_an_entry(lambda said, three: said * three[:, None])
+    assert {size for size, _ in found.values()} == {0}
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        lambda said, three: said - three,
+        lambda said, three: said * three.mean(),
+        lambda said, three: said * three[0],
+    ],
+    ids=["a mean of each dim", "the mean of the samples", "the first sample's for all"],
+)
+def test_a_mean_of_each_dim_cannot_be_told_from_numbers_of_other_samples(reads):
+    found = with_an_entry(reads)
+    size, why = found["prediction", "samples", "compact", "leak"]
+    assert size is None
+    assert why.startswith("'three' of the batch is as long as the batch has samples")
+    assert found["prediction", "tokens", "compact", "leak"][0] == 0
+
+
+def test_what_mixes_samples_by_a_declared_entry_is_still_found():
+    found = with_an_entry(lambda said, _: said - said.mean(0))
+    assert found["prediction", "samples", "compact", "leak"][0] > 0
+
+
+# --------------------------------------------------------------------------------------------- an earlier batch
+
+
+class Keeping(nn.Module):
+    """Keeps masks from batch to batch, in one of several places, by their shape or by what they hold."""
+
+    def __init__(self, where, by):
+        super().__init__()
+        self.where, self.by, self.kept, self.held, self.calls = where, by, {}, None, 0
+
+    def forward(self, b):
+        return shut({**b, **{name: self.mask(name, b[name]) for name in ("word_mask", "step_mask")}})
+
+    def mask(self, name, mask):
+        if self.where == "dict":
+            return self.kept.setdefault((name, mask.shape if self.by == "shape" else tuple(mask.flatten())), mask)
+        if name == "step_mask":
+            return mask
+        fits = self.held is not None and self.held.shape == mask.shape
+        if not fits or (self.by == "value" and not torch.equal(self.held, mask)):
+            self.held = mask
+        return self.held
+
+
+@pytest.mark.parametrize("where", ["dict", "attribute"])
+def test_a_mask_that_is_kept_by_its_shape_moves_what_comes_after_another_batch(where):
+    def moved(by):
+        return {look[:4] for look in looks(Keeping(where, by)) if look[4]}
+
+    assert moved("value") == set()
+    stages = ("prediction", "loss sum") if where == "dict" else ("prediction",)
+    assert moved("shape") == {(stage, "samples", "perturb", "leak") for stage in stages}
+
+
+class Counting(Keeping):
+    """Its answer is another one at each call; `own` tells whether the batch in front of it matters."""
+
+    def __init__(self, own):
+        super().__init__("attribute", "value")
+        self.own, self.sum = own, 0.0
+
+    def forward(self, b):
+        self.sum = self.sum + (1.0 if self.own else b["words"][0, 0].item())
+        return Answer(predicted(b) + self.sum, lambda said: mean_of(said, b))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_of_a_policy_that_goes_on_from_call_to_call_only_what_the_batch_changes_is_not_known(own):
+    found = [look for look in looks(Counting(own)) if look[:3] == ("prediction", "samples", "perturb")]
+    assert [look[4] for look in found] == [0 if own else None]
+    assert own or "the policy goes on from call to call" in found[0][5]
 
 
 # ------------------------------------------------------------------------------------------------- not a number

@@ -7,8 +7,9 @@ import pytest
 import torch
 from audit_cases import lengths
 from probed import DIMS, MASKS, STEPS, WORDS, padding
+from torch import nn
 
-from groot_teach.audit import Padding
+from groot_teach.audit import Answer, Padding, audit_masks
 from groot_teach.audit.policy import Policy
 from groot_teach.audit.sampling import SamplerProbes
 
@@ -96,6 +97,57 @@ def test_a_sampler_with_two_answers_to_one_question_is_refused():
 def test_what_the_sampler_draws_is_drawn_again():
     found = by_name(lambda b: masked(b) + torch.rand_like(b["x"]) * b["dim_mask"][:, None])
     assert all(look.size == 0 for look in found.values())
+
+
+@pytest.mark.parametrize("by_shape", [True, False])
+def test_a_mask_that_a_sampler_keeps_by_its_shape_moves_what_comes_after_another_batch(by_shape):
+    class Keeping(nn.Module):
+        kept = None
+
+        def forward(self, b):
+            fits = self.kept is not None and self.kept.shape == b["word_mask"].shape
+            if not fits or not (by_shape or torch.equal(self.kept, b["word_mask"])):
+                self.kept = b["word_mask"]
+            return masked(b | {"word_mask": self.kept})
+
+    found = by_name(Keeping(), given=batch() | {"words": torch.tensor([[1.0, 3], [2, 5]])})
+    assert [key for key, look in found.items() if look.size] == [("sampler", "samples", "perturb", "leak")] * by_shape
+
+
+PLANS = lengths(4, 4, 2)
+
+
+@pytest.mark.parametrize("axes", [{"steps": 1, "dims": 2, "plans": 3}, {"steps": 1, "plans": 3}])
+@pytest.mark.parametrize("leaks", [True, False])
+def test_an_axis_that_only_the_sampler_has_may_have_any_name(leaks, axes):
+    """Four plans for the first robot and two for the second; each is told their mean."""
+
+    def sample(b):
+        counted = torch.ones_like(b["plan_mask"]) if leaks else b["plan_mask"]
+        mean = (b["plans"] * counted).sum(1, keepdim=True) / counted.sum(1, keepdim=True)
+        return masked(b)[..., None] + (b["plans"] + mean)[:, None, None]
+
+    given = batch() | {"plans": torch.arange(8.0).reshape(2, 4), "plan_mask": PLANS}
+    plans = Padding("plans", PLANS, {"plans": 1}, {"plan_mask": 1})
+    report = audit_masks(
+        lambda b: Answer(masked(b)), given, [*padding()[1:], plans], sample=sample, axes=axes, excused=NO_LOSS
+    )
+    assert [finding.full_name for finding in report.findings] == ["sampler, plans, leak"] * leaks
+    assert not report.unseen
+
+
+NO_LOSS = {"loss sum": "there is none", "loss count": "there is none"}
+
+
+@pytest.mark.parametrize(
+    ("adds", "size"),
+    [(lambda two: two[:, None, None], 0), (lambda two: two.repeat(2), 0), (lambda two: two[-1], None)],
+    ids=["a number of each sample", "two numbers for four dims", "the last sample's, or a number of its own"],
+)
+def test_an_entry_that_is_as_long_as_the_batch_need_not_be_cut_with_the_samples_of_a_sampler(adds, size):
+    given = batch() | {"two": torch.tensor([1.0, 2.0])}
+    found = by_name(lambda b: masked(b) + adds(b["two"]), given=given)
+    assert found[compacted("samples")].size == size
 
 
 # ------------------------------------------------------------------------------------------------------- perturb

@@ -2,6 +2,7 @@
 
 import random
 import sys
+from collections import deque
 from functools import partial
 from types import MethodType
 
@@ -229,6 +230,51 @@ def test_a_buffer_that_nobody_wrote_into_is_not_written_and_one_of_another_shape
     held.resize_(3).fill_(7)
     kept.restore()
     assert held.tolist() == [7, 7, 7]
+
+
+def test_what_a_module_holds_in_containers_is_put_back_with_the_tensors_in_it():
+    module, inner = nn.Module(), {"seen": torch.ones(2)}
+    module.masks, module.log, module.names, module.queue = {"inner": inner, "one": 1}, [inner, 2], {"a"}, deque([1], 2)
+    kept = State(module)
+    assert not kept.keeps
+    kept.restore()
+    assert not kept.keeps  # nothing was left in it
+    inner["seen"] += 1
+    inner["more"], module.masks["one"] = 3, 2
+    module.log[:] = [7]
+    module.names.add("b")
+    module.queue.append(2)
+    module.queue.append(3)
+    kept.restore()
+    assert kept.keeps
+    assert module.masks["inner"] is inner
+    assert module.masks["one"] == 1
+    assert [*inner] == ["seen"]
+    assert inner["seen"].tolist() == [1, 1]
+    assert module.log == [inner, 2]
+    assert module.names == {"a"}
+    assert [*module.queue] == [1]
+    assert module.queue.maxlen == 2
+
+
+def test_a_dict_whose_names_have_changed_places_is_put_back():
+    module = nn.Module()
+    module.held = {"a": None, "b": None}
+    kept = State(module)
+    module.held["a"] = module.held.pop("a")
+    kept.restore()
+    assert [*module.held] == ["a", "b"]
+
+
+def test_nothing_is_put_back_while_it_is_carried_on():
+    module = nn.Module()
+    module.log = []
+    kept = State(module)
+    with kept.carried_on():
+        module.log.append(1)
+        kept.restore()
+        assert module.log == [1]
+    assert module.log == []
 
 
 def test_a_part_that_two_modules_share_is_put_back_once():
