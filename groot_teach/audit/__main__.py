@@ -170,11 +170,12 @@ def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -
     if asked:
         raise ValueError(f"subject: {name} asks for {', '.join(asked)}, expected a function without arguments")
     described = function()
-    missing = [key for key in ("run", "batch", "padding") if not isinstance(described, Mapping) or key not in described]
+    given = described if isinstance(described, Mapping) else {}
+    missing = [key for key in ("run", "batch", "padding") if key not in given]
     if missing:
         got = "a dict without " + ", ".join(missing) if isinstance(described, Mapping) else f"{described!r:.60}"
         raise ValueError(f"subject: {name} gave {got}, expected the arguments of audit_masks as a dict")
-    return audit_masks(**{"progress": progress, **described})
+    return audit_masks(**{"progress": progress, **given})
 
 
 _OPTIONAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

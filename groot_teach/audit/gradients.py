@@ -114,6 +114,35 @@ def gradient_and_more(loss_of: Callable[[Tensor], Tensor], prediction: Tensor) -
     return torch.zeros_like(leaf) if found is None else found, more
 
 
+def is_compared(loss: Tensor, leaf: Tensor, entries: Collection[Tensor]) -> bool:
+    """Whether a leaf reaches a loss without meeting a weight on some way, as a target does.
+
+    What a network reads meets its weights first: it is multiplied with what comes from parameters alone.
+
+    Args:
+        loss: what the leaf moves.
+        leaf: the entry of the batch that is asked about.
+        entries: all leaves that are entries of the batch; other leaves are parameters.
+    """
+    of_entries: dict[Any, bool] = {None: True}  # whether an entry, and not only parameters, stands behind a node
+    directly: dict[Any, bool] = {None: False}
+    todo = [(loss.grad_fn, False)]
+    while todo:
+        node, is_left = todo.pop()
+        if node is None or node in directly:
+            continue
+        behind = [one for one, _ in node.next_functions]
+        if not is_left:
+            todo += [(node, True), *((one, False) for one in behind)]
+            continue
+        variable = getattr(node, "variable", None)
+        is_sum = node.name() in ("AddBackward0", "SubBackward0")  # with a bias, or with a penalty on the weights
+        meets_a_weight = not is_sum and not all(of_entries[one] for one in behind)
+        of_entries[node] = any(variable is one for one in entries) or any(of_entries[one] for one in behind if one)
+        directly[node] = variable is leaf or (not meets_a_weight and any(directly[one] for one in behind))
+    return directly[loss.grad_fn]
+
+
 def depends_on_more(loss: Tensor, than: Collection[Tensor]) -> bool:
     """Whether the graph behind a loss has other leaves than these, such as parameters."""
     todo, seen = [loss.grad_fn], set()

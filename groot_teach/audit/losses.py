@@ -22,6 +22,7 @@ from groot_teach.audit.gradients import (
     gradient_and_more,
     gradient_at,
     gradients,
+    is_compared,
     is_detached,
 )
 from groot_teach.audit.measure import (
@@ -234,7 +235,7 @@ class LossProbes:
         """Is there a real place of a target that moves neither the prediction nor the loss?
 
         A second head may leave it out, which is not declared as the prediction. What moves the loss although the
-        prediction is held is a target.
+        prediction is held, and meets no weight on its way there, is a target.
 
         Args:
             heard: what a run with gradients gave.
@@ -251,7 +252,10 @@ class LossProbes:
             held = heard.loss_of(heard.prediction.detach())
         self.policy.has_other_losses |= depends_on_more(held, leaves.values())
         by_target = gradients(held, leaves) if held.requires_grad else {}
-        targets = {name: still[name] & (one == 0).cpu() for name, one in by_target.items() if one.any()}
+        compared = [
+            name for name, one in by_target.items() if one.any() and is_compared(held, leaves[name], leaves.values())
+        ]
+        targets = {name: still[name] & (by_target[name] == 0).cpu() for name in compared}
         whole = {name: self.policy.whole_places(name, where) for name, where in targets.items()}
         lost = {name: found for name, found in whole.items() if found is not None}
         if not lost or self._moves_with({name: where for name, (_, where) in lost.items()}):

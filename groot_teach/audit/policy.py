@@ -248,6 +248,7 @@ class Policy:
         self.padding: dict[str, Padding] = _labelled([kind.copied() for kind in padding])
         self.taps = tuple(taps)
         self.axes: dict[str, Places] = {"steps": 1, "dims": 2} if axes is None else dict(axes)
+        self._has_usual_axes = axes is None
         self.arrange = arrange or (lambda output: output, lambda said, output: said)
         self.dear = prediction is not None
         self.edited: set[str] = set()
@@ -457,6 +458,8 @@ class Policy:
     def _round_off(self, prediction: Any) -> None:
         if not isinstance(prediction, Tensor):
             raise ValueError(f"run: got {_kind(prediction)} as a prediction, expected a tensor")
+        if self._predicted_ndim is None:
+            self._expect_places_in(prediction)
         self._predicted_ndim = prediction.ndim
         if prediction.is_floating_point():
             self.precision = max(self.precision, torch.finfo(prediction.dtype).eps)
@@ -939,6 +942,25 @@ class Policy:
             if tap.axis not in self.padding:
                 raise ValueError(f"taps: got {tap.module!r} along {tap.axis}, expected an axis that `padding` declares")
 
+    def _expect_places_in(self, prediction: Tensor) -> None:
+        """ValueError for an axis of your own name that looks like one of the prediction, if nothing says that it is."""
+        taken = {place for label in self.padding for place in self.declared_place_of(label) or ()}
+        for kind in self.padding.values() if self._has_usual_axes else ():
+            for name, place in kind.values.items():
+                value = self.batch.get(name)
+                places = axes_of(kind, place)
+                if not isinstance(value, Tensor) or value.shape != prediction.shape or not taken.isdisjoint(places):
+                    continue
+                if not {*AXES} & {*kind.axis.split(" and ")}:
+                    close = get_close_matches(kind.axis, AXES, n=1, cutoff=0.8)
+                    meant = f"did you mean {close[0]!r}? Else say" if close else "say"
+                    at = places[0] if len(places) == 1 else places
+                    raise ValueError(
+                        f"axes: got no place for {kind.axis!r}, and {name!r} has the shape of the prediction, "
+                        f"{tuple(prediction.shape)}; {meant} axes={{{kind.axis!r}: {at}}} if the prediction is padded "
+                        "there as well, and if it is not, say which axes it has, such as axes={'steps': 1, 'dims': 2}"
+                    )
+
     def _check_names(self, named: set[str]) -> None:
         known = list(dict.fromkeys([*AXES, *named]))
         for argument, names in (("axes", self.axes), ("sample_along", self.sample_along)):
@@ -973,7 +995,8 @@ def _check_kind(kind: Padding, batch: Given) -> None:
         if not fits or (shape[0], *(shape[at] for at in places)) != expected:
             along_them = " and ".join(f"{size} at axis {at}" for size, at in zip(expected[1:], places, strict=False))
             raise ValueError(
-                f"{name}: {entry!r} has the shape {shape}, expected {expected[0]} at axis 0 and {along_them}"
+                f"{name}: `real` has the shape {expected} and {entry!r} has the shape {shape}, expected "
+                f"{expected[0]} at axis 0 and {along_them}"
             )
     for entry in set(kind.values) & set(batch):
         if batch[entry].dtype == torch.bool or batch[entry].is_complex():

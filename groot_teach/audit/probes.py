@@ -185,8 +185,8 @@ class Probes:
             where = policy.padding[tap.axis].real
             before, after, moved = (run.tapped[tap.module] for run in (self.base, heard, control))
             if taps_moved(before, moved, tap, torch.ones_like(where)):
-                size = taps_moved(before, after, tap, where)
-                yield Look(tap.before, axis, "perturb", size, why=percent_of(size, f"what leaves {tap.module}"))
+                left = taps_moved(before, after, tap, where)
+                yield Look(tap.before, axis, "perturb", left, why=percent_of(left, f"what leaves {tap.module}"))
         self.leaked[label] = size
         if self.moving or size:
             why = percent_of(size, "what is predicted for real entries")

@@ -12,6 +12,7 @@ from groot_teach.audit.gradients import (
     find_target,
     gradient_at,
     gradients,
+    is_compared,
     is_detached,
 )
 from groot_teach.audit.policy import Policy
@@ -201,3 +202,14 @@ def test_a_loss_is_detached_if_it_moves_with_the_prediction_and_has_no_gradient_
         assert is_detached(squared, START) is False
         assert is_detached(lambda said: numbers(3).sum(), START) is False
         assert is_detached(lambda said: weight.sum(), START) is False
+
+
+def test_a_target_is_compared_and_what_is_read_meets_its_weights_first():
+    layer, bias = torch.nn.Linear(3, 3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    read, target, both = (numbers(1, 2, 3).requires_grad_() for _ in range(3))
+    loss = (layer(read + both) - (target - both) * 2).square().sum() + (layer(read) * read).sum() + bias.sum()
+    known = read, target, both
+    assert [is_compared(loss, one, known) for one in known] == [True, True, True]  # `layer(read) * read` is one way
+    loss = (layer(read + bias + both) - (target - both) * 2).square().sum() + (bias * read).sum()
+    assert [is_compared(loss, one, known) for one in known] == [False, True, True]
+    assert not is_compared(layer(read).sum(), target, known)

@@ -483,6 +483,24 @@ def test_a_head_that_is_audited_by_itself_has_its_own_entries_counted():
     assert "2 of 6 real entries do not count, such as sample 0, step 0" in lost
 
 
+@pytest.mark.parametrize("drops", [True, False])
+def test_what_a_second_head_reads_in_part_is_no_target_that_it_leaves_out(drops):
+    """It reads the first of several states, as many policies do; its own target is another entry."""
+
+    class ReadsTheFirst(TwoHeads):
+        def forward(self, b, predicted="arm"):
+            first = self.state(b["state"][:, :1]).expand(-1, b["arm"].shape[1], -1)
+            return super().forward(b | {"words": b["words"] + first.mean(1, keepdim=True)}, predicted)
+
+    module, steps = ReadsTheFirst(drops, 0.5), lengths(4, 4, 2)
+    module.state = nn.Linear(3, 2, dtype=torch.float64)
+    given = {"arm": draw(1, 2, 4, 2), "grip": draw(2, 2, 4, 1), "words": draw(3, 2, 3, 2), "step_mask": steps}
+    padding = [Padding("steps", steps, {"arm": 1, "grip": 1, "state": 1}, {"step_mask": 1})]
+    report = audit_masks(module, given | {"state": draw(4, 2, 4, 3)}, padding, axes={"steps": 1})
+    found = [finding.why for finding in report.findings if finding.full_name == "loss sum, steps, lost"]
+    assert found == ["2 of 6 real entries of 'grip' do not move the loss"] * drops
+
+
 def test_an_entry_that_seems_lost_at_one_number_alone_is_not_lost():
     """The grip's error is 0 in the first step, so it has no slope there."""
     module, steps = TwoHeads(False, 0.0), lengths(4, 4, 2)

@@ -746,7 +746,8 @@ def tokens(values, real=REAL, masks=None):
         (tokens({"x": 1}, masks={"y": 1}), "got no tensor 'y' in the batch"),
         (
             tokens({"x": 2}),
-            r"padding of tokens: 'x' has the shape \(2, 4, 3\), expected 2 at axis 0 and 4 at axis 2",
+            r"padding of tokens: `real` has the shape \(2, 4\) and 'x' has the shape \(2, 4, 3\), expected 2 at axis 0 "
+            "and 4 at axis 2",
         ),
         (tokens({"x": 3}), r"'x' has the shape \(2, 4, 3\), expected 2 at axis 0 and 4 at axis 3"),
         (tokens({"x": -2}), "expected 2 at axis 0 and 4 at axis -2"),

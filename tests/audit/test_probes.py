@@ -1,5 +1,6 @@
 """The probes on a prediction, one by one: policies of a few lines, whose answers are plain."""
 
+import re
 from dataclasses import replace
 from math import inf, nan
 
@@ -10,7 +11,7 @@ from probed import WORDS, at, batch, looks, mean_of, own_loss, padding, predicte
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from groot_teach.audit import Answer, Padding, Tap
+from groot_teach.audit import Answer, Padding, Tap, audit_masks
 from groot_teach.audit.measure import other_numbers
 from groot_teach.audit.probes import NOTHING_MOVES
 
@@ -303,6 +304,29 @@ def test_a_value_that_something_real_has_too_tells_no_padding():
     assert why.startswith(f"{ENTRIES} ")
 
 
+# ------------------------------------------------------------------------------------------------ axes of your own
+
+
+@pytest.mark.parametrize(("name", "meant"), [("ticks", "say"), ("stepz", "did you mean 'steps'? Else say")])
+def test_an_axis_of_your_own_that_looks_like_one_of_the_prediction_has_to_be_declared(name, meant):
+    """Not to know that the prediction is padded there would accuse a right policy of reading its padding."""
+    real = lengths(4, 4, 2)
+    given = {"x": torch.arange(24, dtype=torch.float64).reshape(2, 4, 3), "real": real}
+
+    def run(b):
+        return Answer(
+            b["x"] * 2, lambda said: ((said - b["x"]).square() * b["real"][..., None]).sum() / b["real"].sum()
+        )
+
+    padding = [Padding(name, real, {"x": 1}, {"real": 1})]
+    with pytest.raises(
+        ValueError, match=rf"^axes: got no place for '{name}', and 'x' has .* \(2, 4, 3\); {re.escape(meant)}"
+    ):
+        audit_masks(run, given, padding)
+    assert not audit_masks(run, given, padding, axes={name: 1}, unit_loss=3).findings
+    audit_masks(run, given, padding, axes={"steps": 1, "dims": 2})  # it is said that it is another axis
+
+
 # ----------------------------------------------------------------------------------------------------- at a tap
 
 
@@ -342,6 +366,15 @@ def test_what_reaches_the_real_part_of_an_output_leaks_in_front_of_the_tap():
     assert size == pytest.approx(abs(other_numbers(batch()["words"])[1, 1].item() - 5) / (1 + 9 + 49) ** 0.5)
     assert why.startswith("what leaves mix moves by ")
     assert at("words are read", "tokens", "perturb", found=found) == [(0, f"{ENTRIES} 0 %")]
+
+
+def test_how_far_a_prediction_moves_does_not_depend_on_a_tap():
+    with_tap, without = (
+        at("prediction", "tokens", "perturb", "leak", found=found)
+        for found in (tapped(Tapped(leak=1.0, scale=0.1)), looks(Tapped(leak=1.0, scale=0.1)))
+    )
+    assert with_tap == without
+    assert 0 < with_tap[0][0] < at("mixer", found=tapped(Tapped(leak=1.0, scale=0.1)))[0][0]
 
 
 def test_what_the_padded_part_of_an_output_moves_leaks_behind_the_tap():
