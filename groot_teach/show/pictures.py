@@ -128,8 +128,9 @@ def six_stages(masking: Masking) -> Picture:
         for start, end in ((69, 83), (276, 299)):
             picture.arrow((start + 4, middle), (end, middle))
     picture.arrow((398, 230), (398, 180))
-    picture.arrow((497, 112), (523, 112))
-    picture.arrow((497, 164), (523, 254))
+    picture.arrow((507, 112), (523, 112))
+    picture.arrow((507, 286), (523, 286))
+    picture.arrow((523, 326), (507, 326))  # in each of its steps the sampler asks the network again
     return picture
 
 

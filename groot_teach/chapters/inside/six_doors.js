@@ -53,9 +53,11 @@ function divided({ divisor, recorded }) {
   return `The loss divides by ${grouped(divisor)} entries, and only ${recorded} of them are recorded.`;
 }
 
-function opened(leaks) {
+// A version without one of the stages has fewer doors.
+function opened(leaks, doors) {
   if (!leaks.length) return "no door is open.";
-  return `${leaks.length} of 7 doors ${leaks.length > 1 ? "are" : "is"} open, ${leaks.join(", ")}.`;
+  const there = 7 - Object.values(doors).filter((position) => position === "absent").length;
+  return `${leaks.length} of ${there} doors ${leaks.length > 1 ? "are" : "is"} open, ${leaks.join(", ")}.`;
 }
 
 export const picture = {
@@ -120,7 +122,7 @@ export const picture = {
       const { divisor, recorded } = report;
       put(find(".divisor"), report.leaks.includes("denominator leak") ? `÷ ${grouped(divisor)}, not ${recorded}` : "");
       put(find(".live-readout"), notices[report.notice]);
-      put(find(".live-said"), `${nameOf(state)}: ${opened(report.leaks)} Garbling the padding moves the predictions by `
+      put(find(".live-said"), `${nameOf(state)}: ${opened(report.leaks, state.doors)} Garbling the padding moves the predictions by `
         + `${share(report.predictions)}, the loss by ${share(report.loss)} and the robot's actions by ${share(report.actions)}; `
         + `all should be 0\u00a0%. ${notices[report.notice]} ${divided(report)}`);
     };

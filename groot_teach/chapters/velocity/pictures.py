@@ -272,8 +272,9 @@ def fillings_compared(measures: dict[str, dict[str, Sequence[float]]], examples:
             for x, height in zip(across, heights, strict=True):
                 near = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center"}
                 axes.annotate(f"{height:.2f}", (x, height), size=DIGITS, **near)
-        axes.set(title=title, xlabel="examples", xticks=[*range(len(examples))], yticks=[])
+        axes.set(title=title, xticks=[*range(len(examples))], yticks=[])
         axes.set_xticklabels([f"{count:,}" for count in examples])
         axes.set_ylim(0, 1.15 * highest)
     plots[0].legend()
+    plots[-1].set_xlabel("examples")
     return plot
