@@ -38,13 +38,14 @@ addEventListener("DOMContentLoaded", () => {
     answer.replaceWith(box);
     box.append(question, row, said, answer);
 
-    // The outputs of the cells that follow, and the text behind them, which says what they mean. The last paragraph before
+    // The outputs of the cells that follow, folded cells as a whole, and the text behind them, which says what they mean. The last paragraph before
     // another cell or guess speaks of that one, unless it is the only one.
     const veiled = [], text = [];
     let next = box.nextElementSibling;
     for (; next?.matches(".cell"); next = next.nextElementSibling) {
       const output = next.querySelector(":scope > .cell_output, :scope > details.below-input");
-      if (output && !output.querySelector("[data-picture], .explore")) veiled.push(output);
+      const is_folded = next.matches(".tag_hide-input, .tag_hide-cell"); // nothing but a line that opens it would be left
+      if (!output?.querySelector("[data-picture], .explore") && (output || is_folded)) veiled.push(is_folded ? next : output);
     }
     if (veiled.length) {
       for (; next?.matches("p, ul, ol, .noted, div:has(> table)"); next = next.nextElementSibling) text.push(next);

@@ -121,7 +121,7 @@ def zero_keys(
     """Why a key of zeros is read: its score is 0, and the softmax gives it e^0 = 1, which is not nothing.
 
     A column for each token, with its score, e to that power, and its share of the attention. The bars are as high as
-    e to the score; the last line is written in orange where it belongs to padding.
+    exp(score); the last line is written in orange where it belongs to padding.
 
     Args:
         scores: the scores of one query, finite and 5 at most, so that the bars can be compared.
@@ -148,7 +148,7 @@ def zero_keys(
         picture.words(middle, high + 106, f"{score + 0.0:.2f}".replace("-0.00", "0.00"), anchor="middle")
         picture.words(middle, high + 132, f"{100 * weight:.0f} %", ink=INK[kind], bold=True, anchor="middle")
     for y, name in (
-        (base - 10, "e to the score"),
+        (base - 10, "exp(score)"),
         (high + 75, "token"),
         (high + 106, "score"),
         (high + 132, "attention"),
