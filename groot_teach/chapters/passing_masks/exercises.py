@@ -216,8 +216,8 @@ def _read_by_block_cases():
     cases=_read_by_block_cases,
     hints=(
         "First the masks: a text block may read what is real and no image; an image block what is real and an image.",
-        "Of the cross-attention blocks 0, 2, 4, ... one reads text, then `every` - 1 read images. How far apart are those "
-        "of text?",
+        "Of the cross-attention blocks 0, 2, 4, ... one reads text, then `every` - 1 read images. How far apart are "
+        "those of text?",
         "`block % (2 * every) == 0` is a text block.",
     ),
     lesson="Two masks, made of two: neither alone may be handed to attention.",
