@@ -38,10 +38,15 @@ def may_read_real(backbone_attention_mask: TokenMask, query_len: PositiveInt) ->
 @checked
 @dataclass(frozen=True, eq=False)
 class AlternateMasks:
-    """The two masks that the cross-attention blocks of GR00T N1.6 and N1.7 use in turn."""
+    """The two masks that the cross-attention blocks of GR00T N1.6 and N1.7 use in turn.
 
-    image: TokenMask  # True = a real token of a camera
-    text: TokenMask  # True = a real token of anything else
+    Attributes:
+        image: True = a real token of a camera.
+        text: True = a real token of anything else.
+    """
+
+    image: TokenMask
+    text: TokenMask
 
 
 @checked
@@ -75,7 +80,12 @@ def may_read_earlier_steps(step_mask: StepMask) -> Bool[Tensor, "batch action_ho
 @checked
 @dataclass(frozen=True, eq=False)
 class Attended:
-    """For each query the weighted mean of the values, and the weights: a row of them sums to 1, hidden keys have 0."""
+    """What queries have read.
+
+    Attributes:
+        output: for each query the mean of the values, weighted.
+        weights: for each query those of the keys: a row sums to 1, and a hidden key has exactly 0.
+    """
 
     output: Float[Tensor, "*batch query_len value_width"]
     weights: Float[Tensor, "*batch query_len key_len"]

@@ -8,7 +8,7 @@ In training, the network sees one point of this line and its flow time `t` (not 
 the action chunk), and learns to predict the velocity. At inference it starts from noise and follows its own predictions
 in a few Euler steps. A padded dim has the action 0, so in training it holds `(1 - t) * noise` and its target is
 `-noise`. Training does not say what it should hold at inference: the sampler may leave it free, or refill it.
-The signatures, in the words of `groot_teach.shapes`, say which arguments raise `ValueError`.
+A call that does not fit its signature raises an error; `groot_teach.shapes` explains the names there.
 
 Source: GR00T is NVIDIA's robot policy. Its version N1.5, in huggingface/lerobot v0.4.4, has these functions in
 `action_head/flow_matching_action_head.py`: 253 (`sample_beta`), 252-254 (`flow_time_n1_5`), 311 (`time_bucket`), 307

@@ -5,6 +5,7 @@ Chromium prints: so a link from one chapter to another works in the PDF, and its
 What is folded on the site is open here.
 """
 
+import argparse
 import posixpath
 import re
 from pathlib import Path
@@ -104,6 +105,7 @@ def one_file(site: Path) -> str:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     site = build(ROOT)
     source = ROOT / "_build" / "print.html"
     source.write_text(one_file(site), encoding="utf-8")

@@ -33,6 +33,8 @@ IMPORT = re.compile(
     re.DOTALL,
 )
 LONG_SIGNATURE = re.compile(r"<dl>\n((?:<dd>.*</dd>\n)+)</dl>")
+OBJECTS_OWN = re.compile("(Initialize self|Create and return a new object)[.]")
+"""What every class says about its `__init__` or `__new__` that has no docstring."""
 UNQUOTED = re.compile(r"((?:: |-> ))'([\w. |\[\]]+)'")
 """A type that is written as a text, since its class comes later in the file."""
 PREFIX = re.compile(r"\b(?:[a-z_]+\.)+(?=[A-Za-z])")
@@ -136,8 +138,7 @@ def parameters(node: ast.AST, docstring: str, shapes: dict[str, str]) -> str:
     meanings = {one.arg: _meaning(one.annotation, shapes) for one in arguments}
     if not any(meanings.values()):
         return ""
-    kinds = {one.arg: f"``{ast.unparse(one.annotation)}``" for one in arguments}
-    return "\n".join(f":param {name}: {meaning or kinds[name]}" for name, meaning in meanings.items())
+    return "\n".join(f":param {name}: {meaning}" for name, meaning in meanings.items() if meaning)
 
 
 def _meaning(annotation: ast.expr, shapes: dict[str, str]) -> str:
@@ -161,9 +162,11 @@ def story_of(node: ast.AST) -> str:
             part, name = (ast.literal_eval(argument) for argument in decorator.args)
             said = {keyword.arg: ast.literal_eval(keyword.value) for keyword in decorator.keywords}
             seen_by = ", ".join(said.get("seen_by", ())) or "none on the small batches of the toy policy"
+            named = name if "_" in name.split()[0] else f"{name[0].upper()}{name[1:]}"
+            arguments = ", ".join(one.arg for one in node.args.args)
             return (
-                f"{name[0].upper()}{name[1:]}: {said['story'][0].lower()}{said['story'][1:]}\n\n"
-                f"What it shows: {said['symptom']}. Probes that see it: {seen_by}. It takes the place of `{part}`.\n\n"
+                f"{named}. {said['story']}\n\n`{node.name}.wrong({arguments})` calls the wrong part, which takes the "
+                f"place of `{part}`.\n\nSymptom: {said['symptom']}. Probes that see it: {seen_by}.\n\n"
                 f"To somebody who makes it: {said['message']}\n\nSource: {said['source']}."
             )
     return ""
@@ -244,11 +247,13 @@ def configure(app, config):
         names = [one for one in objects if one.startswith("groot_teach.shapes.")]
         shapes = {name.rpartition(".")[2]: objects[name].docstring for name in names}
         found = parameters(node_of(obj, app), obj.docstring, shapes)
-        return f"{obj.docstring.rstrip()}\n\n{found}\n" if found else obj.docstring
+        text, marker, rest = obj.docstring.partition(":raises ")
+        return f"{text.rstrip()}\n\n{found}\n{marker}{rest}\n" if found else obj.docstring
 
     def prepare(templates):
         templates.filters |= {"first_sentence": first_sentence, "reading_order": reading_order, "signature": written}
         templates.filters["handed_on"] = lambda package: handed_on(package, app.env)
+        templates.tests["bug"] = lambda obj: bool(node_of(obj, app)) and bool(story_of(node_of(obj, app)))
         templates.filters["plain_type"] = lambda annotation: PREFIX.sub("", annotation)
         templates.filters["with_parameters"] = with_parameters
         templates.tests["inside"] = is_inside
@@ -269,8 +274,8 @@ def show(app, what, name, obj, skip, options):
 
 
 def translate(app, what, name, obj, options, lines):
-    if "Initialize self." in lines[-2:][0]:  # object's own word about its __init__
-        del lines[-2:]
+    for place in [place for place, line in enumerate(lines) if OBJECTS_OWN.match(line)]:
+        del lines[place:]
     lines[:] = to_rest(lines)
 
 

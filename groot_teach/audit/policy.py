@@ -992,6 +992,10 @@ def _check_kind(kind: Padding, batch: Given) -> None:
             raise ValueError(f"{name}: {_no_tensor(entry, batch)}")
         shape, expected, places = tuple(batch[entry].shape), tuple(kind.real.shape), axes_of(kind, place)
         fits = len(places) == len(expected) - 1 and all(0 < at < len(shape) for at in places)
+        if 0 in places:
+            raise ValueError(
+                f"{name}: {entry!r} got axis 0, which is that of the samples, expected the axis of {kind.axis}"
+            )
         if not fits or (shape[0], *(shape[at] for at in places)) != expected:
             along_them = " and ".join(f"{size} at axis {at}" for size, at in zip(expected[1:], places, strict=False))
             raise ValueError(

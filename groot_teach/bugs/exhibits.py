@@ -32,7 +32,7 @@ from groot_teach.bugs.losses import (
     thrown_away,
     wrong_key,
 )
-from groot_teach.bugs.policy import Part, ToyPolicy, toy_batch
+from groot_teach.bugs.policy import BATCHES, Part, ToyPolicy, toy_batch
 from groot_teach.bugs.record import Bug
 from groot_teach.bugs.sampling import training_only
 
@@ -127,6 +127,8 @@ def report_on(name: str, batch: str = "ragged") -> MaskReport:
     Raises:
         ValueError: there is no such exhibit, or no such batch.
     """
+    if batch not in BATCHES:
+        raise ValueError(f"batch: got {batch!r}, expected one of {[*BATCHES]}")
     return audit(policy_named(name), toy_batch(batch))
 
 

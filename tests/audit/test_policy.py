@@ -751,7 +751,10 @@ def tokens(values, real=REAL, masks=None):
         ),
         (tokens({"x": 3}), r"'x' has the shape \(2, 4, 3\), expected 2 at axis 0 and 4 at axis 3"),
         (tokens({"x": -2}), "expected 2 at axis 0 and 4 at axis -2"),
-        (tokens({"square": 0}, lengths(2, 1, 2)), "expected 2 at axis 0 and 2 at axis 0"),
+        (
+            tokens({"square": 0}, lengths(2, 1, 2)),
+            "'square' got axis 0, which is that of the samples, expected the axis",
+        ),
         (tokens({"turned": 1}), r"'turned' has the shape \(4, 4\), expected 2 at axis 0 and 4 at axis 1"),
         (tokens({"flags": 1}), "padding of tokens: 'flags' is torch.bool, expected numbers; masks go into `masks`"),
         (tokens({"waves": 1}), "'waves' is torch.complex64, expected numbers"),

@@ -71,8 +71,9 @@ def test_a_bug_is_shown_by_the_words_of_its_record():
     """
     bug, other = ast.parse(dedent(code)).body[0], ast.parse("def f(): ...").body[0]
     said = story_of(bug)
-    assert said.startswith("No mask at all: all entries count.\n")
-    assert all(words in said for words in ("What it shows: none.", "`reduce`", "Use it.", "Source: ours."))
+    assert said.startswith("No mask at all. All entries count.\n")
+    parts = ("`no_mask.wrong(squared_error, batch)`", "`reduce`", "Symptom: none.", "Use it.", "Source: ours.")
+    assert all(words in said for words in parts)
     assert story_of(other) == ""
 
 
@@ -82,7 +83,6 @@ def test_parameters_are_told_by_their_shapes_where_the_docstring_does_not():
     assert parameters(function, "Adds.", shapes).splitlines() == [
         ":param x: Float, a number for each entry.",
         ":param y: Bool, ``a b``; or None.",
-        ":param n: ``int``",
         ":param s: Float, a single number.",
     ]
     assert parameters(function, "Adds.\n\n:param x: it.", shapes) == ""

@@ -1,4 +1,4 @@
-"""The widget and the figures of the chapter on attention.
+"""The figures of the chapter on attention, and its last widget.
 
 The widget's function takes the values of its controls and returns what the widget shows. Three action tokens read eight
 real tokens and some padding. All weights are random and small: they show what can happen, not how much of it happens

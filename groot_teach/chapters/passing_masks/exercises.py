@@ -225,12 +225,12 @@ def _read_by_block_cases():
 def read_by_block(backbone_attention_mask, image_mask, block, every):
     """Whose turn is it?
 
-    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. Counted among
-    themselves, those at 0, `every`, 2 `every` and so on read text, and the others read images. With `every` = 2 (an
-    int), block 0 reads text, block 2 images, block 4 text and block 6 images. Text is every token that is no image.
-    Given `backbone_attention_mask` (batch, key_len; bool, True = a real token), `image_mask` (batch, key_len; bool,
-    True = a token of a camera, there or not) and `block`, an even int, return which tokens this block may read (batch,
-    key_len; bool)."""
+    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. Text is read by
+    block 0 and, counting the even blocks only, by one in `every` after it; the others read images. With `every` = 2
+    (an int), block 0 reads text, block 2 images, block 4 text and block 6 images. Text is every token that is no
+    image. Given `backbone_attention_mask` (batch, key_len; bool, True = a real token), `image_mask` (batch,
+    key_len; bool, True = a token of a camera, there or not) and `block`, an even int, return which tokens this
+    block may read (batch, key_len; bool)."""
     if block % (2 * every) == 0:
         return ~image_mask & backbone_attention_mask
     return image_mask & backbone_attention_mask
