@@ -232,9 +232,31 @@ class Elsewhere:
 
 def node_of(obj, app) -> ast.AST | None:
     """The definition of an autoapi object in its file. A record made by a call, as namedtuple("A", "x y"), has none."""
+    return definitions(str(file_of(obj, app))).get(obj.qual_name)
+
+
+def file_of(obj, app) -> Path:
     module = Path(app.srcdir, *obj.id.removesuffix(f".{obj.qual_name}").split("."))
-    file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
-    return definitions(str(file)).get(obj.qual_name)
+    return module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+
+
+def setting(code: str, name: str) -> list[str]:
+    """The switches of a preset and their positions, as lines of code; none for any other name of a module."""
+    for node in ast.parse(code).body:
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=found)], value=ast.Call(func=ast.Name(id=made), args=of, keywords=given)
+            ):
+                if found == name and made in ("Masking", "replace"):
+                    switches = [
+                        f"{one.arg}={ast.unparse(one.value)}," for one in given if one.arg not in ("name", "source")
+                    ]
+                    return [
+                        f"{made}(",
+                        *(f"    {line}" for line in [*(f"{ast.unparse(one)}," for one in of), *switches]),
+                        ")",
+                    ]
+    return []
 
 
 def configure(app, config):
@@ -254,6 +276,7 @@ def configure(app, config):
         templates.filters |= {"first_sentence": first_sentence, "reading_order": reading_order, "signature": written}
         templates.filters["handed_on"] = lambda package: handed_on(package, app.env)
         templates.tests["bug"] = lambda obj: bool(node_of(obj, app)) and bool(story_of(node_of(obj, app)))
+        templates.filters["setting"] = lambda obj: setting(file_of(obj, app).read_text("utf-8"), obj.short_name)
         templates.filters["plain_type"] = lambda annotation: PREFIX.sub("", annotation)
         templates.filters["with_parameters"] = with_parameters
         templates.tests["inside"] = is_inside

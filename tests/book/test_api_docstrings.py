@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from api_pages import first_sentence, parameters, signature, story_of, to_rest
+from api_pages import first_sentence, parameters, setting, signature, story_of, to_rest
 from docutils.core import publish_doctree
 from docutils.nodes import block_quote, entry, literal, literal_block, strong
 from docutils.nodes import row as row_of_a_table
@@ -75,6 +75,15 @@ def test_a_bug_is_shown_by_the_words_of_its_record():
     parts = ("`no_mask.wrong(squared_error, batch)`", "`reduce`", "Symptom: none.", "Use it.", "Source: ours.")
     assert all(words in said for words in parts)
     assert story_of(other) == ""
+
+
+def test_a_preset_shows_its_switches_and_nothing_else_of_a_module_does():
+    code = (
+        'A = Masking(loss="open", name="a", source="b")\nB = replace(A, loss="dims", name="b")\nC = dict(loss="open")\n'
+    )
+    assert setting(code, "A") == ["Masking(", "    loss='open',", ")"]
+    assert setting(code, "B") == ["replace(", "    A,", "    loss='dims',", ")"]
+    assert setting(code, "C") == setting(code, "D") == []
 
 
 def test_parameters_are_told_by_their_shapes_where_the_docstring_does_not():
