@@ -3,10 +3,10 @@
 A policy (a network that gives a robot its actions) is trained on batches, and a batch is a rectangle. What a sample
 lacks is filled in; the rest of the sample is *real*. Three axes are padded, and each gets a bool mask, True = real:
 
-    axis     why lengths differ                       filled with        mask                        of shape
-    dims     robots have 6, 16 or 26 action dims      zeros              `dim_mask`                  batch, padded_dim
-    steps    the recording ends inside the chunk      copies, or zeros   `step_mask`                 batch, action_horizon
-    tokens   prompts differ, a robot lacks a camera   zeros              `backbone_attention_mask`   batch, key_len
+    axis     why lengths differ                      filled with       mask                       of shape
+    dims     robots have 6, 16 or 26 action dims     zeros             `dim_mask`                 batch, padded_dim
+    steps    the recording ends inside the chunk     copies or zeros   `step_mask`                batch, action_horizon
+    tokens   prompts differ, a robot lacks a camera  zeros             `backbone_attention_mask`  batch, key_len
 
 `dim_mask` and `step_mask` together make the `action_mask`, which says what counts in the loss. The versions of GR00T,
 NVIDIA's robot policy, make it in two ways, so there are two functions. "VL" is short for vision-language.
