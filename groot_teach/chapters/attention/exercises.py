@@ -151,7 +151,7 @@ def _(query, real_keys, key_bias, zeros):
     minutes=6,
     difficulty=3,
     cases=lambda: (
-        (torch.tensor([[False, False, True]]),),
+        (torch.tensor([[False, True, False]]),),
         (torch.tensor([[True, False, False, True], [False, True, False, False]]),),
         (holes((2, 5), 51),),
         (holes((3, 7), 52),),

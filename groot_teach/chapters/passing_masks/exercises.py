@@ -152,7 +152,7 @@ def _(scores, value, attention_mask):
     minutes=4,
     difficulty=1,
     cases=lambda: (
-        (left_padded([2, 4], 5),),
+        (torch.tensor([[False, False, True, True], [True, False, True, False]]),),
         (torch.tensor([[True, True, False]]),),
         (left_padded([7, 3, 1], 7),),
         (holes((3, 11), 11),),
@@ -203,7 +203,7 @@ def _read_by_block_cases():
     real = torch.tensor([[False, True, True, False, False, True, True]])
     others = holes((3, 11), 41), holes((3, 11), 42)
     return (
-        *((real.clone(), image.clone(), block, 2) for block in (0, 2, 4, 6)),
+        *((real.clone(), image.clone(), block, 2) for block in (4, 0, 2, 6)),
         *((*(mask.clone() for mask in others), block, 3) for block in (0, 2, 4, 6, 8, 10, 12)),
         *((holes((2, 5), 43), holes((2, 5), 44), block, 1) for block in (0, 2, 4)),
     )
@@ -225,12 +225,12 @@ def _read_by_block_cases():
 def read_by_block(backbone_attention_mask, image_mask, block, every):
     """Whose turn is it?
 
-    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. Text is read by
-    block 0 and, counting the even blocks only, by one in `every` after it; the others read images. With `every` = 2
-    (an int), block 0 reads text, block 2 images, block 4 text and block 6 images. Text is every token that is no
-    image. Given `backbone_attention_mask` (batch, key_len; bool, True = a real token), `image_mask` (batch,
-    key_len; bool, True = a token of a camera, there or not) and `block`, an even int, return which tokens this
-    block may read (batch, key_len; bool)."""
+    The blocks of GR00T N1.6 and N1.7 are numbered from 0, and the even ones are cross-attention. One in `every` of
+    these, the first among them, reads text, and the others read images. With `every` = 2 (an int), block 0 reads
+    text, block 2 images, block 4 text and block 6 images. Text is every token that is no image. Given
+    `backbone_attention_mask` (batch, key_len; bool, True = a real token), `image_mask` (batch, key_len; bool, True
+    = a token of a camera, there or not) and `block`, an even int, return which tokens this block may read (batch,
+    key_len; bool)."""
     if block % (2 * every) == 0:
         return ~image_mask & backbone_attention_mask
     return image_mask & backbone_attention_mask
