@@ -98,8 +98,9 @@ def cross_attention(
     value: Float[Tensor, "*batch key_len value_width"],
     attention_mask: Bool[Tensor, "*batch query_len key_len"] | None = None,
 ) -> Attended:
-    """`softmax(query @ key.T / sqrt(width)) @ value`, with the weights. None = every query may read every key.
+    """`softmax(query @ key.T / sqrt(width)) @ value`, with the weights.
 
+    In `attention_mask` True = this query may read this key; None = every query may read every key.
     A query without a key raises `ValueError`. A NaN in a key that no query may read reaches neither the output nor a
     gradient; in a key that some may read, it reaches all queries. `torch.nn.functional.scaled_dot_product_attention`
     gives the same, except zeros for a query without a key and NaN for a hidden NaN (torch 2.13 on a CPU).

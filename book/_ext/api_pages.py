@@ -9,8 +9,10 @@ code block imports from the library is a link to its docstring.
 import ast
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from astroid.manager import AstroidManager
 from sphinx.addnodes import pending_xref
@@ -25,7 +27,7 @@ INSIDE = ("checks", "complaints", "extras", "on_disk", "command")
 GOOGLE = Config(napoleon_custom_sections=[("Attributes", "params_style")])
 
 CODE = re.compile(r"`([^`]+)`")
-SECTIONS = ("Args:", "Attributes:", "Example:", "Examples:", "Note:", "Raises:", "Returns:", "Yields:")
+SECTIONS = ("Args:", "Attributes:", "Example:", "Examples:", "Note:", "Raises:", "Returns:", "Warns:", "Yields:")
 SPACE = r'(?:\s|<span class="w">\s*</span>)*'
 IMPORT = re.compile(
     rf'<span class="kn">from</span>{SPACE}<span class="nn">(?P<module>groot_teach[\w.]*)</span>{SPACE}'
@@ -100,8 +102,13 @@ def definitions(path: str) -> dict[str, ast.AST]:
     return found
 
 
-def signature(node: ast.AST) -> str:
-    """What stands behind the name of a function or a class: for a record, its fields."""
+def signature(node: ast.AST, known: Mapping[str, ast.AST] = MappingProxyType({})) -> str:
+    """What stands behind the name of a function or a class: for a record, its fields.
+
+    Args:
+        node: the definition.
+        known: the other definitions of its file. A record with a base that is not among them shows no fields.
+    """
     if not isinstance(node, ast.ClassDef):
         return f"({ast.unparse(node.args)})" + (f" -> {ast.unparse(node.returns)}" if node.returns else "")
     for one in node.body:
@@ -109,7 +116,11 @@ def signature(node: ast.AST) -> str:
             return re.sub(r"^\(self(, )?", "(", f"({ast.unparse(one.args)})")
     decorators = " ".join(ast.unparse(decorator) for decorator in node.decorator_list)
     if "dataclass" in decorators:
-        fields = [_field(one) for one in node.body if isinstance(one, ast.AnnAssign)]
+        bases = [known.get(ast.unparse(base)) for base in node.bases]
+        if None in bases:
+            return ""
+        given = [one for record in (*bases, node) for one in record.body if isinstance(one, ast.AnnAssign)]
+        fields = [_field(one) for one in given if "init=False" not in ast.unparse(one)]
         return f"({', '.join(['*'] * ('kw_only=True' in decorators) + fields)})"
     return ""
 
@@ -262,7 +273,7 @@ def setting(code: str, name: str) -> list[str]:
 def configure(app, config):
     def written(obj):
         node = node_of(obj, app)
-        return UNQUOTED.sub(r"\1\2", signature(node)) if node else ""
+        return UNQUOTED.sub(r"\1\2", signature(node, definitions(str(file_of(obj, app))))) if node else ""
 
     def with_parameters(obj):
         objects = app.env.autoapi_all_objects

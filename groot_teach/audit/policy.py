@@ -1246,6 +1246,9 @@ def _put(prediction: Tensor, part: tuple[slice, ...], said: Tensor) -> Tensor:
 def _scalar(loss: Any) -> Tensor:
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.is_floating_point():
         why = "; hand over the tensor as it is before `.item()`" if isinstance(loss, float) else ""
+        if isinstance(loss, Mapping | tuple):
+            key = "0" if isinstance(loss, tuple) else repr(next((name for name in loss if "loss" in str(name)), "loss"))
+            why = f"; let `run` return the loss out of it, as in `run=lambda batch: policy(batch)[{key}]`"
         raise ValueError(f"loss: got {_kind(loss)}, expected a float tensor with one number{why}")
     return loss.reshape(())
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from groot_teach.bugs.policy import BATCHES, PARTS, Batch, Part, ToyPolicy
+from groot_teach.shapes import ActionChunks, ActionMask, checked
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,13 @@ class Bug:
         """
         if self.part != "reduce":
             raise ValueError(f"reduce: got the bug {self.name!r}, which replaces {self.part!r}; expected a wrong loss")
+        expect_loss_arguments(squared_error, action_mask)
         return self.wrong(squared_error, batch_of(action_mask))
+
+
+@checked
+def expect_loss_arguments(squared_error: ActionChunks, action_mask: ActionMask) -> None:
+    """Holds the arguments of a wrong loss to the shapes of a right one."""
 
 
 def batch_of(action_mask: Tensor) -> Batch:

@@ -218,6 +218,10 @@ def test_a_draw_too_few_or_one_where_there_was_none_is_an_error():
             Answer(numbers(2, 4, 3), 0.5),
             "loss: got a float, expected a float tensor with one number; hand over the tensor",
         ),
+        (
+            Answer(numbers(2, 4, 3), {"mse_loss": torch.zeros(())}),
+            r"loss: got a dict, .*; let `run` return the loss out of it, as in `run=lambda batch: policy\(batch\)\['m",
+        ),
         (Answer(numbers(2, 4, 3), torch.zeros(2)), r"loss: got a tensor of torch.float32, \(2,\)"),
         (Answer(numbers(2, 4, 3), torch.tensor(1)), "loss: got a tensor of torch.int64"),
         (Answer(numbers(2, 4, 3), lambda said: said), r"loss: got a tensor of torch.float32, \(2, 4, 3\)"),

@@ -132,3 +132,10 @@ def test_a_summary_is_the_first_sentence(docstring, sentence):
 )
 def test_a_signature_is_taken_from_the_source(code, shown):
     assert signature(ast.parse(code).body[0]) == shown
+
+
+def test_a_record_has_the_fields_of_its_base_and_none_that_nobody_can_give():
+    code = "@dataclass\nclass A:\n    x: int\n\n@dataclass\nclass B(A):\n    y: int = field(init=False)\n    z: int\n"
+    base, record = ast.parse(code).body
+    assert signature(record, {"A": base}) == "(x: int, z: int)"
+    assert signature(record) == ""  # whatever the base asks for is not known
