@@ -20,7 +20,7 @@ def test_a_hidden_key_is_hollow_where_it_is_not_read_and_orange_where_it_is():
     assert texts(picture)[-5:] == ["NaN", "NaN", "NaN", "NaN", "loud"]  # the name of an answer follows it
     answers = {"0", "35.00", "NaN", "nothing", "a mean", "loud"}
     written = {mark.ink for mark in picture.marks if getattr(mark, "text", "") in answers and mark.anchor == "start"}
-    assert written == {"ink"}  # no answer is right, so none is wrong
+    assert written == {"ink"}  # there is no right answer, so none is wrong
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_with_every_word_hidden_pytorch_answers_in_four_ways_and_what_is_right_i
         choose(tab, form)
         answers[form] = shown_in(tab)[2]
         is_zero = form == "True = read"
-        assert shown_in(tab)[3] == "no answer is right"
+        assert shown_in(tab)[3] == "there is no right answer"
         assert result_of(tab).endswith(" What should come out, 0 or an error, is for you to decide.")
         assert shown_in(tab)[:2] == (["0 %", ""] if is_zero else ["100 %", "should be 0 %"])
         assert (tab.locator(".live .wrong").count() == 0) is is_zero

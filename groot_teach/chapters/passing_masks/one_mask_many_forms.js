@@ -158,7 +158,7 @@ export const picture = {
       const leaks = !refused && hidden !== percent(0);
       const off = said !== wanted;
       compare(".on-hidden", ".should-hidden", hidden, leaks, refused ? "nothing is read" : leaks ? `should be ${percent(0)}` : right === null ? "" : "as you marked it");
-      const decided = right === null ? "no answer is right" : off ? `should be ${wanted}` : "as you marked it";
+      const decided = right === null ? "there is no right answer" : off ? `should be ${wanted}` : "as you marked it";
       compare(".answer", ".should-answer", said, off && !refused, refused ? "for its dtype" : decided);
       const decide = right === null && !refused ? " What should come out, 0 or an error, is for you to decide." : "";
       const words_of = verdict(result, may_read, form, passed_to, refusals, release) + decide;
