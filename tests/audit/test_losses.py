@@ -130,8 +130,44 @@ def counted_as(each, mask=real_of, said=predicted):
     return at("loss sum", None, "gradient", "lost", found=looks(lambda b: Answer(said(b), loss(b))))
 
 
+def asked_at(mask):
+    """The numbers that fill a whole prediction, at which a loss that counts what is in `mask` is asked."""
+    said = []
+
+    def run(b):
+        def loss(one):
+            said.append(one.detach())
+            return mean_of(one, b, mask(b))
+
+        return Answer(predicted(b), loss)
+
+    policy = Policy(run, batch(), padding())
+    for step in Probes(policy, 1.0).loss.steps():
+        [*step()]
+    return {one.unique().item() for one in said if len(one.unique()) == 1}
+
+
+def test_a_loss_in_which_all_that_is_real_counts_is_asked_at_no_predictions_further_away():
+    assert not asked_at(real_of)
+    assert asked_at(first_step_left_out) >= {0, 3, -3, 10, -10}
+
+
 def first_step_left_out(b):
     return real_of(b) & (torch.arange(b["step_mask"].shape[1]) > 0)[:, None]
+
+
+def test_a_mask_is_upside_down_if_all_that_is_padded_along_its_axis_counts_and_nothing_real_does():
+    def lost(mask):
+        ((size, why),) = counted_as(torch.square, mask)
+        assert size == 1
+        return why.removeprefix("16 of 16 real entries do not count, such as sample 0, step 0, dim 0")
+
+    asked = "is a mask of dims upside down, or the `real` that you declared? True has to mean real"
+    assert lost(lambda b: ~b["dim_mask"][:, None] & b["step_mask"][..., None]).endswith(f"along dims do: {asked}")
+    asked = asked.replace("dims", "dims and steps")
+    assert lost(lambda b: ~real_of(b)) == f", and all that are padded along dims and steps do: {asked}"
+    some = lambda b: ~b["dim_mask"][:, None] & (torch.arange(b["x"].shape[1]) < 1)[:, None]  # noqa: E731
+    assert lost(some) == ""
 
 
 TRAINED = {  # flat all around 40
@@ -292,6 +328,40 @@ def test_a_divisor_that_counts_padded_steps_is_seen_by_a_sample_alone():
     assert at("loss sum", "steps", "compact", found=found) == [own_loss(0.5)]
 
 
+def padded_steps_counted(said, b):
+    return ((said - 7).square() * real_of(b)).sum() / said.shape[1] / len(said)
+
+
+def test_a_divisor_that_counts_padded_steps_is_seen_in_the_losses_that_the_runs_gave():
+    found = looks(lambda b: Answer(predicted(b), padded_steps_counted(predicted(b), b)))
+    assert at("loss count", "dims and steps", "compact", found=found) == [own_loss(0.5)]
+    policy = WithALoss(padded_steps_counted)
+    found = looks(policy, module=policy, prediction="head")
+    assert at("loss count", "dims and steps", "compact", found=found)[0] == own_loss(0.5)
+
+
+def test_a_loss_that_is_a_number_says_nothing_where_other_predictions_are_made_without_padding():
+    """Its own predictions grow with the number of words, padded ones too."""
+    said = lambda b: predicted(b) * b["words"].shape[1]  # noqa: E731
+    found = looks(lambda b: Answer(said(b), mean_of(said(b), b)))
+    assert at("prediction", "tokens", "compact", found=found)[0][0] == 0.5
+    assert at("loss sum", "tokens", "compact", found=found) == []
+    found = looks(lambda b: Answer(said(b), lambda one: mean_of(one, b)))
+    assert at("loss sum", "tokens", "compact", found=found) == [own_loss(0)]
+
+
+def test_where_each_loss_is_a_run_no_more_are_asked_of_samples_whose_loss_stays():
+    """Of each of the two samples one run alone, and one without its padding."""
+    module = WithALoss(lambda said, b: mean_of(said, b))
+    policy = Policy(module, batch(), padding(), module=module, prediction="head")
+    runs = {}
+    for step in Probes(policy, 1.0).steps():
+        before = policy.runs
+        [*step()]
+        runs[step.axis, step.probe] = policy.runs - before
+    assert [runs[axis, "compact"] for axis in ("samples", "steps", "tokens")] == [2, 2, 2]
+
+
 def test_padded_steps_that_the_loss_sums_are_seen_by_a_sample_alone():
     def loss(said, b):
         return mean_of(said, b, b["dim_mask"][:, None].expand_as(said))
@@ -360,6 +430,29 @@ def test_samples_whose_weights_add_up_to_something_else_have_a_wrong_divisor():
     ]
     right = WithALoss(lambda said, b: mean_of(said - 7, b))
     assert at("loss count", None, "compact", found=looks(right, module=right, prediction="head")) == []
+
+
+@pytest.mark.parametrize(
+    ("of_each", "size"),
+    [
+        ((0.5, 0.5), 0),
+        ((1, 1), 0),
+        ((0.9, 0.1), 0),
+        ((1, 0.5), 0.5),
+        ((0.25, 0.5), 0.25),
+        ((2, 2), 3),
+        ((1, 1.01), 1.01),
+    ],
+)
+def test_the_weights_of_samples_are_those_of_a_mean_or_those_of_a_sum(of_each, size):
+    def loss(said, b):
+        each = ((said - 7).square() * real_of(b)).sum((1, 2)) / real_of(b).sum((1, 2))
+        return (each * torch.tensor(of_each)).sum() if len(said) == 2 else each.sum()
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: loss(said, b)), unit_loss=9)
+    ((got, why),) = at("loss count", None, "compact", found=found)
+    assert got == pytest.approx(size, abs=1e-6)
+    assert why.startswith(f"the weights of the samples in the loss add up to {sum(of_each):.4g}, expected 1 for a mean")
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
@@ -472,6 +565,12 @@ def test_a_step_that_a_second_head_leaves_out_of_its_loss_is_found_and_a_note_sa
     found = [finding.why for finding in report.findings if finding.full_name == "loss sum, steps, lost"]
     assert found == ["2 of 6 real entries of 'grip' do not move the loss"] * drops
     assert any("a part that does not come from this prediction" in note for note in report.notes)
+
+
+def test_a_step_that_a_second_head_leaves_out_is_found_where_the_caller_keeps_no_gradients():
+    with torch.no_grad():
+        report = two_heads(True, 0.0, by_module=True)
+    assert "2 of 6 real entries of 'grip' do not move the loss" in [finding.why for finding in report.findings]
 
 
 def test_a_head_that_is_audited_by_itself_has_its_own_entries_counted():
