@@ -170,6 +170,23 @@ def test_a_mask_is_upside_down_if_all_that_is_padded_along_its_axis_counts_and_n
     assert lost(some) == ""
 
 
+@pytest.mark.parametrize(
+    ("counted", "axis", "may_be_no_target"),
+    [
+        (first_step_left_out, "steps", True),
+        (lambda b: real_of(b) & (torch.arange(4) > 0), "dims", False),
+        (lambda b: ~real_of(b), "dims and steps", False),
+    ],
+    ids=["the first step", "the first dim", "all"],
+)
+def test_lost_steps_may_be_no_targets_and_lost_dims_or_all_that_is_real_may_not(counted, axis, may_be_no_target):
+    policy = Policy(lambda b: Answer(predicted(b), lambda said: mean_of(said, b, counted(b))), batch(), padding())
+    (lost,) = [look for step in Probes(policy, 1.0).loss.steps() for look in step() if look.kind == "lost"]
+    assert lost.axis == axis
+    assert lost.hint.startswith(f"if these {axis} are given to be read and are not learnt" if may_be_no_target else "")
+    assert bool(lost.hint) is may_be_no_target
+
+
 TRAINED = {  # flat all around 40
     "cross entropy": lambda said: torch.nn.functional.softplus(-said.float()),
     "hinge": lambda said: (1 - said).relu(),
@@ -370,6 +387,19 @@ def test_padded_steps_that_the_loss_sums_are_seen_by_a_sample_alone():
     assert size > 0
 
 
+def test_padded_dims_that_count_are_not_counted_again_where_steps_are_cut_off():
+    """Each step predicts something else there if it is cut off."""
+
+    def run(b):
+        said = torch.where(b["dim_mask"][:, None], predicted(b), b["x"].shape[1] ** 2)
+        counted = b["step_mask"][..., None].expand_as(said)
+        return Answer(said, lambda one: mean_of(one, b, counted))
+
+    found = looks(run)
+    assert at("loss sum", "dims", "gradient", "leak", found=found)[0][0] > 0
+    assert at("loss sum", "steps", "compact", found=found) == [own_loss(0)]
+
+
 def test_padded_words_that_a_term_of_the_loss_counts_are_seen_by_a_sample_alone():
     """Each word adds 3 to the loss, real or not, and nothing else does: of 2 words one is left."""
     found = looks(lambda b: Answer(predicted(b), lambda said: 0 * said.sum() + 3.0 * b["words"].shape[1]))
@@ -453,6 +483,19 @@ def test_the_weights_of_samples_are_those_of_a_mean_or_those_of_a_sum(of_each, s
     ((got, why),) = at("loss count", None, "compact", found=found)
     assert got == pytest.approx(size, abs=1e-6)
     assert why.startswith(f"the weights of the samples in the loss add up to {sum(of_each):.4g}, expected 1 for a mean")
+
+
+def test_a_loss_that_is_a_mean_of_each_dim_has_no_weights_of_samples():
+    """The second robot has no third and no fourth dim, so there the first one counts more than in the other two."""
+
+    def loss(said, b):
+        real = real_of(b)
+        of_dim = ((said - 7).square() * real).sum((0, 1)) / real.sum((0, 1)).clamp(min=1)
+        return 3 * of_dim.sum() / real.any(1).any(0).sum()
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: loss(said, b)))
+    assert at("loss count", None, "unit error", found=found)[0][0] == 2
+    assert at("loss count", None, "compact", found=found) == []
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
