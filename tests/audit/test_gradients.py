@@ -48,6 +48,18 @@ def test_the_target_of_a_squared_error_is_found_by_two_gradients_and_entries_tha
     assert len(calls) == 2 + 3  # an error of 0, 1 and -1 proves it
 
 
+def test_gradients_that_are_known_are_not_asked_again():
+    calls = []
+
+    def counted(said: Tensor) -> Tensor:
+        calls.append(said)
+        return squared(said)
+
+    known = [gradient_at(squared, START + beside) for beside in (0, 1)]
+    assert find_target(counted, START, *known).tolist() == pytest.approx(EXPECTED, abs=1e-12)
+    assert len(calls) == 3
+
+
 def test_the_target_of_an_absolute_error_is_closed_in_by_halving():
     assert find_target(absolute, START).tolist() == pytest.approx(EXPECTED, abs=1e-12)
     found = find_target(lambda said: absolute(said.double()), START.float())

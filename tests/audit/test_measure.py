@@ -12,6 +12,7 @@ from groot_teach.audit.measure import (
     apart,
     at_end,
     changed,
+    distance,
     finite,
     in_samples,
     moved_by,
@@ -123,7 +124,14 @@ def test_the_rounding_of_a_policy_is_let_pass_where_it_is_coarser_than_that_of_i
 
 
 def test_what_has_another_shape_is_infinitely_far_away():
-    assert apart(numbers(1, 1), numbers(1)) == inf
+    for how_far in (apart, distance):
+        assert how_far(numbers(1, 1), numbers(1)) == how_far(numbers(1), numbers(1, 1)) == inf
+
+
+def test_a_distance_lets_no_rounding_pass():
+    assert distance(numbers(3, 4), numbers(3, 3.5)) == pytest.approx(0.1)
+    assert distance(numbers(1), numbers(1 + EPS)) == pytest.approx(EPS)
+    assert distance(numbers(1), numbers(1)) == 0
 
 
 def test_a_tapped_module_moved_as_far_as_the_output_that_moved_furthest():

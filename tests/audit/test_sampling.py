@@ -157,6 +157,18 @@ def test_a_sampler_that_fails_after_another_batch_says_so():
     assert (look.size, look.why) == (None, "RuntimeError: the same batch, please")
 
 
+def test_no_graph_is_kept_of_what_is_sampled_after_another_batch():
+    graphs = []
+
+    class Noting(Counting):
+        def forward(self, b):
+            graphs.append(torch.is_grad_enabled())
+            return super().forward(b)
+
+    looks(Noting(1, 1))
+    assert sum(graphs) == 1
+
+
 PLANS = lengths(4, 4, 2)
 
 
@@ -447,6 +459,17 @@ def test_where_one_dim_is_not_rounded_a_word_that_moves_nothing_is_lost():
     def sample(b):
         x = of_words(b, 1)
         return torch.cat([x[..., :1], torch.where(x[..., 1:] > 100, 1.0, -1.0)], dim=-1)
+
+    lost = by_name(sample)["sampler", "tokens", "perturb", "lost"]
+    assert (lost.size, lost.why[:11]) == (pytest.approx(1 / 3), "1 of 3 real")
+
+
+def test_where_one_sample_is_rounded_a_word_that_moves_nothing_in_another_one_is_lost():
+    """The second robot has two dims, and is given whole numbers."""
+
+    def sample(b):
+        said = of_words(b, 1)
+        return torch.where(b["dim_mask"].sum(1)[:, None, None] == 2, said.round(), said)
 
     lost = by_name(sample)["sampler", "tokens", "perturb", "lost"]
     assert (lost.size, lost.why[:11]) == (pytest.approx(1 / 3), "1 of 3 real")
