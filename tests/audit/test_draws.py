@@ -208,11 +208,26 @@ def test_several_different_classes_follow_their_probabilities():
     assert again.sort().values.tolist() == [[0, 1], [2, 3]]
 
 
+def test_a_class_between_two_others_tips_to_either_of_them_where_their_chances_grow():
+    torch.manual_seed(1)
+    p = torch.tensor([0.2, 0.6, 0.2]).repeat(400, 1)
+    with Recorder() as recorder:
+        first = torch.multinomial(p, 1)
+    for way in (1, -1):
+        with Replayer(recorder.drawn):
+            changed = torch.multinomial(p + 0.05 * way * torch.tensor([1, 0, -1]), 1)[first == 1] - 1
+        assert set(changed.tolist()) == {0, -way}
+        assert 0.3 < (changed != 0).float().mean() < 0.7
+
+
+@pytest.mark.parametrize("rows", [1, 50])
 @pytest.mark.parametrize("count", [2, 5])
-def test_a_class_without_a_chance_is_never_chosen(count):
-    p = torch.zeros(50, count)
+def test_a_class_without_a_chance_is_never_chosen(count, rows):
+    p = torch.zeros(rows, count)
     p[:, -1] = 1
     with Recorder() as recorder:
+        assert (torch.multinomial(p, 1) == count - 1).all()
+    with Replayer(recorder.drawn):
         assert (torch.multinomial(p, 1) == count - 1).all()
     with Replayer(recorder.drawn):
         assert (torch.multinomial(p.flip(1), 1) == 0).all()

@@ -9,7 +9,9 @@ from groot_teach.audit.gradients import (
     _is_target,
     ask_with_graph,
     by_place,
+    depends_on_more,
     find_target,
+    gradient_and_more,
     gradient_at,
     gradients,
     is_detached,
@@ -213,3 +215,16 @@ def test_a_loss_is_detached_if_it_moves_with_the_prediction_and_has_no_gradient_
         assert is_detached(squared, START) is False
         assert is_detached(lambda said: numbers(3).sum(), START) is False
         assert is_detached(lambda said: weight.sum(), START) is False
+
+
+def test_a_loss_depends_on_more_than_the_prediction_if_it_has_a_gradient_by_anything_else():
+    weight = numbers(3).requires_grad_()
+    for more, loss_of in ((False, squared), (True, lambda said: squared(said) + weight.sum())):
+        gradient, depends = gradient_and_more(loss_of, START)
+        assert (gradient.tolist(), depends) == (gradient_at(squared, START).tolist(), more)
+    one, other = START.clone().requires_grad_(), START.clone().requires_grad_()
+    loss = squared(one + other)
+    assert not depends_on_more(loss, [one, other])
+    assert not depends_on_more(loss, [weight, other, one])
+    assert depends_on_more(loss, [one])
+    assert depends_on_more(loss, [])

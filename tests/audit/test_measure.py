@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit import Tap
-from groot_teach.audit.draws import Replayer
+from groot_teach.audit.draws import Recorder, Replayer
 from groot_teach.audit.measure import (
     apart,
     at_end,
@@ -315,12 +315,26 @@ def draws_for_a_larger_batch():
         torch.rand(3)
 
 
+def drops_of_a_larger_batch():
+    with Replayer([torch.zeros(2)]):
+        torch.dropout(torch.ones(3), 0.5, True)
+
+
+def draws_with_other_numbers():
+    with Recorder() as recorder:
+        torch.poisson(torch.ones(2))
+    with Replayer(recorder.drawn):
+        torch.poisson(torch.full((2,), 5.0))
+
+
 @pytest.mark.parametrize(
     ("fail", "todo"),
     [
         (writes_into_a_parameter, "let it write into a copy"),
         (writes_where_a_gradient_looks, "or use `torch.where`"),
         (draws_for_a_larger_batch, "`values={..., 'drawn 0': 1}`"),
+        (drops_of_a_larger_batch, ". Dropout is set to 0"),
+        (draws_with_other_numbers, ". If the numbers are predicted, hand the draw over in the batch"),
     ],
 )
 def test_an_error_that_is_known_comes_with_what_to_do_about_it(fail, todo):
