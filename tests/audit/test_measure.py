@@ -76,13 +76,14 @@ def test_a_hundred_roundings_of_the_largest_number_are_let_pass_and_one_more_is_
     assert moved(numbers(1, 0), numbers(1 + 101 * EPS, 0)) == pytest.approx(101 * EPS, abs=0)
 
 
+@pytest.mark.parametrize("way", [1, -1])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-def test_each_dim_has_a_tolerance_of_its_own(dtype):
+def test_each_dim_has_a_tolerance_of_its_own(dtype, way):
     """The first dim counts ticks, and the second one opens a gripper by half; 0.5 is all that moves."""
     before = torch.tensor([[[6e4, 1.0], [-6e4, 1.0]]], dtype=dtype) * (1e12 if dtype == torch.float64 else 1)
     before[..., 1] = 1
     after = before.clone()
-    after[0, 1, 1] = 1.5
+    after[0, 1, 1] = 1 + 0.5 * way
     assert moved(before, after) == pytest.approx(0.5 / 2**0.5)
     assert moved(before, before.clone()) == 0
     assert moved_by(before, after, torch.tensor([True, False])[:, None].expand(1, 2, 2)) == 0
