@@ -810,7 +810,10 @@ def tokens(values, real=REAL, masks=None):
         (tokens({"x": 1}, torch.ones(2, 4, dtype=torch.bool)), "padding of tokens: got no padding, expected some"),
         (tokens({"x": 1}, torch.ones(0, 4, dtype=torch.bool)), "padding of tokens: got a batch without any sample"),
         (tokens({}), "padding of tokens: got no values, expected at least one entry"),
-        (tokens({"y": 1}), r"padding of tokens: got no tensor 'y' in the batch, expected one of \['flags', 'inside.deep', 'square"),
+        (
+            tokens({"y": 1}),
+            r"padding of tokens: got no tensor 'y' in the batch, expected one of \['flags', 'inside.deep', 'square",
+        ),
         (tokens({"name": 1}), "got no tensor 'name' in the batch.*; 'name' is a str: hand over a tensor"),
         (tokens({"inside": 1}), "named by its path, such as 'inside.deep'"),
         (tokens({"deep": 1}), "named by its path, such as 'inside.deep'"),
