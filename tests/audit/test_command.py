@@ -357,12 +357,27 @@ def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["checkpoint"], ["a:b", "x"], ["a:b", "--version", "N1.7"], ["a:b", "--json", "no/such/folder/report.json"]],
+    ("arguments", "message"),
+    [
+        (["checkpoint"], "checkpoint: expected a file or a folder behind this word"),
+        (["a:b", "x"], "FILE and --version go with the word checkpoint"),
+        (["a:b", "--version", "N1.7"], "FILE and --version go with the word checkpoint"),
+        (
+            ["a:b", "--json", "no/such/folder/report.json"],
+            "--json: got no/such/folder/report.json, expected a file in a folder that exists",
+        ),
+    ],
 )
-def test_arguments_that_do_not_go_together_are_refused(arguments, capsys):
+def test_arguments_that_do_not_go_together_are_refused(arguments, message, capsys):
     assert main([*arguments]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert capsys.readouterr().err == f"nothing was audited: {message}\n"
+
+
+def test_progress_is_shown_if_nobody_asks_for_quiet(mine, capsys):
+    assert main(["mine_to_audit:shut"]) == 0
+    shown = capsys.readouterr().err
+    assert "audit: 100%" in shown
+    assert "step/s" in shown
 
 
 def test_help_says_what_it_is_for_with_examples(capsys):

@@ -99,6 +99,8 @@ def test_each_line_says_in_a_word_what_it_is_and_only_what_is_found_stands_out()
     assert ["Next: " in text for text in said] == [line[0] == "found" for line in lines]
     assert said[-1] == "noteit writes"
     assert said[0].startswith("foundprediction, dims: it moves")
+    strong = [[part.text for part in line.iter("strong")] for line in body_of(report).iter("li")]
+    assert strong == [*([str(line.place)] for line in report.lines[:-1]), []]
 
 
 def test_a_cell_where_nothing_moved_is_text_and_no_link():
