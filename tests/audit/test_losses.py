@@ -10,6 +10,7 @@ from probed import REAL, at, batch, looks, mean_of, own_loss, padding, predicted
 from torch import nn
 
 from groot_teach.audit import Answer, Padding, audit_masks
+from groot_teach.audit.losses import DETACHED, DROPS
 from groot_teach.audit.policy import Policy
 from groot_teach.audit.probes import Probes
 
@@ -150,6 +151,27 @@ def asked_at(mask):
 def test_a_loss_in_which_all_that_is_real_counts_is_asked_at_no_predictions_further_away():
     assert not asked_at(real_of)
     assert asked_at(first_step_left_out) >= {0, 3, -3, 10, -10}
+
+
+def test_of_a_loss_that_is_detached_neither_its_gradient_nor_its_divisor_is_known():
+    found = looks(lambda b: Answer(predicted(b), lambda said: mean_of(said.detach(), b)))
+    assert at("loss sum", "dims and steps", "gradient", found=found) == [(None, DETACHED)]
+    assert at("loss count", "dims and steps", "unit error", found=found) == [(None, DETACHED)]
+
+
+def test_of_a_loss_behind_dropout_the_divisor_is_not_known_if_something_real_is_dropped():
+    """The second one drops padded entries alone, and counts what is left of them."""
+    dropped = lambda said: torch.dropout(said, 0.5, True)  # noqa: E731
+    found = looks(lambda b: Answer(predicted(b), lambda said: mean_of(dropped(said), b)))
+    assert at("loss sum", None, "gradient", "lost", found=found) == [(0, "0 of 16 real entries do not count")]
+    assert at("loss count", "dims and steps", "unit error", found=found) == [(None, DROPS)]
+
+    def padding_dropped(said, b):
+        return mean_of(said, b) + 0.01 * (dropped(said).square() * ~real_of(b)).sum()
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: padding_dropped(said, b)))
+    ((size, _),) = at("loss count", "dims and steps", "unit error", found=found)
+    assert size > 0
 
 
 def first_step_left_out(b):
