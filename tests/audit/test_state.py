@@ -379,13 +379,17 @@ def test_what_a_run_writes_into_is_put_back_after_it(write):
     assert [module.kept[0].item(), module.nested[0][0].item()] == [0, 0]
 
 
-def test_a_gradient_is_that_of_the_weights_with_which_a_run_was_made():
-    """They are halved in front of it and put back behind it."""
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch.func.jvp uses it
+@pytest.mark.parametrize("inside_func", [False, True])
+def test_a_gradient_is_that_of_the_weights_with_which_a_run_was_made(inside_func):
+    """They are halved in front of it and put back behind it. Inside `torch.func` no tensor has a storage of its own."""
 
     class Halving(nn.Linear):
         def forward(self, b):
             with torch.no_grad():
                 self.weight.mul_(0.5)
+            if inside_func:
+                return Answer(torch.func.jvp(super().forward, (b["x"],), (torch.ones_like(b["x"]),))[0])
             return Answer(super().forward(b["x"]))
 
     module, x = Halving(2, 3), torch.ones(2, 2, 2)
