@@ -512,7 +512,7 @@ class Policy:
     @property
     def _ndim(self) -> int:
         """How many axes a prediction has at least."""
-        return 1 + max((max(_as_tuple(place)) for place in self.axes.values()), default=0)
+        return 1 + max(max(_as_tuple(place)) for place in self.axes.values())
 
     def _call_of(self, whole: Tensor, call: Tensor, number: int) -> Tensor:
         """What one call of the module has to give, so that all calls together give `whole`."""

@@ -131,6 +131,18 @@ def counted_as(each, mask=real_of, said=predicted):
     return at("loss sum", None, "gradient", "lost", found=looks(lambda b: Answer(said(b), loss(b))))
 
 
+def test_where_a_single_entry_is_real_and_lost_all_of_them_are():
+    kinds = [
+        Padding("dims", lengths(4, 1), {"x": 2}, {"dim_mask": 1}),
+        Padding("steps", lengths(3, 1), {"x": 1}, {"step_mask": 1}),
+    ]
+    given = {"x": torch.ones(1, 3, 4, dtype=torch.float64), "dim_mask": lengths(4, 1), "step_mask": lengths(3, 1)}
+    run = lambda b: Answer(2 * b["x"], lambda said: mean_of(said, b, ~real_of(b)))  # noqa: E731
+    ((size, why),) = at("loss sum", None, "gradient", "lost", found=looks(run, given, padding=kinds))
+    assert size == 1
+    assert why.startswith("1 of 1 real entries do not count, such as sample 0, step 0, dim 0, and all that are padded")
+
+
 def asked_at(mask):
     """The numbers that fill a whole prediction, at which a loss that counts what is in `mask` is asked."""
     said = []

@@ -641,6 +641,26 @@ def test_an_axis_that_a_prediction_lacks_is_named():
         toy_policy().wanted(torch.zeros(3, STEPS))
 
 
+@pytest.mark.parametrize("axis", ["dims", "steps", "tokens"])
+def test_an_axis_with_a_usual_name_is_one_of_the_prediction_and_not_of_the_sampler_alone(axis):
+    policy, given = small(axis=axis, axes={axis: 3}, sample=lambda b: b["x"][..., None])
+    with pytest.raises(ValueError, match=f"axes: got '{axis}' at 3, but a prediction has 3 axes"):
+        policy.ask(given)
+
+
+def test_a_mask_of_another_number_of_places_than_the_prediction_is_named():
+    policy, _ = small(padding=[Padding("steps", REAL, {"x": 1}, predicted=lambda real: real[:, 1:])])
+    with pytest.raises(ValueError, match=r"`predicted` gives a mask of the shape \(2, 3\), expected \(2, 5\)"):
+        policy.wanted(torch.zeros(2, 5, 3))
+
+
+def test_places_of_two_kinds_along_one_axis_are_read_only_if_those_of_either_are():
+    first, second = torch.arange(4) != 0, torch.arange(4) != 1
+    kinds = [Padding("steps", REAL, {"x": 1}, targets=one.expand(2, 4)) for one in (first, second)]
+    policy, given = small(padding=kinds)
+    assert policy.read_only_in(given["x"])["steps"][..., 0].tolist() == [[True, True, False, False]] * 2
+
+
 def test_real_entries_are_real_along_every_axis():
     policy = toy_policy()
     real = policy.real_in(torch.zeros(3, STEPS, DIMS))
