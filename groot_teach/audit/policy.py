@@ -748,7 +748,7 @@ class Policy:
         """
         kind = self.padding[label]
         is_input = self.place_of(label) is None and "dims" not in kind.axis.split(" and ")
-        return kind.can_be_cut or (is_input and kind.real.ndim > 2)
+        return kind.can_be_cut or is_input
 
     def leaves(self, given: Given) -> dict[str, Tensor]:
         """Copies of the float entries of the batch that hold padding; the copies require a gradient."""

@@ -794,6 +794,17 @@ def test_a_sample_alone_has_its_own_rows_and_along_a_cut_only_what_is_real():
     assert torch.equal(policy.alone(given, 0, "tokens")[0]["x"], given["x"][:1, 2:])
 
 
+def test_of_an_image_what_is_in_front_of_it_stays_if_anything_is_behind_it():
+    """A single row behind it is enough."""
+    real = torch.zeros(2, 4, 4, dtype=torch.bool)
+    real[0, 1:3, 1:], real[1, 1:, 1:] = True, True
+    policy, _ = small(x=numbers(2, 4, 4), padding=[Padding("rows and columns", real, {"x": 1})], axes={})
+    assert policy.can_be_cut("rows and columns")
+    assert [one.tolist() for one in policy.kept("rows and columns", 0)] == [[0, 1, 2], [0, 1, 2, 3]]
+    assert [one.tolist() for one in policy.kept("rows and columns", 1)] == [[1, 2, 3], [1, 2, 3]]
+    assert [one.tolist() for one in policy.kept("rows and columns", 0, holes=True)] == [[1, 2], [1, 2, 3]]
+
+
 def test_padding_between_two_real_places_is_not_cut_off():
     holes = torch.tensor([[False, True, False, True], [True, True, False, False]])
     policy, given = small(padding=[Padding("tokens", holes, {"x": 1})])
