@@ -165,6 +165,14 @@ def test_normal_numbers_follow_the_mean_and_the_spread_of_each_run(what):
     assert torch.allclose(again, first + mean + spread * recorder.drawn[0], atol=1e-5)
 
 
+def test_normal_numbers_around_a_mean_alone_have_the_spread_of_their_noise():
+    x = torch.tensor([1.0, 2.0, 3.0])
+    with Recorder() as recorder:
+        first = torch.normal(x)
+    assert torch.equal(first, x + recorder.drawn[0])
+    assert recorder.drawn[0].all()
+
+
 CHOICES = {
     "bernoulli": torch.bernoulli,
     "into another": lambda p: torch.bernoulli(p, out=torch.empty_like(p)),
