@@ -525,6 +525,12 @@ def test_what_a_uniform_draw_is_compared_with_is_noted_as_it_is_then(draw):
     assert (rare < 0.3).all()
 
 
+def test_normal_numbers_that_are_compared_decide_nothing():
+    with Recorder() as recorder:
+        torch.randn(40) < 0.3  # noqa: B015
+    assert decided(recorder.drawn, usual=True) is decided(recorder.drawn, usual=False) is None
+
+
 def test_a_part_of_a_draw_that_is_compared_comes_out_as_it_usually_does_and_the_rest_stays():
     with Recorder() as recorder:
         drawn = torch.rand(4, 2)
