@@ -319,11 +319,9 @@ class LossProbes:
         size = max(sizes)
         if not size:
             again = [one for _, one in gaps]
-            if (
-                self.policy.dear
-            ):  # each question is a whole run: only what moved most is asked again, if it moved at all
+            if self.policy.dear:  # each question is a run: only what moved most is asked again, if it moved at all
                 gap, widest = max(gaps, key=lambda found: found[0])
-                again = [widest] if gap > 4 * self._rounding(widest[1]) * widest[1].loss_or_raise().abs() else []
+                again = [widest] if gap > 4 * self.policy.precision * widest[1].loss_or_raise().abs() else []
             size = max((self._moved_at_the_target(cut, one) for one in again), default=0.0)
         divided = size and axis not in self.fitted and not self.counts_right and self.policy.place_of(cut) is not None
         stage, axis = (LOSS_COUNT, self.policy.every_axis) if divided else (LOSS_SUM, axis)
@@ -433,7 +431,7 @@ class LossProbes:
         if then.shape != other.prediction.shape:
             if int(real.sum()) != int(real_then.sum()):
                 return None
-            then = other.prediction.detach().clone()
+            then = other.prediction.clone()
             then[real_then.to(then.device)] = said[real.to(said.device)]
         return self._asked(one)(said), self._asked(other)(then)
 
@@ -450,12 +448,9 @@ class LossProbes:
         # What the loss compares with may be rounded otherwise without padding, about as far as what is predicted.
         said, then = (heard.prediction.detach()[at] for heard, at in ((one, real), (other, real_then)))
         apart_by = (said - then).abs().max().item() if len(said) == len(then) else 0.0
-        error = 4 * apart_by + 8 * self._rounding(one) * (1 + target[real].abs().mean().item())
+        error = 4 * apart_by + 8 * self.policy.precision * (1 + target[real].abs().mean().item())
         allowed = tolerance_of(target.dtype, self.policy.precision) * largest + error * self.unit_loss
         return gap / largest if gap > allowed else 0.0
-
-    def _rounding(self, heard: Heard) -> float:
-        return max(self.policy.precision, torch.finfo(heard.prediction.dtype).eps)
 
     def _asked(self, heard: Heard) -> Callable[[Tensor], Tensor]:
         """The function that says the loss of another prediction; without dropout, if that hides some of it."""

@@ -48,7 +48,7 @@ def distance(one: Tensor, other: Tensor) -> float:
     return inf if one.shape != other.shape else _relative(one, other, 0.0)
 
 
-def tolerance_of(dtype: torch.dtype, precision: float = 0.0) -> float:
+def tolerance_of(dtype: torch.dtype, precision: float) -> float:
     """How far two results of the same sum may be apart, relative to their size."""
     return min(sqrt(max(precision, torch.finfo(dtype).eps)), 1 / 32)
 

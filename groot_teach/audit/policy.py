@@ -515,7 +515,7 @@ class Policy:
     @property
     def _ndim(self) -> int:
         """How many axes a prediction has at least."""
-        return 1 + max((max(_as_tuple(place)) for place in self.axes.values()), default=0)
+        return 1 + max(max(_as_tuple(place)) for place in self.axes.values())
 
     def _call_of(self, whole: Tensor, call: Tensor, number: int) -> Tensor:
         """What one call of the module has to give, so that all calls together give `whole`."""
@@ -751,7 +751,7 @@ class Policy:
         """
         kind = self.padding[label]
         is_input = self.place_of(label) is None and "dims" not in kind.axis.split(" and ")
-        return kind.can_be_cut or (is_input and kind.real.ndim > 2)
+        return kind.can_be_cut or is_input
 
     def leaves(self, given: Given) -> dict[str, Tensor]:
         """Copies of the float entries of the batch that hold padding; the copies require a gradient."""

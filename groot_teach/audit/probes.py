@@ -327,7 +327,7 @@ class Probes:
             return
         if cut is None and policy.batch_size == 1:
             return  # it is alone already, as a note says
-        size = max(sizes.values(), default=0.0)
+        size = max(sizes.values())
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "what is predicted for a sample, once it is alone," if cut is None else WITHOUT_PADDING
         look = Look(PREDICTION, column, "compact", size, why=percent_of(size, alone), where=where)

@@ -289,7 +289,7 @@ def _hidden_from_all(pairs: Tensor, reach: Tensor) -> Tensor:
     hidden = could.any(dim=0) & ~read.any(dim=0)
     expected = torch.zeros_like(could)
     if 2 * hidden.sum() < asked.any(dim=0).sum():
-        for far in distance[could & hidden].unique():
+        for far in distance[could].unique():
             others = could & ~hidden & (distance == far)
             if others.sum() > 1 and read[others].all():
                 expected |= could & hidden & (distance == far)

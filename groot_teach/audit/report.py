@@ -335,7 +335,7 @@ class MaskReport:
                 words = {"leak": size, "lost": f"lost {size}", "not finite": "NaN", "mismatch": f"mismatch {size}"}
                 said[look.kind] = words[look.kind] + wanted
         if said:
-            of_kind = {line.place.kind: line for line in reversed(lines) if line.mark in "!*" and line.place}
+            of_kind = {line.place.kind: line for line in reversed(lines) if line.place}  # findings come first
             return [(said[kind], of_kind.get(kind)) for kind in get_args(Kind) if kind in said]
         if not here:
             return []

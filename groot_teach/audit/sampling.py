@@ -194,7 +194,7 @@ class SamplerProbes:
             return
         if cut is None and policy.batch_size == 1:
             return  # it is alone already, as a note says
-        size = max(sizes.values(), default=0.0)
+        size = max(sizes.values())
         where = in_samples([sample for sample, moved in sizes.items() if moved], policy.batch_size)
         alone = "is alone" if cut is None else "is alone and its padding is cut off"
         why = percent_of(size, f"what a sample is given, once it {alone},")

@@ -1,6 +1,7 @@
 """The command `python -m groot_teach.audit`, as a shell runs it."""
 
 import importlib.util
+import io
 import json
 import os
 import re
@@ -58,6 +59,9 @@ def breaks_as_it_runs():
 def looks_at_half():
     asked = described()
     return asked | {"sample": None}
+
+def stops():
+    raise KeyboardInterrupt
 """
 
 
@@ -181,6 +185,29 @@ def test_ci_is_told_that_nothing_was_audited(mine, capsys):
     capsys.readouterr()
 
 
+def test_a_file_that_cannot_be_written_after_all_is_said_and_the_others_are_written(mine, capsys):
+    assert main(["mine_to_audit:shut", "--quiet", "--json", "/dev/full", "--html", "report.html"]) == 2
+    said = capsys.readouterr()
+    assert said.out.startswith("clean along dims, steps, tokens")
+    assert re.fullmatch("/dev/full was not written: .*No space left on device\n", said.err)
+    assert "<title>Audit of masks: clean</title>" in (mine / "report.html").read_text(encoding="utf-8")
+
+
+def test_what_is_printed_goes_nowhere_if_nobody_reads_it_and_the_files_are_written(mine, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+        def fileno(self):
+            return file.fileno()
+
+    with (mine / "printed").open("w") as file:
+        monkeypatch.setattr(sys, "stdout", Gone())
+        assert main(["mine_to_audit:shut", "--quiet", "--json", "report.json"]) == 0
+        assert os.fstat(file.fileno()).st_rdev == Path(os.devnull).stat().st_rdev
+    assert json.loads((mine / "report.json").read_text(encoding="utf-8"))["clean"] is True
+
+
 @pytest.mark.parametrize("option", ["--json", "--html", "--junit"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_audit(mine, capsys, option, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
@@ -208,6 +235,8 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_audit(mine, capsys,
         ("no_such_module:f", "No module named 'no_such_module'"),
         ("mine_to_audit:raises", "nothing was audited: KeyError in mine_to_audit.py 29: 'no such camera'"),
         ("mine_to_audit:leaves", "nothing was audited: SystemExit in mine_to_audit.py 32: 0"),
+        ("mine_to_audit:stops", "nothing was audited: stopped\n"),
+        ("builtins:dict", "builtins:dict gave a dict without run, batch, padding, expected"),
     ],
 )
 def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, message):
@@ -218,15 +247,15 @@ def test_what_cannot_be_audited_is_said_and_ends_with_2(mine, capsys, subject, m
 OPTIONS = ["--head-width", "8", "--vl-head-width", "10", "--quiet"]
 
 
-def saved(tmp_path, **sizes):
-    """A small checkpoint in bfloat16, of N1.7 if nothing else is asked for."""
+def saved(tmp_path, dtype=torch.bfloat16, **sizes):
+    """A small checkpoint, of N1.7 if nothing else is asked for."""
     from safetensors.torch import save_file
 
     small = {
         "padded_dim": 11, "state_dim": 13, "token_width": 20, "embodiments": 3, "width": 16, "hidden": 12, "heads": 2,
         "layers": 4, "vl_heads": 2, "vl_layers": 1, "attend_text_every_n_blocks": 2,
     }  # fmt: skip
-    head = ActionHead(HeadConfig(**small | sizes), PR_741, torch.Generator().manual_seed(0)).bfloat16()
+    head = ActionHead(HeadConfig(**small | sizes), PR_741, torch.Generator().manual_seed(0)).to(dtype)
     named = {f"action_head.{name}": weight.contiguous() for name, weight in upstream.to_upstream(head).items()}
     save_file(named, tmp_path / "model.safetensors")
     return tmp_path / "model.safetensors"
@@ -242,6 +271,23 @@ def test_a_checkpoint_is_audited_as_the_version_that_its_weights_are(tmp_path, c
     assert "! VL self-attention, tokens" in table
     assert "! DiT cross-attention, tokens" not in table
     assert main(["checkpoint", str(checkpoint), "--version", "strict", *OPTIONS]) == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_the_weights_that_are_audited_are_those_of_the_file_in_single_precision_or_in_double(
+    tmp_path, monkeypatch, dtype
+):
+    from safetensors.torch import load_file
+
+    monkeypatch.setattr(sys.modules[main.__module__], "audit_action_head", lambda *given, **more: given)
+    file = saved(tmp_path, dtype)
+    head, observation, _, noise, *_ = audit_checkpoint(file, head_width=8, vl_head_width=10)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    assert {noise.dtype, observation.state.dtype, next(head.parameters()).dtype} == {wide}
+    assert not head.training
+    stored, audited = load_file(file), upstream.to_upstream(head)
+    assert {name.removeprefix("action_head.") for name in stored} == audited.keys()
+    assert all(torch.equal(audited[name.removeprefix("action_head.")], one.to(wide)) for name, one in stored.items())
 
 
 @pytest.mark.parametrize(
@@ -311,12 +357,27 @@ def test_a_file_that_is_not_there_is_said(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["checkpoint"], ["a:b", "x"], ["a:b", "--version", "N1.7"], ["a:b", "--json", "no/such/folder/report.json"]],
+    ("arguments", "message"),
+    [
+        (["checkpoint"], "checkpoint: expected a file or a folder behind this word"),
+        (["a:b", "x"], "FILE and --version go with the word checkpoint"),
+        (["a:b", "--version", "N1.7"], "FILE and --version go with the word checkpoint"),
+        (
+            ["a:b", "--json", "no/such/folder/report.json"],
+            "--json: got no/such/folder/report.json, expected a file in a folder that exists",
+        ),
+    ],
 )
-def test_arguments_that_do_not_go_together_are_refused(arguments, capsys):
+def test_arguments_that_do_not_go_together_are_refused(arguments, message, capsys):
     assert main([*arguments]) == 2
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert capsys.readouterr().err == f"nothing was audited: {message}\n"
+
+
+def test_progress_is_shown_if_nobody_asks_for_quiet(mine, capsys):
+    assert main(["mine_to_audit:shut"]) == 0
+    shown = capsys.readouterr().err
+    assert "audit: 100%" in shown
+    assert "step/s" in shown
 
 
 def test_help_says_what_it_is_for_with_examples(capsys):

@@ -144,6 +144,7 @@ def test_a_draw_of_dropout_is_called_so(dropout):
 
 NORMAL = {
     "around a mean": lambda x: torch.normal(x, 2.0),
+    "of spread 1": lambda x: torch.normal(x),
     "of a spread": lambda x: torch.normal(0.0, x),
     "both": lambda x: torch.normal(x, x),
     "into another": lambda x: torch.normal(x, 1.0, out=torch.empty(2, 3)),
@@ -162,6 +163,14 @@ def test_normal_numbers_follow_the_mean_and_the_spread_of_each_run(what):
     with Replayer(recorder.drawn):
         again = NORMAL[what](x + 1)
     assert torch.allclose(again, first + mean + spread * recorder.drawn[0], atol=1e-5)
+
+
+def test_normal_numbers_around_a_mean_alone_have_the_spread_of_their_noise():
+    x = torch.tensor([1.0, 2.0, 3.0])
+    with Recorder() as recorder:
+        first = torch.normal(x)
+    assert torch.equal(first, x + recorder.drawn[0])
+    assert recorder.drawn[0].all()
 
 
 CHOICES = {
@@ -208,11 +217,37 @@ def test_several_different_classes_follow_their_probabilities():
     assert again.sort().values.tolist() == [[0, 1], [2, 3]]
 
 
+def test_a_class_between_two_others_tips_to_either_of_them_where_their_chances_grow():
+    torch.manual_seed(1)
+    p = torch.tensor([0.2, 0.6, 0.2]).repeat(400, 1)
+    with Recorder() as recorder:
+        first = torch.multinomial(p, 1)
+    for way in (1, -1):
+        with Replayer(recorder.drawn):
+            changed = torch.multinomial(p + 0.05 * way * torch.tensor([1, 0, -1]), 1)[first == 1] - 1
+        assert set(changed.tolist()) == {0, -way}
+        assert 0.3 < (changed != 0).float().mean() < 0.7
+
+
+def test_a_class_with_hardly_a_chance_that_was_chosen_is_chosen_again():
+    """Its range is narrower than what rounding may move."""
+    torch.manual_seed(1)
+    p = torch.tensor([0.4995, 0.001, 0.4995]).repeat(8000, 1)
+    with Recorder() as recorder:
+        first = torch.multinomial(p, 1)
+    assert 0 < (first == 1).sum() < 30
+    with Replayer(recorder.drawn):
+        assert torch.equal(torch.multinomial(p, 1), first)
+
+
+@pytest.mark.parametrize("rows", [1, 50])
 @pytest.mark.parametrize("count", [2, 5])
-def test_a_class_without_a_chance_is_never_chosen(count):
-    p = torch.zeros(50, count)
+def test_a_class_without_a_chance_is_never_chosen(count, rows):
+    p = torch.zeros(rows, count)
     p[:, -1] = 1
     with Recorder() as recorder:
+        assert (torch.multinomial(p, 1) == count - 1).all()
+    with Replayer(recorder.drawn):
         assert (torch.multinomial(p, 1) == count - 1).all()
     with Replayer(recorder.drawn):
         assert (torch.multinomial(p.flip(1), 1) == 0).all()
@@ -467,6 +502,33 @@ def test_of_words_that_are_dropped_in_most_batches_a_leak_is_found_and_what_is_l
     report = dropping("rand <", 0.9, READS[reads])
     assert [finding.full_name for finding in report.findings] == ["prediction, tokens, leak"] * (reads == "leak")
     assert any("it does where what is drawn decides otherwise" in look.why for look in report.unseen)
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: torch.rand(4),
+        lambda: torch.rand_like(torch.zeros(4)),
+        lambda: torch.empty(4).uniform_(),
+        lambda: torch.nn.init.uniform_(torch.empty(4)),
+    ],
+    ids=["rand", "rand_like", "uniform_", "init"],
+)
+def test_what_a_uniform_draw_is_compared_with_is_noted_as_it_is_then(draw):
+    chance = torch.tensor(0.3)
+    with Recorder() as recorder:
+        draw() < chance  # noqa: B015
+    chance.fill_(0.9)
+    (usual,) = decided(recorder.drawn, usual=True) or recorder.drawn
+    (rare,) = decided([usual], usual=False)
+    assert (usual > 0.3).all()
+    assert (rare < 0.3).all()
+
+
+def test_normal_numbers_that_are_compared_decide_nothing():
+    with Recorder() as recorder:
+        torch.randn(40) < 0.3  # noqa: B015
+    assert decided(recorder.drawn, usual=True) is decided(recorder.drawn, usual=False) is None
 
 
 def test_a_part_of_a_draw_that_is_compared_comes_out_as_it_usually_does_and_the_rest_stays():

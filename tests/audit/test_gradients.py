@@ -9,7 +9,9 @@ from groot_teach.audit.gradients import (
     _is_target,
     ask_with_graph,
     by_place,
+    depends_on_more,
     find_target,
+    gradient_and_more,
     gradient_at,
     gradients,
     is_compared,
@@ -47,6 +49,18 @@ def test_the_target_of_a_squared_error_is_found_by_two_gradients_and_entries_tha
 
     assert find_target(counted, START).tolist() == pytest.approx(EXPECTED, abs=1e-12)
     assert len(calls) == 2 + 3  # an error of 0, 1 and -1 proves it
+
+
+def test_gradients_that_are_known_are_not_asked_again():
+    calls = []
+
+    def counted(said: Tensor) -> Tensor:
+        calls.append(said)
+        return squared(said)
+
+    known = [gradient_at(squared, START + beside) for beside in (0, 1)]
+    assert find_target(counted, START, *known).tolist() == pytest.approx(EXPECTED, abs=1e-12)
+    assert len(calls) == 3
 
 
 def test_the_target_of_an_absolute_error_is_closed_in_by_halving():
@@ -213,3 +227,16 @@ def test_a_target_is_compared_and_what_is_read_meets_its_weights_first():
     loss = (layer(read + bias + both) - (target - both) * 2).square().sum() + (bias * read).sum()
     assert [is_compared(loss, one, known) for one in known] == [False, True, True]
     assert not is_compared(layer(read).sum(), target, known)
+
+
+def test_a_loss_depends_on_more_than_the_prediction_if_it_has_a_gradient_by_anything_else():
+    weight = numbers(3).requires_grad_()
+    for more, loss_of in ((False, squared), (True, lambda said: squared(said) + weight.sum())):
+        gradient, depends = gradient_and_more(loss_of, START)
+        assert (gradient.tolist(), depends) == (gradient_at(squared, START).tolist(), more)
+    one, other = START.clone().requires_grad_(), START.clone().requires_grad_()
+    loss = squared(one + other)
+    assert not depends_on_more(loss, [one, other])
+    assert not depends_on_more(loss, [weight, other, one])
+    assert depends_on_more(loss, [one])
+    assert depends_on_more(loss, [])

@@ -81,3 +81,23 @@ def test_re_noised_dims_leave_the_sampler_as_zeros_and_are_no_rollout_leak():
 def test_what_is_said_on_goes_on_to_the_audit():
     names = {finding.name: "so be it" for finding in audit_action_head(head_of(GROOT_N1_6), *batch()).findings}
     assert audit_action_head(head_of(GROOT_N1_6), *batch(), intended=names).is_clean
+
+
+def test_the_sampler_takes_four_steps_unless_it_is_said(monkeypatch):
+    class Sampled(Exception):
+        pass
+
+    def sample(head, observation, noise, dim_mask, step_mask, steps):
+        raise Sampled(steps)
+
+    monkeypatch.setattr(ActionHead, "sample", sample)
+    for said, steps in (((), 4), ((3,), 3)):
+        with pytest.raises(Sampled, match=f"^{steps}$"):
+            audit_action_head(head_of(STRICT), *batch(), *said)
+
+
+def test_words_may_come_without_a_mask_of_images():
+    observation, *more = batch()
+    without = replace(observation, vl=replace(observation.vl, image_mask=None))
+    head = head_of(STRICT, attend_text_every_n_blocks=None, future_tokens=2)
+    assert audit_action_head(head, without, *more).is_clean

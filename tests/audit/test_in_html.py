@@ -1,9 +1,11 @@
 """A report in HTML: every cell, where it leads, and a page that stands alone."""
 
+import platform
 import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import torch
 from audit_looks import BOTH, LOOKS
 
 from groot_teach.audit import Look, MaskReport, in_html
@@ -97,6 +99,8 @@ def test_each_line_says_in_a_word_what_it_is_and_only_what_is_found_stands_out()
     assert ["Next: " in text for text in said] == [line[0] == "found" for line in lines]
     assert said[-1] == "noteit writes"
     assert said[0].startswith("foundprediction, dims: it moves")
+    strong = [[part.text for part in line.iter("strong")] for line in body_of(report).iter("li")]
+    assert strong == [*([str(line.place)] for line in report.lines[:-1]), []]
 
 
 def test_a_cell_where_nothing_moved_is_text_and_no_link():
@@ -123,3 +127,15 @@ def test_styles_have_each_colour_in_both_themes_and_hold_nothing_that_only_their
     for style in (in_html.STYLE, in_html.PAGE_STYLE):
         assert "/*" not in style
         assert "}\n" not in style
+
+
+def test_styles_hold_every_rule_of_their_files():
+    for name, style in (("report.css", in_html.STYLE), ("page.css", in_html.PAGE_STYLE)):
+        text = (Path(in_html.__file__).parent / name).read_text(encoding="utf-8")
+        rules = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+        assert re.sub(r"\s", "", style).endswith(re.sub(r"\s", "", rules))
+
+
+def test_the_page_says_by_what_it_was_made():
+    made = f"groot_teach, torch {torch.__version__}, Python {platform.python_version()}"
+    assert f"<footer>Made by {made}.</footer>" in MaskReport(LOOKS).to_html()

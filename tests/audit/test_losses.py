@@ -10,6 +10,7 @@ from probed import REAL, at, batch, looks, mean_of, own_loss, padding, predicted
 from torch import nn
 
 from groot_teach.audit import Answer, Padding, audit_masks
+from groot_teach.audit.losses import DETACHED, DROPS
 from groot_teach.audit.policy import Policy
 from groot_teach.audit.probes import Probes
 
@@ -130,8 +131,94 @@ def counted_as(each, mask=real_of, said=predicted):
     return at("loss sum", None, "gradient", "lost", found=looks(lambda b: Answer(said(b), loss(b))))
 
 
+def test_where_a_single_entry_is_real_and_lost_all_of_them_are():
+    kinds = [
+        Padding("dims", lengths(4, 1), {"x": 2}, {"dim_mask": 1}),
+        Padding("steps", lengths(3, 1), {"x": 1}, {"step_mask": 1}),
+    ]
+    given = {"x": torch.ones(1, 3, 4, dtype=torch.float64), "dim_mask": lengths(4, 1), "step_mask": lengths(3, 1)}
+    run = lambda b: Answer(2 * b["x"], lambda said: mean_of(said, b, ~real_of(b)))  # noqa: E731
+    ((size, why),) = at("loss sum", None, "gradient", "lost", found=looks(run, given, padding=kinds))
+    assert size == 1
+    assert why.startswith("1 of 1 real entries do not count, such as sample 0, step 0, dim 0, and all that are padded")
+
+
+def asked_at(mask):
+    """The numbers that fill a whole prediction, at which a loss that counts what is in `mask` is asked."""
+    said = []
+
+    def run(b):
+        def loss(one):
+            said.append(one.detach())
+            return mean_of(one, b, mask(b))
+
+        return Answer(predicted(b), loss)
+
+    policy = Policy(run, batch(), padding())
+    for step in Probes(policy, 1.0).loss.steps():
+        [*step()]
+    return {one.unique().item() for one in said if len(one.unique()) == 1}
+
+
+def test_a_loss_in_which_all_that_is_real_counts_is_asked_at_no_predictions_further_away():
+    assert not asked_at(real_of)
+    assert asked_at(first_step_left_out) >= {0, 3, -3, 10, -10}
+
+
+def test_of_a_loss_that_is_detached_neither_its_gradient_nor_its_divisor_is_known():
+    found = looks(lambda b: Answer(predicted(b), lambda said: mean_of(said.detach(), b)))
+    assert at("loss sum", "dims and steps", "gradient", found=found) == [(None, DETACHED)]
+    assert at("loss count", "dims and steps", "unit error", found=found) == [(None, DETACHED)]
+
+
+def test_of_a_loss_behind_dropout_the_divisor_is_not_known_if_something_real_is_dropped():
+    """The second one drops padded entries alone, and counts what is left of them."""
+    dropped = lambda said: torch.dropout(said, 0.5, True)  # noqa: E731
+    found = looks(lambda b: Answer(predicted(b), lambda said: mean_of(dropped(said), b)))
+    assert at("loss sum", None, "gradient", "lost", found=found) == [(0, "0 of 16 real entries do not count")]
+    assert at("loss count", "dims and steps", "unit error", found=found) == [(None, DROPS)]
+
+    def padding_dropped(said, b):
+        return mean_of(said, b) + 0.01 * (dropped(said).square() * ~real_of(b)).sum()
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: padding_dropped(said, b)))
+    ((size, _),) = at("loss count", "dims and steps", "unit error", found=found)
+    assert size > 0
+
+
 def first_step_left_out(b):
     return real_of(b) & (torch.arange(b["step_mask"].shape[1]) > 0)[:, None]
+
+
+def test_a_mask_is_upside_down_if_all_that_is_padded_along_its_axis_counts_and_nothing_real_does():
+    def lost(mask):
+        ((size, why),) = counted_as(torch.square, mask)
+        assert size == 1
+        return why.removeprefix("16 of 16 real entries do not count, such as sample 0, step 0, dim 0")
+
+    asked = "is a mask of dims upside down, or the `real` that you declared? True has to mean real"
+    assert lost(lambda b: ~b["dim_mask"][:, None] & b["step_mask"][..., None]).endswith(f"along dims do: {asked}")
+    asked = asked.replace("dims", "dims and steps")
+    assert lost(lambda b: ~real_of(b)) == f", and all that are padded along dims and steps do: {asked}"
+    some = lambda b: ~b["dim_mask"][:, None] & (torch.arange(b["x"].shape[1]) < 1)[:, None]  # noqa: E731
+    assert lost(some) == ""
+
+
+@pytest.mark.parametrize(
+    ("counted", "axis", "may_be_no_target"),
+    [
+        (first_step_left_out, "steps", True),
+        (lambda b: real_of(b) & (torch.arange(4) > 0), "dims", False),
+        (lambda b: ~real_of(b), "dims and steps", False),
+    ],
+    ids=["the first step", "the first dim", "all"],
+)
+def test_lost_steps_may_be_no_targets_and_lost_dims_or_all_that_is_real_may_not(counted, axis, may_be_no_target):
+    policy = Policy(lambda b: Answer(predicted(b), lambda said: mean_of(said, b, counted(b))), batch(), padding())
+    (lost,) = [look for step in Probes(policy, 1.0).loss.steps() for look in step() if look.kind == "lost"]
+    assert lost.axis == axis
+    assert lost.hint.startswith(f"if these {axis} are given to be read and are not learnt" if may_be_no_target else "")
+    assert bool(lost.hint) is may_be_no_target
 
 
 TRAINED = {  # flat all around 40
@@ -292,12 +379,59 @@ def test_a_divisor_that_counts_padded_steps_is_seen_by_a_sample_alone():
     assert at("loss sum", "steps", "compact", found=found) == [own_loss(0.5)]
 
 
+def padded_steps_counted(said, b):
+    return ((said - 7).square() * real_of(b)).sum() / said.shape[1] / len(said)
+
+
+def test_a_divisor_that_counts_padded_steps_is_seen_in_the_losses_that_the_runs_gave():
+    found = looks(lambda b: Answer(predicted(b), padded_steps_counted(predicted(b), b)))
+    assert at("loss count", "dims and steps", "compact", found=found) == [own_loss(0.5)]
+    policy = WithALoss(padded_steps_counted)
+    found = looks(policy, module=policy, prediction="head")
+    assert at("loss count", "dims and steps", "compact", found=found)[0] == own_loss(0.5)
+
+
+def test_a_loss_that_is_a_number_says_nothing_where_other_predictions_are_made_without_padding():
+    """Its own predictions grow with the number of words, padded ones too."""
+    said = lambda b: predicted(b) * b["words"].shape[1]  # noqa: E731
+    found = looks(lambda b: Answer(said(b), mean_of(said(b), b)))
+    assert at("prediction", "tokens", "compact", found=found)[0][0] == 0.5
+    assert at("loss sum", "tokens", "compact", found=found) == []
+    found = looks(lambda b: Answer(said(b), lambda one: mean_of(one, b)))
+    assert at("loss sum", "tokens", "compact", found=found) == [own_loss(0)]
+
+
+def test_where_each_loss_is_a_run_no_more_are_asked_of_samples_whose_loss_stays():
+    """Of each of the two samples one run alone, and one without its padding."""
+    module = WithALoss(lambda said, b: mean_of(said, b))
+    policy = Policy(module, batch(), padding(), module=module, prediction="head")
+    runs = {}
+    for step in Probes(policy, 1.0).steps():
+        before = policy.runs
+        [*step()]
+        runs[step.axis, step.probe] = policy.runs - before
+    assert [runs[axis, "compact"] for axis in ("samples", "steps", "tokens")] == [2, 2, 2]
+
+
 def test_padded_steps_that_the_loss_sums_are_seen_by_a_sample_alone():
     def loss(said, b):
         return mean_of(said, b, b["dim_mask"][:, None].expand_as(said))
 
     ((size, _),) = at("loss sum", "steps", "compact", found=looks(of_eights(loss, outside=9.0)))
     assert size > 0
+
+
+def test_padded_dims_that_count_are_not_counted_again_where_steps_are_cut_off():
+    """Each step predicts something else there if it is cut off."""
+
+    def run(b):
+        said = torch.where(b["dim_mask"][:, None], predicted(b), b["x"].shape[1] ** 2)
+        counted = b["step_mask"][..., None].expand_as(said)
+        return Answer(said, lambda one: mean_of(one, b, counted))
+
+    found = looks(run)
+    assert at("loss sum", "dims", "gradient", "leak", found=found)[0][0] > 0
+    assert at("loss sum", "steps", "compact", found=found) == [own_loss(0)]
 
 
 def test_padded_words_that_a_term_of_the_loss_counts_are_seen_by_a_sample_alone():
@@ -360,6 +494,42 @@ def test_samples_whose_weights_add_up_to_something_else_have_a_wrong_divisor():
     ]
     right = WithALoss(lambda said, b: mean_of(said - 7, b))
     assert at("loss count", None, "compact", found=looks(right, module=right, prediction="head")) == []
+
+
+@pytest.mark.parametrize(
+    ("of_each", "size"),
+    [
+        ((0.5, 0.5), 0),
+        ((1, 1), 0),
+        ((0.9, 0.1), 0),
+        ((1, 0.5), 0.5),
+        ((0.25, 0.5), 0.25),
+        ((2, 2), 3),
+        ((1, 1.01), 1.01),
+    ],
+)
+def test_the_weights_of_samples_are_those_of_a_mean_or_those_of_a_sum(of_each, size):
+    def loss(said, b):
+        each = ((said - 7).square() * real_of(b)).sum((1, 2)) / real_of(b).sum((1, 2))
+        return (each * torch.tensor(of_each)).sum() if len(said) == 2 else each.sum()
+
+    found = looks(lambda b: Answer(predicted(b), lambda said: loss(said, b)), unit_loss=9)
+    ((got, why),) = at("loss count", None, "compact", found=found)
+    assert got == pytest.approx(size, abs=1e-6)
+    assert why.startswith(f"the weights of the samples in the loss add up to {sum(of_each):.4g}, expected 1 for a mean")
+
+
+def test_a_loss_that_is_a_mean_of_each_dim_has_no_weights_of_samples():
+    """The second robot has no third and no fourth dim, so there the first one counts more than in the other two."""
+
+    def loss(said, b):
+        real = real_of(b)
+        of_dim = ((said - 7).square() * real).sum((0, 1)) / real.sum((0, 1)).clamp(min=1)
+        return 3 * of_dim.sum() / real.any(1).any(0).sum()
+
+    found = looks(lambda b: Answer(7 + 0 * predicted(b), lambda said: loss(said, b)))
+    assert at("loss count", None, "unit error", found=found)[0][0] == 2
+    assert at("loss count", None, "compact", found=found) == []
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
@@ -472,6 +642,16 @@ def test_a_step_that_a_second_head_leaves_out_of_its_loss_is_found_and_a_note_sa
     found = [finding.why for finding in report.findings if finding.full_name == "loss sum, steps, lost"]
     assert found == ["2 of 6 real entries of 'grip' do not move the loss"] * drops
     assert any("a part that does not come from this prediction" in note for note in report.notes)
+
+
+def test_a_step_that_a_second_head_leaves_out_is_found_where_no_gradients_are_kept():
+    module, steps = TwoHeads(True, 0.0), lengths(4, 4, 2)
+    given = {"arm": draw(1, 2, 4, 2), "grip": draw(2, 2, 4, 1), "words": draw(3, 2, 3, 2), "step_mask": steps}
+    padding = [Padding("steps", steps, {"arm": 1, "grip": 1}, {"step_mask": 1})]
+    with torch.no_grad():
+        found = looks(module, given, padding=padding, axes={"steps": 1})
+    said = [why for _, why in at("loss sum", "steps", "gradient", "lost", found=found)]
+    assert "2 of 6 real entries of 'grip' do not move the loss" in said
 
 
 def test_a_head_that_is_audited_by_itself_has_its_own_entries_counted():

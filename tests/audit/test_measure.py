@@ -7,11 +7,12 @@ import torch
 from torch import Tensor
 
 from groot_teach.audit import Tap
-from groot_teach.audit.draws import Replayer
+from groot_teach.audit.draws import Recorder, Replayer
 from groot_teach.audit.measure import (
     apart,
     at_end,
     changed,
+    distance,
     finite,
     in_samples,
     moved_by,
@@ -75,13 +76,14 @@ def test_a_hundred_roundings_of_the_largest_number_are_let_pass_and_one_more_is_
     assert moved(numbers(1, 0), numbers(1 + 101 * EPS, 0)) == pytest.approx(101 * EPS, abs=0)
 
 
+@pytest.mark.parametrize("way", [1, -1])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
-def test_each_dim_has_a_tolerance_of_its_own(dtype):
+def test_each_dim_has_a_tolerance_of_its_own(dtype, way):
     """The first dim counts ticks, and the second one opens a gripper by half; 0.5 is all that moves."""
     before = torch.tensor([[[6e4, 1.0], [-6e4, 1.0]]], dtype=dtype) * (1e12 if dtype == torch.float64 else 1)
     before[..., 1] = 1
     after = before.clone()
-    after[0, 1, 1] = 1.5
+    after[0, 1, 1] = 1 + 0.5 * way
     assert moved(before, after) == pytest.approx(0.5 / 2**0.5)
     assert moved(before, before.clone()) == 0
     assert moved_by(before, after, torch.tensor([True, False])[:, None].expand(1, 2, 2)) == 0
@@ -123,7 +125,14 @@ def test_the_rounding_of_a_policy_is_let_pass_where_it_is_coarser_than_that_of_i
 
 
 def test_what_has_another_shape_is_infinitely_far_away():
-    assert apart(numbers(1, 1), numbers(1)) == inf
+    for how_far in (apart, distance):
+        assert how_far(numbers(1, 1), numbers(1)) == how_far(numbers(1), numbers(1, 1)) == inf
+
+
+def test_a_distance_lets_no_rounding_pass():
+    assert distance(numbers(3, 4), numbers(3, 3.5)) == pytest.approx(0.1)
+    assert distance(numbers(1), numbers(1 + EPS)) == pytest.approx(EPS)
+    assert distance(numbers(1), numbers(1)) == 0
 
 
 def test_a_tapped_module_moved_as_far_as_the_output_that_moved_furthest():
@@ -307,12 +316,26 @@ def draws_for_a_larger_batch():
         torch.rand(3)
 
 
+def drops_of_a_larger_batch():
+    with Replayer([torch.zeros(2)]):
+        torch.dropout(torch.ones(3), 0.5, True)
+
+
+def draws_with_other_numbers():
+    with Recorder() as recorder:
+        torch.poisson(torch.ones(2))
+    with Replayer(recorder.drawn):
+        torch.poisson(torch.full((2,), 5.0))
+
+
 @pytest.mark.parametrize(
     ("fail", "todo"),
     [
         (writes_into_a_parameter, "let it write into a copy"),
         (writes_where_a_gradient_looks, "or use `torch.where`"),
         (draws_for_a_larger_batch, "`values={..., 'drawn 0': 1}`"),
+        (drops_of_a_larger_batch, ". Dropout is set to 0"),
+        (draws_with_other_numbers, ". If the numbers are predicted, hand the draw over in the batch"),
     ],
 )
 def test_an_error_that_is_known_comes_with_what_to_do_about_it(fail, todo):

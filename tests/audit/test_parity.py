@@ -288,6 +288,28 @@ def test_a_network_that_is_not_called_could_not_be_looked_at():
     assert look.why == "'unused' is not called with a tensor"
 
 
+def test_a_network_that_the_sampler_does_not_call_is_a_mismatch():
+    class Otherwise(Shown):
+        def sample(self, b):
+            return self.noise(b) * real_of(b)
+
+    (look,) = looks(Otherwise(masked, None), NETWORK)
+    assert look.size == torch.inf
+    assert look.why.endswith("has the shape (3, 5, 7) in training and none in the sampler's first call")
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_network_that_is_no_python_has_inputs_by_their_places(right):
+    class Sine(nn.Module):
+        forward = staticmethod(torch.sin)
+
+    policy = Shown(masked, masked if right else lambda x, b: ((x * real_of(b) * 2,), {}))
+    policy.network = Sine()
+    (look,) = looks(policy, NETWORK)
+    assert bool(look.size) is not right
+    assert look.why.startswith("input 0 of 'network', from training")
+
+
 def test_a_policy_that_fails_at_that_time_could_not_be_looked_at():
     def fails_at_0(x, b):
         if (b["t"] == 0).all():

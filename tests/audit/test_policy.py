@@ -12,6 +12,7 @@ from groot_teach.audit.draws import OtherDraws
 from groot_teach.audit.policy import (
     SEED,
     Heard,
+    OutOfRuns,
     Policy,
     _axes_with_extent,
     _kind,
@@ -167,6 +168,23 @@ def test_of_a_larger_prediction_the_part_that_is_asked_for_is_heard_and_the_rest
     assert heard.part == (slice(None), slice(1, None), slice(None))
     assert heard.loss.item() == 300 + 6 * 9
     assert heard.loss_of(torch.zeros(2, 4, 3)).item() == 6 * 9
+
+
+def test_a_run_without_a_loss_or_a_prediction_is_named():
+    policy, given = small()
+    with pytest.raises(ValueError, match="run: got an answer without a loss, expected one, since the first run gave"):
+        policy.ask(given).loss_or_raise()
+    policy, given = small(lambda b: Answer([b["x"]]))
+    with pytest.raises(ValueError, match="run: got a list as a prediction, expected a tensor"):
+        policy.ask(given)
+
+
+def test_a_policy_is_run_as_often_as_it_may_be_and_no_more():
+    policy, given = small(most_runs=2)
+    policy.ask(given), policy.ask(given)
+    with pytest.raises(OutOfRuns, match="the policy was run 2 times, which `most_runs` allows and no more"):
+        policy.ask(given)
+    assert policy.runs == 2
 
 
 def test_another_part_may_be_wanted():
@@ -508,6 +526,33 @@ def test_the_precision_of_a_policy_is_that_of_its_coarsest_matrix_product(dtype)
     assert policy.precision == torch.finfo(dtype).eps
 
 
+def test_a_policy_whose_second_call_cannot_be_run_with_a_gradient_has_two_predictions():
+    """Otherwise the call that is trained is the prediction, and the other one is not."""
+
+    class Unsure(nn.Module):
+        def __init__(self, refuses):
+            super().__init__()
+            self.last, self.refuses = nn.Linear(3, 3), refuses
+
+        def forward(self, b):
+            if torch.is_grad_enabled() and self.refuses:
+                raise RuntimeError("no gradient, please")
+            with torch.no_grad():
+                first = self.last(b["x"])
+            return self.last(first).sum()
+
+    for refuses, shape in ((False, (2, 4, 3)), (True, (2, 4, 3, 2))):
+        policy, given = hooked(Unsure(refuses), taps=())
+        with torch.no_grad():
+            assert policy.ask(given).prediction.shape == shape
+
+
+def test_a_module_that_is_called_once_is_run_once():
+    policy, given = hooked()
+    policy.ask(given)
+    assert policy.runs == 1
+
+
 # ------------------------------------------------------------------------------------------------- what is real
 
 
@@ -600,6 +645,26 @@ def test_an_axis_that_a_prediction_lacks_is_named():
         toy_policy().wanted(torch.zeros(3, STEPS))
 
 
+@pytest.mark.parametrize("axis", ["dims", "steps", "tokens"])
+def test_an_axis_with_a_usual_name_is_one_of_the_prediction_and_not_of_the_sampler_alone(axis):
+    policy, given = small(axis=axis, axes={axis: 3}, sample=lambda b: b["x"][..., None])
+    with pytest.raises(ValueError, match=f"axes: got '{axis}' at 3, but a prediction has 3 axes"):
+        policy.ask(given)
+
+
+def test_a_mask_of_another_number_of_places_than_the_prediction_is_named():
+    policy, _ = small(padding=[Padding("steps", REAL, {"x": 1}, predicted=lambda real: real[:, 1:])])
+    with pytest.raises(ValueError, match=r"`predicted` gives a mask of the shape \(2, 3\), expected \(2, 5\)"):
+        policy.wanted(torch.zeros(2, 5, 3))
+
+
+def test_places_of_two_kinds_along_one_axis_are_read_only_if_those_of_either_are():
+    first, second = torch.arange(4) != 0, torch.arange(4) != 1
+    kinds = [Padding("steps", REAL, {"x": 1}, targets=one.expand(2, 4)) for one in (first, second)]
+    policy, given = small(padding=kinds)
+    assert policy.read_only_in(given["x"])["steps"][..., 0].tolist() == [[True, True, False, False]] * 2
+
+
 def test_real_entries_are_real_along_every_axis():
     policy = toy_policy()
     real = policy.real_in(torch.zeros(3, STEPS, DIMS))
@@ -617,6 +682,30 @@ def test_samples_are_padded_along_the_axes_that_are_named_and_sampled_wherever_t
     assert torch.equal(policy.sampled()["tokens"].fitted, REAL)
     with pytest.raises(ValueError, match="sample_along: got 'dimz', expected some of 'dims', 'steps', 'tokens'"):
         toy_policy(sample_along=["dimz"])
+
+
+def test_actions_with_fewer_axes_than_a_prediction_are_named():
+    policy, given = small(axis="dims", padding=[Padding("dims", lengths(3, 3, 2), {"x": 2})], sample=lambda b: b["x"])
+    message = "sample: got actions with 2 axes, expected more, since dims are at axis 2 of a prediction; let `sample`"
+    with pytest.raises(ValueError, match=message):
+        policy.wanted_for(policy.padding, sampled=True)(given["x"].flatten(1))
+
+
+def test_a_mask_may_say_which_places_are_predicted_and_sampled_actions_have_those_of_the_batch():
+    """Of four places the next three are predicted, and all four are sampled."""
+    for predicted in (REAL[:, 1:], lambda real: real[:, 1:]):
+        policy, _ = small(padding=[Padding("steps", REAL, {"x": 1}, predicted=predicted)])
+        assert policy.real_in(torch.zeros(2, 3, 3))[..., 0].equal(REAL[:, 1:])
+        assert policy.real_in(torch.zeros(2, 4, 3))[..., 0].equal(REAL)
+        with pytest.raises(ValueError, match=r"`predicted` gives a mask of the shape \(2, 3\), expected \(2, 2\)"):
+            policy.real_in(torch.zeros(2, 2, 3))
+
+
+@pytest.mark.parametrize(("padded", "may_be"), [((9, 9), True), ((9, 8), False), ((2, 2), False)])
+def test_a_value_may_be_a_mask_if_all_padding_has_it_and_nothing_real_whatever_is_drawn(padded, may_be):
+    ids = torch.tensor([[1, 2, *padded], [3, 4, 5, padded[0]]])
+    policy, _ = small(x=ids, padding=[Padding("tokens", REAL, {"x": 1, "drawn 0": 1})])
+    assert policy.value_may_be_the_mask("tokens", {"x": ids, "drawn 0": numbers(2, 4)}) is may_be
 
 
 def test_a_misspelt_axis_of_the_prediction_is_refused():
@@ -709,6 +798,17 @@ def test_a_sample_alone_has_its_own_rows_and_along_a_cut_only_what_is_real():
     assert torch.equal(policy.alone(given, 0, "tokens")[0]["x"], given["x"][:1, 2:])
 
 
+def test_of_an_image_what_is_in_front_of_it_stays_if_anything_is_behind_it():
+    """A single row behind it is enough."""
+    real = torch.zeros(2, 4, 4, dtype=torch.bool)
+    real[0, 1:3, 1:], real[1, 1:, 1:] = True, True
+    policy, _ = small(x=numbers(2, 4, 4), padding=[Padding("rows and columns", real, {"x": 1})], axes={})
+    assert policy.can_be_cut("rows and columns")
+    assert [one.tolist() for one in policy.kept("rows and columns", 0)] == [[0, 1, 2], [0, 1, 2, 3]]
+    assert [one.tolist() for one in policy.kept("rows and columns", 1)] == [[1, 2, 3], [1, 2, 3]]
+    assert [one.tolist() for one in policy.kept("rows and columns", 0, holes=True)] == [[1, 2], [1, 2, 3]]
+
+
 def test_padding_between_two_real_places_is_not_cut_off():
     holes = torch.tensor([[False, True, False, True], [True, True, False, False]])
     policy, given = small(padding=[Padding("tokens", holes, {"x": 1})])
@@ -745,8 +845,18 @@ def tokens(values, real=REAL, masks=None):
         (tokens({"x": 1}, torch.ones(2, 4, dtype=torch.bool)), "padding of tokens: got no padding, expected some"),
         (tokens({"x": 1}, torch.ones(0, 4, dtype=torch.bool)), "padding of tokens: got a batch without any sample"),
         (tokens({}), "padding of tokens: got no values, expected at least one entry"),
-        (tokens({"y": 1}), r"padding of tokens: got no tensor 'y' in the batch, expected one of \['flags', 'square"),
-        (tokens({"name": 1}), "got no tensor 'name' in the batch"),
+        (
+            tokens({"y": 1}),
+            r"padding of tokens: got no tensor 'y' in the batch, expected one of \['flags', 'inside.deep', 'square",
+        ),
+        (tokens({"name": 1}), "got no tensor 'name' in the batch.*; 'name' is a str: hand over a tensor"),
+        (tokens({"inside": 1}), "named by its path, such as 'inside.deep'"),
+        (tokens({"deep": 1}), "named by its path, such as 'inside.deep'"),
+        (tokens({"parts": 1}), "'parts' is a list: name its parts, such as 'parts.0'"),
+        (
+            [Padding("rows and columns", REAL[:, None].expand(2, 3, 4), {"x": 1}, documents=REAL.long())],
+            "padding of rows and columns: got documents, expected them only where `real` is batch, size",
+        ),
         (tokens({"x": 1}, masks={"y": 1}), "got no tensor 'y' in the batch"),
         (
             tokens({"x": 2}),
@@ -770,6 +880,7 @@ def tokens(values, real=REAL, masks=None):
 )
 def test_padding_that_does_not_fit_its_batch_is_named(padding, message):
     batch = {"flags": REAL, "square": numbers(2, 2), "turned": numbers(4, 4), "waves": numbers(2, 4) * 1j, "name": "n"}
+    batch |= {"inside": {"deep": numbers(2, 4)}, "parts": [1, 2]}
     with pytest.raises(ValueError, match=message):
         small(padding=padding, batch=batch)
 
@@ -927,6 +1038,15 @@ def test_a_penalty_on_gradients_is_part_of_the_loss(counts_padding):
         excused={"sampler": "none", "unit error": "a penalty"},
     )
     assert report.is_clean != counts_padding
+
+
+def test_a_policy_that_takes_gradients_is_run_a_second_time_once_and_never_again():
+    mask = REAL[..., None]
+    policy, given = small(lambda b: Answer(without_enabling({"action": b["x"], "mask": REAL}, False) * mask))
+    with torch.no_grad():
+        for runs in (2, 3, 4):
+            assert not policy.ask(given).prediction.requires_grad
+            assert policy.runs == runs
 
 
 def test_an_error_that_has_nothing_to_do_with_gradients_is_not_tried_again():

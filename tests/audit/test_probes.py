@@ -13,7 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from groot_teach.audit import Answer, Padding, Tap, audit_masks
 from groot_teach.audit.measure import other_numbers
-from groot_teach.audit.probes import NOTHING_MOVES
+from groot_teach.audit.policy import Policy
+from groot_teach.audit.probes import NOTHING_MOVES, Probes
 
 ENTRIES = "what is predicted for real entries moves by"
 UNLOOKED = ("sampler", "dims and steps", "perturb", "leak", None, "no sampler was handed over")
@@ -227,10 +228,13 @@ def test_a_run_that_fails_when_a_document_changes_says_so():
     assert packed(read) == [(None, "RuntimeError: another document")]
 
 
-def test_what_only_the_loss_reads_may_be_a_target_and_nobody_knows():
+@pytest.mark.parametrize("as_number", [False, True])
+def test_what_only_the_loss_reads_may_be_a_target_and_nobody_knows(as_number):
     def run(b, of_loss=1.0):
         target = (b["words"] * b["word_mask"]).sum(1)[:, None, None]
-        return Answer(2 * b["x"] * real_of(b), lambda said: mean_of(said + of_loss * target, b))
+        said = 2 * b["x"] * real_of(b)
+        loss = lambda said: mean_of(said + of_loss * target, b)  # noqa: E731
+        return Answer(said, loss(said) if as_number else loss)
 
     ((size, why),) = at("prediction", "tokens", "perturb", "lost", found=looks(run))
     assert size is None
@@ -675,6 +679,54 @@ def test_of_a_policy_that_goes_on_from_call_to_call_only_what_the_batch_changes_
     found = [look for look in looks(Counting(own)) if look[:3] == ("prediction", "samples", "perturb")]
     assert [look[4] for look in found] == [0 if own else None]
     assert own or "the policy goes on from call to call" in found[0][5]
+
+
+def test_how_far_another_batch_moves_the_next_answer_and_what_to_do_about_it():
+    class Doubling(Keeping):
+        """Gives twice as much after another batch."""
+
+        def forward(self, b):
+            factor = 1 if torch.equal(self.mask("word_mask", b["word_mask"]), b["word_mask"]) else 2
+            return Answer(factor * predicted(b), lambda said: factor * mean_of(said, b))
+
+    policy = Policy(Doubling("attribute", "shape"), batch(), padding())
+    found = [look for step in Probes(policy, 1.0).steps() for look in step() if look.axis == "samples" and look.size]
+    after = "once another batch of the same shape has come before it, moves by 100 %"
+    assert [(look.stage, look.size, look.why) for look in found] == [
+        ("prediction", 1.0, f"what is predicted, {after}"),
+        ("loss sum", 1.0, f"the loss of the same prediction, {after}"),
+    ]
+    assert all(look.hint.startswith("the policy keeps something of a batch and takes it") for look in found)
+
+
+def test_a_policy_that_fails_after_another_batch_says_so():
+    class Failing(Keeping):
+        def forward(self, b):
+            if not torch.equal(self.mask("word_mask", b["word_mask"]), b["word_mask"]):
+                raise RuntimeError("the same batch, please")
+            return shut(b)
+
+    found = looks(Failing("attribute", "shape"))
+    assert at("prediction", "samples", "perturb", found=found) == [(None, "RuntimeError: the same batch, please")]
+
+
+def test_a_batch_of_one_sample_is_not_asked_what_a_sample_gets_from_others():
+    alone = [replace(kind, real=kind.real[1:]) for kind in padding()]
+    found = looks(given={name: value[1:] for name, value in batch().items()}, padding=alone)
+    assert at("prediction", "samples", found=found) == []
+    assert [size for size, _ in at("prediction", "steps", "compact", found=found)] == [0]
+
+
+def test_a_policy_that_cannot_be_run_with_a_gradient_says_so_and_is_looked_at_otherwise():
+    def run(b):
+        if b["x"].requires_grad:
+            raise RuntimeError("no gradient, please")
+        return shut(b)
+
+    found = looks(run)
+    why = "RuntimeError: no gradient, please"
+    assert at("prediction", "dims and steps", "gradient", "leak", found=found) == [(None, why)]
+    assert at("prediction", "dims", "perturb", "leak", found=found) == [(0, f"{ENTRIES} 0 %")]
 
 
 # ------------------------------------------------------------------------------------------------- not a number

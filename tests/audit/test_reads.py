@@ -7,7 +7,7 @@ from torch import nn
 
 from groot_teach.audit import Answer, Padding, Tap, audit_masks
 from groot_teach.audit.policy import Policy, with_draws
-from groot_teach.audit.reads import Reach, _alike, _lost, _mean_where, _one_by_one, who_reads_what
+from groot_teach.audit.reads import Reach, _alike, _lost, _mean_where, _one_by_one, lost_places, who_reads_what
 
 STEPS, TOKENS = lengths(3, 3, 2), lengths(4, 4, 2)
 """Two samples: three steps and four words are real in the first one, two and two in the second one."""
@@ -172,7 +172,7 @@ def test_where_two_entries_hold_the_same_words_one_that_is_read_is_enough():
 def test_words_that_are_whole_numbers_are_moved_one_by_one(unread):
     given = {"x": batch()["x"], "words": batch()["words"].long()}
     words = without(ALL_WORDS, 0, 2, 1) if unread else ALL_WORDS
-    found = seen(lambda b: Answer(b["x"] + words @ b["words"].float()), given)
+    found = seen(lambda b: Answer(b["x"] + words @ torch.arange(20.0)[b["words"]]), given)  # as an embedding is read
     share = (1 / 16, "1 of 16", ", such as sample 0, step 2, token 1") if unread else (0.0, "0 of 16")
     assert found == [said("steps", 0.0, "0 of 5"), said("tokens", *share, probe="perturb")]
 
@@ -215,7 +215,11 @@ def test_samples_of_many_places_together_leave_out_none_and_it_is_said_how_many_
     assert not audit_masks(reading(), batch(), padding()[1:]).notes
 
 
-@pytest.mark.parametrize("frames", [torch.ones(3, 4).tril(), torch.ones(3, 4).tril().flip(1)])
+@pytest.mark.parametrize(
+    "frames",
+    [torch.ones(3, 4).tril(), torch.tensor([[1.0, 1, 0, 0], [1, 1, 0, 0]]), torch.ones(3, 4).tril().flip(1)],
+    ids=["one more each", "two at a time", "the last ones"],
+)
 def test_frames_that_steps_read_up_to_a_place_that_grows_may_be_causal(frames):
     run = reading(torch.cat([frames[:2], torch.ones(1, 4)]).expand(2, 3, 4))
     policy = Policy(run, batch(), padding())
@@ -224,6 +228,23 @@ def test_frames_that_steps_read_up_to_a_place_that_grows_may_be_causal(frames):
     assert look.size
     assert look.size > 0
     assert ("intended={'prediction, tokens, lost': 'causal'}" in look.hint) == bool(frames[0, 0])
+
+
+def test_steps_that_fall_into_groups_may_be_documents_and_one_that_is_lost_within_a_group_is_none():
+    """Five steps; in the second sample every one reads every other one, so all of the first one are expected to."""
+    groups = torch.zeros(2, 6, 6)
+    groups[0, :5, :5], groups[1] = torch.block_diag(torch.ones(2, 2), torch.ones(3, 3)), 1
+    real = lengths(6, 5, 5)
+
+    def hint(reads):
+        given = {"x": torch.arange(1.0, 25).reshape(2, 6, 2)}
+        policy = Policy(lambda b: Answer(reads @ b["x"]), given, [Padding("steps", real, {"x": 1})])
+        looks = who_reads_what(policy, given, policy.ask(given), real[..., None].expand(2, 6, 2))
+        return [(look.hint, int(look.why.split()[1])) for look in looks]
+
+    ((documents, lost),) = hint(groups)
+    assert (lost, "documents=" in documents) == (2 * 2 * 3, True)
+    assert hint(without(groups, 0, 3, 2)) == [("", 1 + 2 * 2 * 3)]
 
 
 def test_a_place_on_which_a_run_fails_if_it_is_moved_is_read():
@@ -249,10 +270,19 @@ def test_steps_that_are_given_and_no_target_are_compared_with_such_steps_alone()
     assert seen(reading(steps=reads), padding=everything)[0][4] > 0
 
 
+def test_a_given_step_that_nobody_reads_is_lost_to_the_steps_behind_it():
+    """The second one of each sample: in the first sample one step lies behind it, and in the second one none does."""
+    targets = torch.tensor([[True, False, True]]).expand(2, 3)
+    kinds = [Padding("steps", STEPS, {"x": 1}, targets=targets)]
+    real = (STEPS & targets)[..., None].expand(2, 3, 2)
+    lost = said("steps", 1 / 4, "1 of 4", ", such as sample 0, step 2, step 1")
+    assert seen(reading(), padding=kinds, real=real) == [lost]
+
+
 def test_steps_of_another_document_need_not_be_read():
-    documents = torch.tensor([[0, 0, 1], [0, 0, 0]])
+    documents = torch.tensor([[0, 1, 1], [0, 0, 0]])
     packed = [Padding("steps", STEPS, {"x": 1}, documents=documents)]
-    reads = torch.tensor([[[1.0, 0, 0], [1, 1, 0], [0, 0, 1]], [[1, 0, 0], [1, 1, 0], [1, 1, 1]]])
+    reads = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [0, 1, 1]], [[1, 0, 0], [1, 1, 0], [1, 1, 1]]])
     assert seen(reading(steps=reads), padding=packed) == [said("steps", 0.0, "0 of 7")]
 
 
@@ -292,6 +322,39 @@ def test_a_run_that_fails_is_said():
     assert seen(run) == [("prediction", "steps", "gradient", "lost", None, "RuntimeError: not today")]
 
 
+def test_words_of_which_none_can_be_another_say_so():
+    """There are no steps to ask about each word, so they are asked for any effect at all."""
+
+    def run(b):
+        if not torch.equal(b["words"], batch()["words"]):
+            raise RuntimeError("those words, please")
+        return Answer(b["x"].sum(1).detach())
+
+    policy = Policy(run, batch(), padding()[::2], axes={"dims": 1})
+    real = lengths(2, 2, 1)
+    found = lost_places(policy, batch(), policy.ask(batch()), real, "tokens", torch.zeros(2, 4))
+    assert [(look.stage, look.axis, look.probe, look.kind, look.size, look.why) for look in found] == [
+        ("prediction", "tokens", "perturb", "lost", None, "RuntimeError: those words, please")
+    ]
+
+
+def test_where_dims_alone_are_padded_nobody_is_asked_what_a_step_reads():
+    assert seen(lambda b: Answer(b["x"] * 1), padding=padding()[:1]) == []
+
+
+def test_what_is_read_behind_a_module_is_not_known_where_no_gradient_can_be_taken():
+    def forward(b):
+        if b["words"].requires_grad:
+            raise RuntimeError("no graph, please")
+        return Mixed.forward(module, b)
+
+    module = Mixed()
+    looks = seen(forward, module=module, taps=[Tap("mix", "tokens", "mixer", "words are read")])
+    behind = ("words are read", "tokens", "gradient", "lost", None, "RuntimeError: no graph, please")
+    by_moving = [said("steps", 0.0, "0 of 5", probe="perturb"), said("tokens", 0.0, "0 of 16", probe="perturb")]
+    assert looks == [behind, *by_moving]
+
+
 # ----------------------------------------------------------------------------------------------- sharp attention
 
 
@@ -305,6 +368,19 @@ def test_weights_that_are_rounded_to_0_are_asked_again_among_words_that_are_alik
     gradient = torch.autograd.functional.jacobian(lambda words: sharp({"words": words})[0, 0], batch()["words"])
     assert not gradient[:, 0, 0].any()
     assert seen(lambda b: Answer(b["x"] + sharp(b))) == [said("steps", 0.0, "0 of 5"), said("tokens", 0.0, "0 of 16")]
+
+
+def test_of_many_words_that_are_outweighed_none_is_lost():
+    """More than are moved one by one."""
+    words, real = torch.arange(80.0).reshape(2, 40, 1), lengths(40, 40, 10)
+
+    def run(b):
+        scores = (1000 * b["words"]).masked_fill(~real[..., None], -torch.inf)
+        return Answer(b["x"] + (scores.softmax(1) * b["words"]).sum(1, keepdim=True))
+
+    kinds = [Padding("steps", STEPS, {"x": 1}), Padding("tokens", real, {"words": 1})]
+    found = seen(run, {"x": batch()["x"], "words": words}, padding=kinds)
+    assert found[1] == said("tokens", 0.0, "0 of 140")
 
 
 def test_a_policy_is_asked_a_second_time_only_if_something_seems_lost():
@@ -387,6 +463,20 @@ def test_a_module_that_is_called_twice_or_gives_no_gradient_is_not_asked():
     assert [look[0] for look in tapped(Blind())] == ["prediction"] * 2
 
 
+def test_behind_a_layer_each_step_is_not_asked_which_dims_it_reads():
+    class Encoded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode = nn.Identity()
+
+        def forward(self, b):
+            return Answer(reading()(b | {"x": self.encode(b["x"])}).prediction)
+
+    module = Encoded()
+    taps = [Tap("encode", "dims", "encoder", "steps are read", 2)]
+    assert seen(module, module=module, taps=taps) == seen(reading())
+
+
 # ------------------------------------------------------------------------------------------------------ the parts
 
 
@@ -394,6 +484,7 @@ def test_a_mean_stands_in_all_places_that_are_kept():
     values, kept = torch.tensor([[[1.0], [3.0], [8.0]]]), torch.tensor([[[True], [True], [False]]])
     assert _mean_where(values, kept, 1).flatten().tolist() == [2, 2, 8]
     assert _mean_where(values, ~kept & kept, 1).flatten().tolist() == [1, 3, 8]
+    assert _mean_where(values, ~kept, 1).flatten().tolist() == [1, 3, 8]
     assert _mean_where(values.mT, kept.mT, 2).flatten().tolist() == [2, 2, 8]
 
 

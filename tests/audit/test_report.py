@@ -12,7 +12,7 @@ from audit_looks import LOOKS
 from groot_teach.audit import Intended, Look, MaskReport, MasksLeak
 from groot_teach.audit.advice import what_next
 from groot_teach.audit.names import STAGES
-from groot_teach.audit.report import LEGEND, _plain, check_names, percent
+from groot_teach.audit.report import LEGEND, Step, _plain, check_names, percent
 
 
 def test_looks_at_the_same_place_are_one_finding_with_the_first_ones_size():
@@ -88,6 +88,8 @@ def test_a_name_without_a_kind_declares_leaks_alone_and_the_report_says_so(kind)
     assert bare.unused == ("loss sum, steps",)
     assert MaskReport(looks, {f"loss sum, steps, {kind}": "wanted"}).is_clean
     assert not MaskReport(looks, {"loss sum, steps, leak": "wanted"}).is_clean
+    both = MaskReport(looks, {"loss sum, steps": "copies", f"loss sum, steps, {kind}": "wanted"})
+    assert "declares leaks alone" not in str(both)
 
 
 @pytest.mark.parametrize(("at_most", "clean"), [(0.5, True), (0.49, False), (None, True), (nan, False)])
@@ -114,6 +116,40 @@ def test_what_an_excused_probe_says_is_no_finding_and_is_told():
     )
     assert report.unused == ()
     assert not MaskReport(LOOKS[1:2], excused={"gradient": "-"}).is_clean  # nothing else was looked at
+
+
+def test_an_excuse_for_what_was_looked_at_is_not_needed_whatever_was_found():
+    assert MaskReport(LOOKS[:1], excused={"prediction, dims": "-"}).unused == ("prediction, dims",)
+    assert MaskReport(LOOKS[:1], excused={"prediction": "-"}).unused == ("prediction",)
+
+
+def test_columns_are_the_usual_axes_those_of_the_batch_the_samples_and_the_neighbours():
+    order = ("neighbours", "views", "samples", "tokens", "dims")
+    report = MaskReport(tuple(Look("prediction", axis, "perturb", 0.0) for axis in order))
+    assert [*report.cells()["prediction"]] == ["dims", "tokens", "views", "samples", "neighbours"]
+
+
+RECORDS = {
+    "look": LOOKS[0],
+    "step": Step("prediction", "dims", "perturb", lambda: LOOKS[:1]),
+    "intention": Intended("as trained"),
+    "finding": MaskReport(LOOKS).findings[0],
+    "line": MaskReport(LOOKS).lines[0],
+    "place": MaskReport(LOOKS).lines[0].place,
+    "report": MaskReport(LOOKS),
+}
+
+
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+def test_what_was_seen_cannot_be_changed_afterwards(record):
+    with pytest.raises(FrozenInstanceError):
+        setattr(record, next(iter(vars(record))), "another")
+
+
+def test_a_part_of_an_audit_takes_its_looks_or_says_why_it_is_left_out():
+    step = RECORDS["step"]
+    assert step() == LOOKS[:1]
+    assert step.left_out("no time") == Look("prediction", "dims", "perturb", None, why="no time")
 
 
 def test_a_declaration_and_an_excuse_that_nothing_needs_are_said():

@@ -114,6 +114,61 @@ def test_a_mask_that_a_sampler_keeps_by_its_shape_moves_what_comes_after_another
     assert [key for key, look in found.items() if look.size] == [("sampler", "samples", "perturb", "leak")] * by_shape
 
 
+AFTER = "what is sampled, once another batch of the same shape has come before it, moves by 100 %"
+
+
+class Counting(nn.Module):
+    """A second call since it was put back gives `same` times as much for the same batch, and `other` for another."""
+
+    def __init__(self, same, other):
+        super().__init__()
+        self.same, self.other, self.last = same, other, None
+
+    def forward(self, b):
+        factor = 1 if self.last is None else self.same if torch.equal(self.last, b["words"]) else self.other
+        self.last = b["words"].clone()
+        return masked(b) * factor
+
+
+def test_how_far_another_batch_moves_what_is_sampled_next_and_what_to_do_about_it():
+    given = batch() | {"words": torch.tensor([[1.0, 3], [2, 5]])}
+    look = by_name(Counting(1, 2), given=given)["sampler", "samples", "perturb", "leak"]
+    assert (look.size, look.why) == (1.0, AFTER)
+    assert look.hint.startswith("the policy keeps something of a batch and takes it for the next one")
+
+
+def test_a_sampler_that_goes_on_from_call_to_call_could_not_be_looked_at():
+    given = batch() | {"words": torch.tensor([[1.0, 3], [2, 5]])}
+    look = by_name(Counting(2, 4), given=given)["sampler", "samples", "perturb", "leak"]
+    assert look.size is None
+    assert look.why.startswith(f"{AFTER} but so it does after the batch itself: the policy goes on from call to call.")
+    assert look.hint == ""
+
+
+def test_a_sampler_that_fails_after_another_batch_says_so():
+    class Failing(Counting):
+        def forward(self, b):
+            if self.last is not None and not torch.equal(self.last, b["words"]):
+                raise RuntimeError("the same batch, please")
+            return super().forward(b)
+
+    given = batch() | {"words": torch.tensor([[1.0, 3], [2, 5]])}
+    look = by_name(Failing(1, 1), given=given)["sampler", "samples", "perturb", "leak"]
+    assert (look.size, look.why) == (None, "RuntimeError: the same batch, please")
+
+
+def test_no_graph_is_kept_of_what_is_sampled_after_another_batch():
+    graphs = []
+
+    class Noting(Counting):
+        def forward(self, b):
+            graphs.append(torch.is_grad_enabled())
+            return super().forward(b)
+
+    looks(Noting(1, 1))
+    assert sum(graphs) == 1
+
+
 PLANS = lengths(4, 4, 2)
 
 
@@ -148,6 +203,35 @@ def test_an_entry_that_is_as_long_as_the_batch_need_not_be_cut_with_the_samples_
     given = batch() | {"two": torch.tensor([1.0, 2.0])}
     found = by_name(lambda b: masked(b) + adds(b["two"]), given=given)
     assert found[compacted("samples")].size == size
+
+
+def test_an_entry_that_may_be_a_number_of_each_sample_is_named():
+    given = batch() | {"two": torch.tensor([1.0, 2.0])}
+    look = by_name(lambda b: masked(b) + b["two"][-1], given=given)[compacted("samples")]
+    assert look.why.startswith("'two' of the batch is as long as the batch has samples. If it holds a number of each,")
+
+
+PIXELS = lengths(3, 3, 2)[:, :, None] & lengths(4, 4, 3)[:, None]
+"""Two images of 3 x 4 pixels, of which the second one has 2 x 3."""
+
+
+@pytest.mark.parametrize("divides", [True, False])
+def test_an_image_that_moves_what_is_sampled_only_by_its_size_is_no_finding(divides):
+    """It writes 0 into padded pixels, and divides by the number of the real ones or of all."""
+
+    def sample(b):
+        counted = b["pixel_mask"].sum((1, 2)) if divides else b["image"][0].numel()
+        return masked(b) + ((b["image"] * b["pixel_mask"]).sum((1, 2)) / counted)[:, None, None]
+
+    image = Padding("rows and columns", PIXELS, {"image": 1}, {"pixel_mask": 1})
+    given = batch() | {"image": torch.arange(1.0, 25).reshape(2, 3, 4), "pixel_mask": PIXELS}
+    along = ["dims", "steps", "tokens", "rows and columns"]
+    found = by_name(sample, given=given, padding=[*padding(), image], sample_along=along)
+    assert found[perturbed("rows and columns")].size == 0
+    look = found[compacted("rows and columns")]
+    assert look.size == (0 if divides else None)
+    assert ("the policy may write its own into padded rows and columns and count them" in look.why) is not divides
+    assert ("excuse `sampler, rows and columns`" in look.why) is not divides
 
 
 # ------------------------------------------------------------------------------------------------------- perturb
@@ -212,6 +296,21 @@ def test_words_that_the_sampler_does_not_hear_are_named(how):
     why = "3 of 3 real tokens do not move any sampled action, such as sample 0, token 0"
     assert unheard(how, nothing) == [(1.0, why)]
     assert unheard(how, nothing, moving=("dims", "steps")) == []  # training does not hear them either
+
+
+@torch.no_grad()
+def refuses_other_words(b):
+    was = (batch()["words"] * WORDS)[-len(b["words"]) :]
+    if b["words"].shape == was.shape and not torch.equal(b["words"] * b["word_mask"], was):
+        raise RuntimeError("no other words, please")
+    return masked(b | {"words": torch.ones_like(b["words"])})
+
+
+def test_words_of_which_none_can_be_another_say_so():
+    found = by_name(refuses_other_words)
+    look = found["sampler", "tokens", "perturb", "lost"]
+    assert (look.size, look.why) == (None, "RuntimeError: no other words, please")
+    assert found[perturbed("tokens")].size == 0
 
 
 def test_a_step_is_lost_if_it_moves_something_in_another_sample():
@@ -365,6 +464,17 @@ def test_where_one_dim_is_not_rounded_a_word_that_moves_nothing_is_lost():
     assert (lost.size, lost.why[:11]) == (pytest.approx(1 / 3), "1 of 3 real")
 
 
+def test_where_one_sample_is_rounded_a_word_that_moves_nothing_in_another_one_is_lost():
+    """The second robot has two dims, and is given one of two numbers."""
+
+    def sample(b):
+        said = of_words(b, 1)
+        return torch.where(b["dim_mask"].sum(1)[:, None, None] == 2, torch.where(said > 2, 1.0, -1.0), said)
+
+    lost = by_name(sample)["sampler", "tokens", "perturb", "lost"]
+    assert (lost.size, lost.why[:11]) == (pytest.approx(1 / 3), "1 of 3 real")
+
+
 def test_a_dim_that_is_clipped_at_0_is_moved_further_before_it_is_called_lost():
     """Only if everything is moved by ten times as much is a dim above 12."""
     clipped = by_name(lambda b: torch.where(torch.arange(4) > 0, masked(b), (b["x"] - 12).clamp(0)))
@@ -381,6 +491,29 @@ def test_a_dim_of_rounded_actions_that_stays_at_0_may_be_one_of_their_values():
     look = by_name(sample)[LOST]
     assert look.size is None
     assert look.why.startswith("5 of 16 real entries are sampled as 0, whatever is given; but actions are the same few")
+
+
+def test_a_word_is_lost_if_a_sampler_cannot_be_run_with_everything_else():
+    """Whether its actions are rounded cannot be seen then."""
+    was = batch()["x"]
+
+    def sample(b):
+        if len(b["x"]) == 2 and not torch.equal(b["x"] * b["dim_mask"][:, None], was) and (b["words"] != 1).any():
+            raise RuntimeError("not everything at once, please")
+        return of_words(b, 1)
+
+    found = by_name(sample)
+    assert found["sampler", "tokens", "perturb", "lost"].size == pytest.approx(1 / 3)
+    assert (found[LOST].size, found[LOST].why) == (None, "RuntimeError: not everything at once, please")
+
+
+def test_a_dim_is_lost_though_a_sampler_cannot_be_run_with_ten_times_as_much():
+    def sample(b):
+        if (b["x"].abs() > 12).any():
+            raise RuntimeError("smaller numbers, please")
+        return masked(b) * (torch.arange(4) > 0)
+
+    assert by_name(sample)[LOST].size == 5 / 16
 
 
 # ---------------------------------------------------------------------------------------------------- not a number

@@ -4,14 +4,17 @@ import random
 import sys
 from collections import deque
 from functools import partial
+from itertools import islice
 from types import MethodType
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from groot_teach.audit import Answer, Padding, audit_masks, state
+from groot_teach.audit.policy import Policy
 from groot_teach.audit.state import State, foreign_draws_kept
 
 GLOBAL = nn.BatchNorm1d(2)
@@ -338,3 +341,74 @@ def test_the_generators_of_python_and_numpy_go_on_as_if_nothing_had_been_drawn(f
     except KeyError:
         pass
     assert (random.random(), np.random.rand()) == expected
+
+
+class Writing(nn.Module):
+    """Writes into something that it holds, in each run."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+        self.kept, self.nested, self.write = [torch.zeros(1)], [(torch.zeros(1),)], write
+
+    @torch.no_grad()
+    def forward(self, b):
+        self.write(self)
+        return Answer(b["x"] * (self.weight.sum() + self.kept[0] + self.nested[0][0]))
+
+
+def replace_in_a_list(module):
+    module.kept[0] = module.kept[0] + 1
+
+
+WRITES = {
+    "a part of a parameter": lambda module: module.weight[1:].mul_(2),
+    "an entry of a list": replace_in_a_list,
+    "a tensor in a tuple in a list": lambda module: module.nested[0][0].add_(1),
+}
+
+
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+def test_what_a_run_writes_into_is_put_back_after_it(write):
+    module, real = Writing(write), torch.tensor([[True, True], [True, False]])
+    policy = Policy(module, {"x": torch.ones(2, 2)}, [Padding("steps", real, {"x": 1})], axes={"steps": 1})
+    answers = [policy.ask(policy.batch).prediction for _ in range(2)]
+    assert torch.equal(*answers)
+    assert answers[0][0, 0] > 3
+    assert module.weight.tolist() == [1, 1, 1]
+    assert [module.kept[0].item(), module.nested[0][0].item()] == [0, 0]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch.func.jvp uses it
+@pytest.mark.parametrize("inside_func", [False, True])
+def test_a_gradient_is_that_of_the_weights_with_which_a_run_was_made(inside_func):
+    """They are halved in front of it and put back behind it. Inside `torch.func` no tensor has a storage of its own."""
+
+    class Halving(nn.Linear):
+        def forward(self, b):
+            with torch.no_grad():
+                self.weight.mul_(0.5)
+            if inside_func:
+                return Answer(torch.func.jvp(super().forward, (b["x"],), (torch.ones_like(b["x"]),))[0])
+            return Answer(super().forward(b["x"]))
+
+    module, x = Halving(2, 3), torch.ones(2, 2, 2)
+    real, weight = torch.tensor([[True, True], [True, False]]), module.weight.detach().clone()
+    policy = Policy(module, {"x": x}, [Padding("steps", real, {"x": 1})], axes={"steps": 1})
+    policy.ask(policy.batch)
+    leaf = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(policy.ask({"x": leaf}).prediction.sum(), leaf)
+    assert torch.allclose(gradient, 0.5 * weight.sum(0).expand(2, 2, 2))
+    assert torch.equal(module.weight, weight)
+
+
+def test_a_container_that_holds_itself_is_met_once():
+    kept = []
+    kept.append(kept)
+    assert len([*islice(state._contained([kept]), 5)]) == 1
+
+
+@pytest.mark.skipif(not hasattr(TorchDispatchMode, "supports_higher_order_operators"), reason="this torch cannot")
+def test_operations_that_are_given_functions_are_watched_as_well():
+    with State(nn.Identity()).watching():
+        assert torch.cond(torch.tensor(True), torch.sin, torch.cos, (torch.zeros(1),)).item() == 0
