@@ -927,7 +927,7 @@ def test_json_holds_everything_and_is_json():
             {"padding": [Padding("dims", DIM_MASK, {"actions": 1})]},
             r"'actions' has the shape \(3, 5, 7\), expected 3 at",
         ),
-        ({"padding": [Padding("dims", DIM_MASK, {"actions": 0})]}, "at axis 0"),
+        ({"padding": [Padding("dims", DIM_MASK, {"actions": 0})]}, "got axis 0, which is that of the samples"),
         ({"padding": [Padding("dims", DIM_MASK, {"actions": 3})]}, "at axis 3"),
         ({"padding": [Padding("dims", DIM_MASK, {"dim_mask": 1})]}, "'dim_mask' is torch.bool, expected numbers"),
         ({"batch": toy_batch() | {"drawn 0": torch.zeros(3)}}, "an entry named 'drawn 0'"),

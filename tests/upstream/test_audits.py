@@ -120,4 +120,4 @@ def test_a_policy_that_is_not_known_is_refused_with_the_names_that_are(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["audits", "--only", "ACT", "AKT"])
     assert caught.value.code == 2
-    assert "only: got AKT, expected some of GR00T N1.5 head, " in capsys.readouterr().err
+    assert 'only: got "AKT", expected some of "GR00T N1.5 head", ' in capsys.readouterr().err

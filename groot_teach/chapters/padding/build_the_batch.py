@@ -214,7 +214,7 @@ def _body(state: dict, batch: BuiltBatch, count: BatchCount) -> str:
         for name, rows in zip(names, real, strict=True)
     }
     flags = {
-        name: [[Cell("pad", "1") if bit else Cell("real", "0", "0.1")] for bit in row]
+        name: [[Cell("pad" if bit else "real", str(int(bit)), "0.1")] for bit in row]
         for name, row in zip(names, is_pad, strict=True)
     }
     labels = [
