@@ -51,7 +51,8 @@ def test_a_picture_takes_its_colours_and_its_typeface_from_the_page_in_both_them
 
 MEASURE = """() => {
   const size = (words) => parseFloat(getComputedStyle(words).fontSize);
-  const shown = (frame) => [...frame.querySelectorAll("svg")].filter((svg) => svg.getBoundingClientRect().width > 1);
+  const drawn = ":scope > svg, :scope > .parts > svg"; // a part may hold others: the names of its rows, and its cells
+  const shown = (frame) => [...frame.querySelectorAll(drawn)].filter((svg) => svg.getBoundingClientRect().width > 1);
   return [...document.querySelectorAll("article .drawing")].map((frame) => ({
     scale: Math.min(...shown(frame).map((svg) => svg.getScreenCTM().a)),
     shown: shown(frame).length,
