@@ -158,12 +158,14 @@ def _remedy(value: Any, annotation: Any, function: str = "", lengths: Sequence[s
     if not wanted:
         return ""
     kinds = [str(kind) for kind in wanted[0].dtypes]
-    wants = next(name for name in ("float", "int", "bool") if any(kind.startswith(name) for kind in kinds))
-    axes = wanted[0].dim_str.split()
+    wants = next((name for name in ("float", "int", "bool") if any(kind.startswith(name) for kind in kinds)), "")
+    axes, known = wanted[0].dim_str.split(), dict(length.split("=", 1) for length in lengths)
+    if not wants:
+        return ""
     if not isinstance(value, Tensor):
         if type(value).__module__ == "numpy":
             return "; convert it: torch.from_numpy(x)"
-        return _made(value, wants, axes, dict(length.split("=", 1) for length in lengths))
+        return _made(value, wants, axes, known)
     if str(value.dtype).removeprefix("torch.") not in kinds:
         is_converter = function.startswith("from_")
         if wants == "bool":
@@ -175,8 +177,7 @@ def _remedy(value: Any, annotation: Any, function: str = "", lengths: Sequence[s
                 "; a bool mask needs no conversion" if is_converter else "; this is a mask: were two arguments swapped?"
             )
         return f"; convert it: x.{'long' if wants == 'int' else 'float'}()"
-    given = dict(length.split("=", 1) for length in lengths)
-    count = sum(_axes_in(axis, given) for axis in axes)
+    count = sum(_axes_in(axis, known) for axis in axes)
     if count != count or count == value.ndim:
         return ""
     return f"; it has {value.ndim} {'axis' if value.ndim == 1 else 'axes'} in place of {count:g}"
@@ -193,9 +194,9 @@ def _axes_in(axis: str, lengths: Mapping[str, str]) -> float:
 def _made(value: Any, wants: str, axes: Sequence[str], lengths: Mapping[str, str]) -> str:
     """How to make the tensor that is wanted out of a number, or of a list of them."""
     if isinstance(value, list | tuple):
-        fits = wants in str(torch.tensor(value).dtype) if _is_regular(value) else True
-        dtype = {"float": "torch.float32", "int": "torch.int64", "bool": "torch.bool"}[wants]
-        return "; convert it: torch.tensor(x)" if fits else f"; convert it: torch.tensor(x, dtype={dtype})"
+        dtype = {"float": torch.float32, "int": torch.int64, "bool": torch.bool}[wants]
+        more = "" if _dtype_of(value) in (dtype, None) else f", dtype={dtype}"
+        return f"; convert it: torch.tensor(x{more})"
     if type(value) not in (int, float) or len(axes) > 1:
         return ""
     number = float(value) if wants == "float" else value
@@ -204,9 +205,9 @@ def _made(value: Any, wants: str, axes: Sequence[str], lengths: Mapping[str, str
     return f"; make one for each of {axes[0]}: torch.full(({lengths.get(axes[0], axes[0])},), {number})"
 
 
-def _is_regular(value: Any) -> bool:
+def _dtype_of(value: Any) -> torch.dtype | None:
+    """That of the tensor which `torch.tensor` makes of a list; None if it makes none."""
     try:
-        torch.tensor(value)
+        return torch.tensor(value).dtype
     except (ValueError, TypeError, RuntimeError):
-        return False
-    return True
+        return None

@@ -344,19 +344,10 @@ def file_of(test: str) -> Path:
     return Path(test.partition("::")[0])
 
 
-class Asked:
-    """A pytest plugin: asks some of the tests, the likeliest to fail first, and notes which one fails.
+class FirstFailure:
+    """A pytest plugin: notes which test fails first."""
 
-    Those that killed a mutant lately go first, since neighbours die alike, and then the quickest.
-    """
-
-    def __init__(self, wanted: dict[str, float], lately: list[str]) -> None:
-        self.failed, self.wanted = "", wanted
-        self.rank = {test: rank for rank, test in enumerate(lately)}
-
-    def pytest_collection_modifyitems(self, items: list) -> None:
-        items[:] = [item for item in items if item.nodeid in self.wanted]
-        items.sort(key=lambda item: (self.rank.get(item.nodeid, len(self.rank)), self.wanted[item.nodeid]))
+    failed = ""
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed and not self.failed:
@@ -367,7 +358,22 @@ class Asked:
             self.failed = "at import"
 
 
-class Visits:
+class Asked(FirstFailure):
+    """A pytest plugin: asks some of the tests, the likeliest to fail first, and notes which one fails.
+
+    Those that killed a mutant lately go first, since neighbours die alike, and then the quickest.
+    """
+
+    def __init__(self, wanted: dict[str, float], lately: list[str]) -> None:
+        self.wanted = wanted
+        self.rank = {test: rank for rank, test in enumerate(lately)}
+
+    def pytest_collection_modifyitems(self, items: list) -> None:
+        items[:] = [item for item in items if item.nodeid in self.wanted]
+        items.sort(key=lambda item: (self.rank.get(item.nodeid, len(self.rank)), self.wanted[item.nodeid]))
+
+
+class Visits(FirstFailure):
     """A pytest plugin: to which lines of the modules each test comes, and how many seconds it takes.
 
     Lines that run at the import of a module have no test of their own: they are noted under an empty name.
@@ -377,7 +383,7 @@ class Visits:
         self.files = {str(file) for file in files}
         self.lines: dict[str, dict[str, set[int]]] = {file: defaultdict(set) for file in self.files}
         self.seconds: dict[str, float] = {}
-        self.failed, self.test, self.since, self.status = "", "", 0.0, 0
+        self.test, self.since, self.status = "", 0.0, 0
 
     def pytest_sessionstart(self) -> None:
         sys.settrace(self.call)
@@ -388,10 +394,6 @@ class Visits:
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         self.seconds[nodeid] = perf_counter() - self.since
-
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        if report.failed and not self.failed:
-            self.failed = report.nodeid
 
     def call(self, frame: FrameType, event: str, argument: Any) -> Callable | None:
         file = frame.f_code.co_filename

@@ -166,9 +166,8 @@ def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -
     if not callable(function):
         got = f"{function_name!r}, a {type(function).__name__}," if function is not None else f"no {function_name!r}"
         raise ValueError(f"subject: got {got} in {module_name}, expected a function there")
-    asked = [one.name for one in _parameters(function) if one.default is one.empty and one.kind not in _OPTIONAL]
-    if asked:
-        raise ValueError(f"subject: {name} asks for {', '.join(asked)}, expected a function without arguments")
+    if misfit := _misfit(function):
+        raise ValueError(f"subject: {name}: {misfit}, expected a function without arguments")
     described = function()
     given = described if isinstance(described, Mapping) else {}
     missing = [key for key in ("run", "batch", "padding") if key not in given]
@@ -178,14 +177,15 @@ def audit_function(name: str, progress: Callable[[Iterable], Iterable] = iter) -
     return audit_masks(**{"progress": progress, **given})
 
 
-_OPTIONAL = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+def _misfit(function: Callable[..., Any]) -> str:
+    """Why a function cannot be called without arguments; "" if it can, or, as a builtin, does not say."""
     try:
-        return [*inspect.signature(function).parameters.values()]
-    except ValueError:  # a builtin does not say
-        return []
+        inspect.signature(function).bind()
+    except TypeError as error:
+        return str(error)
+    except ValueError:
+        return ""
+    return ""
 
 
 def audit_checkpoint(

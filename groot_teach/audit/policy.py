@@ -84,6 +84,11 @@ class Padding:
         """Whether padding can be cut off. Dims cannot, because a network has a fixed number of them."""
         return self.axis != "dims" and self.real.ndim == 2
 
+    @property
+    def has_a_usual_axis(self) -> bool:
+        """Whether it is one of `AXES` that is padded, or several of which one is."""
+        return not {*AXES}.isdisjoint(self.axis.split(" and "))
+
     def of_sample(self, sample: int) -> "Padding":
         """The same for one sample alone."""
         return self._each(lambda rows: rows[sample : sample + 1])
@@ -652,7 +657,7 @@ class Policy:
 
     def _may_be_sampled_alone(self, kind: Padding) -> bool:
         """Whether it may be that only sampled actions have this axis. Steps and dims are those of a prediction too."""
-        return self.sample is not None and not {*AXES} & {*kind.axis.split(" and ")}
+        return self.sample is not None and not kind.has_a_usual_axis
 
     def declared_place_of(self, label: str) -> tuple[int, ...] | None:
         """The axes of a prediction, or of actions, along which a kind of padding runs; None = they have no such axis.
@@ -731,8 +736,7 @@ class Policy:
                 continue
             if whole_numbers_alone and value.is_floating_point():
                 return False
-            axes = axes_of(kind, place)
-            by_place = value[..., None].movedim(axes, tuple(range(1, 1 + len(axes)))).flatten(1 + len(axes))
+            by_place = _by_place(value, axes_of(kind, place))
             real, padded = by_place[kind.real.to(value.device)], by_place[~kind.real.to(value.device)]
             if not _equal(padded, padded[0, 0]).all() or _equal(real, padded[0, 0]).all(dim=1).any():
                 return False
@@ -773,10 +777,7 @@ class Policy:
         for kind in self.padding.values():
             if name in kind.values:
                 axes = axes_of(kind, kind.values[name])
-                order = axes, tuple(range(1, 1 + len(axes)))
-                lost_there, real_there = (
-                    one[..., None].movedim(*order).flatten(1 + len(axes)).sum(-1) for one in (lost & real, real)
-                )
+                lost_there, real_there = (_by_place(one, axes).sum(-1) for one in (lost & real, real))
                 whole = (lost_there == real_there) & (real_there > 0)
                 if whole.any() and not whole.equal(real_there > 0):
                     return kind.axis, along(whole, lost.ndim, axes) & real
@@ -945,13 +946,11 @@ class Policy:
     def _expect_places_in(self, prediction: Tensor) -> None:
         """ValueError for an axis of your own name that looks like one of the prediction, if nothing says that it is."""
         taken = {place for label in self.padding for place in self.declared_place_of(label) or ()}
-        for kind in self.padding.values() if self._has_usual_axes else ():
+        own = [kind for kind in self.padding.values() if self._has_usual_axes and not kind.has_a_usual_axis]
+        for kind in own:
             for name, place in kind.values.items():
-                value = self.batch.get(name)
-                places = axes_of(kind, place)
-                if not isinstance(value, Tensor) or value.shape != prediction.shape or not taken.isdisjoint(places):
-                    continue
-                if not {*AXES} & {*kind.axis.split(" and ")}:
+                value, places = self.batch.get(name), axes_of(kind, place)
+                if isinstance(value, Tensor) and value.shape == prediction.shape and taken.isdisjoint(places):
                     close = get_close_matches(kind.axis, AXES, n=1, cutoff=0.8)
                     meant = f"did you mean {close[0]!r}? Else say" if close else "say"
                     at = places[0] if len(places) == 1 else places
@@ -1158,6 +1157,11 @@ def decided_otherwise(given: Given) -> Given | None:
     """The batch, with draws that decide everything the other way; None = they decide nothing."""
     other = decided(_without_draws(given)[1] or [], usual=False)
     return None if other is None else with_draws(given, other)
+
+
+def _by_place(value: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """An entry of the batch as `batch, *size, rest`: the axes along which padding runs, and all others as one."""
+    return value[..., None].movedim(axes, tuple(range(1, 1 + len(axes)))).flatten(1 + len(axes))
 
 
 def along(mask: Tensor, ndim: int, places: Places) -> Tensor:

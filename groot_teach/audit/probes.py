@@ -311,7 +311,7 @@ class Probes:
         try:
             if cut is None:
                 sizes = each_alone(policy, self.given, self._size_alone)
-            for sample in [] if cut is None else policy.with_something_left(cut):
+            for sample in policy.with_something_left(cut) if cut else ():
                 _, heard, real = self._asked_alone(sample, cut)
                 before = self.base.prediction[sample][self.real[sample]]
                 if sample in self.alone:

@@ -183,7 +183,7 @@ class SamplerProbes:
         try:
             if cut is None:
                 sizes = each_alone(policy, self.given, self._size_alone)
-            for sample in [] if cut is None else policy.with_something_left(cut):
+            for sample in policy.with_something_left(cut) if cut else ():
                 sampled = self._sampled_alone(sample, cut)
                 before = self.alone.get(sample, self.actions[sample][self.real[sample]])
                 sizes[sample] = apart(before, sampled, policy.precision)

@@ -43,25 +43,16 @@ class Bug:
         """The toy policy with this bug, and with no other."""
         return ToyPolicy(**{self.part: self.wrong})
 
-    def reduce(self, squared_error: Tensor, action_mask: Tensor) -> Tensor:
+    @checked
+    def reduce(self, squared_error: ActionChunks, action_mask: ActionMask) -> Tensor:
         """A wrong loss, asked with a mask in place of a batch.
-
-        Args:
-            squared_error: batch, action_horizon, padded_dim.
-            action_mask: the same shape, True = real.
 
         Raises:
             ValueError: this bug is no loss.
         """
         if self.part != "reduce":
             raise ValueError(f"reduce: got the bug {self.name!r}, which replaces {self.part!r}; expected a wrong loss")
-        expect_loss_arguments(squared_error, action_mask)
         return self.wrong(squared_error, batch_of(action_mask))
-
-
-@checked
-def expect_loss_arguments(squared_error: ActionChunks, action_mask: ActionMask) -> None:
-    """Holds the arguments of a wrong loss to the shapes of a right one."""
 
 
 def batch_of(action_mask: Tensor) -> Batch:

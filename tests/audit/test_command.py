@@ -226,7 +226,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_audit(mine, capsys,
         ("mine_to_audit:no_answer", "gave None, expected"),
         (
             "mine_to_audit:with_a_batch",
-            "mine_to_audit:with_a_batch asks for batch, expected a function without arguments",
+            "with_a_batch: missing a required argument: 'batch', expected a function without arguments",
         ),
         ("mine_to_audit.py:shut", "got the file mine_to_audit.py, expected the module, mine_to_audit:shut"),
         ("mine_to_audit", "expected module:function, or checkpoint and a file"),

@@ -74,7 +74,6 @@ export const picture = {
     const find = (selector) => root.querySelector(selector);
     const cellsOf = (name) => [...find(`[data-sheet="${name}"]`).querySelectorAll(".cell")];
     const [entries, flags] = ["entries", "flags"].map(cellsOf);
-    flags.forEach((cell) => cell.style.setProperty("--strength", "0.1")); // blue as the tokens, whatever the loss counts
     const blocks = [...root.querySelectorAll(".handles .block")];
     const rows = [...root.querySelectorAll(".prompt")];
     const choose = ["mask", "true_means"].map((name) => ({
