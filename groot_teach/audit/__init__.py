@@ -1,8 +1,8 @@
 """Is my mask really used? An audit of any policy: which padding reaches which output, where, and how strongly.
 
-    report = audit_masks(run, batch, padding)
-    report                       a table: a row for each stage, a column for each axis of padding
-    report.assert_clean()        for pytest
+    report = audit_masks(run, batch, padding)  asks the policy, in a few dozen runs
+    report                                     a table: a row for each stage, a column for each axis of padding
+    report.assert_clean()                      for pytest: raises an error if it is not clean
 
 `run` is your policy: it takes the batch and returns a prediction and a loss. `padding` says which entries of the batch
 are real. It is declared apart from the masks that the policy gets, because the audit asks what the policy does with
